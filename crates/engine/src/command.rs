@@ -1,0 +1,128 @@
+//! What an application asks of an engine: the other half of the seam. Plain data.
+use crate::id::{CommandId, DialogId, TransactionId};
+use bytes::Bytes;
+use sip::Method;
+use std::time::Duration;
+
+/// Something an application asks for. Each command with an `id` is answered by exactly one `Sent` or `Failed`;
+/// `Proxy` by any number of `ProxyResponse` and one `ProxyDone` or `Failed`.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Send new requests of this method to the application, in turn with the others that asked for it.
+    Route(Method),
+    /// Stop doing so, for this method only.
+    Unroute(Method),
+    /// Send new requests of every method for which no application asked by name (the embedded application does this).
+    RouteAll,
+    /// Answer a request.
+    Respond(Respond),
+    /// Send a request: new, or within a dialog.
+    Send(SendRequest),
+    /// Cancel an INVITE that the application sent (RFC 3261 §9.1).
+    Cancel(Cancel),
+    /// Proxy a request that was received (RFC 3261 §16).
+    Proxy(Proxy),
+    /// Forget a request without an answer.
+    Drop(TransactionId),
+}
+
+/// Header fields and body that an application gives. Names and values are as written by the application:
+/// the engine refuses or ignores what is its own to write (Via, Route, Record-Route, RSeq, Content-Length).
+#[derive(Clone, Debug, Default)]
+pub struct Draft {
+    /// Name and value of each field, in order.
+    pub headers: Vec<(Bytes, Bytes)>,
+    /// The body; may be empty.
+    pub body: Bytes,
+}
+
+/// Answer a request.
+#[derive(Clone, Debug)]
+pub struct Respond {
+    /// The command's number.
+    pub id: CommandId,
+    /// The server transaction.
+    pub transaction: TransactionId,
+    /// The status, 101 to 699.
+    pub status: u16,
+    /// The reason phrase; the standard one when empty.
+    pub reason: String,
+    /// Header fields and body.
+    pub draft: Draft,
+}
+
+/// Send a request.
+#[derive(Clone, Debug)]
+pub struct SendRequest {
+    /// The command's number.
+    pub id: CommandId,
+    /// The method.
+    pub method: Method,
+    /// The request-URI. Within a dialog an empty one, or one with the host `placeholder`, means the remote target.
+    pub uri: String,
+    /// The dialog it belongs to; none for a new request.
+    pub dialog: Option<DialogReference>,
+    /// Where to send it instead of the request-URI: a URI, used as an outbound proxy without a Route header field.
+    pub next_hop: Option<String>,
+    /// Header fields and body. From, To, Call-ID, CSeq, Contact and Max-Forwards given here are used.
+    pub draft: Draft,
+}
+
+/// How an application names a dialog.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum DialogReference {
+    /// By the identifier that events carry.
+    Id(DialogId),
+    /// By Call-ID and the From tag of the request that created it, as the control protocol does.
+    Tags {
+        /// The Call-ID.
+        call_id: String,
+        /// The tag in the From header field of the request that created the dialog.
+        from_tag: String,
+    },
+}
+
+/// Cancel an INVITE.
+#[derive(Clone, Debug)]
+pub struct Cancel {
+    /// The command's number.
+    pub id: CommandId,
+    /// The client transaction of the INVITE.
+    pub transaction: TransactionId,
+    /// Header fields to add (Reason, RFC 3326).
+    pub draft: Draft,
+}
+
+/// Proxy a request.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    /// The command's number.
+    pub id: CommandId,
+    /// The server transaction of the request.
+    pub transaction: TransactionId,
+    /// The targets, in order of preference; empty: the request-URI itself.
+    pub targets: Vec<String>,
+    /// How.
+    pub options: ProxyOptions,
+    /// Header fields to add to each forwarded request.
+    pub headers: Vec<(Bytes, Bytes)>,
+}
+
+/// How a request is proxied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProxyOptions {
+    /// Stay in the path of the dialog (RFC 3261 §16.6 item 4); for REGISTER add Path (RFC 3327).
+    pub record_route: bool,
+    /// Try all targets at once instead of one after the other.
+    pub simultaneous: bool,
+    /// Try the Contacts of a 3xx as further targets (RFC 3261 §16.7 item 4).
+    pub follow_redirects: bool,
+    /// Give up a branch that gave no provisional response for so long.
+    pub provisional_timeout: Option<Duration>,
+    /// Give up a branch that gave no final response for so long.
+    pub final_timeout: Option<Duration>,
+    /// Forward without transaction state (RFC 3261 §16.11).
+    pub stateless: bool,
+    /// Report each response of each branch (`ProxyResponse`), not only the end.
+    pub report_responses: bool,
+}

@@ -1,0 +1,99 @@
+//! What an engine is told at construction.
+use crate::transport::Transport;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// An engine's configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The shard this engine is, and how many there are (1 to 255). A call belongs to the shard `shard_of(call_id, shards)`.
+    pub shard: u8,
+    /// The number of shards.
+    pub shards: u8,
+    /// The listeners; `ListenerId` is the index.
+    pub listeners: Vec<Listener>,
+    /// Timer values.
+    pub timers: Timers,
+    /// Bounds.
+    pub bounds: Bounds,
+    /// A UDP request longer than this goes over TCP (RFC 3261 §18.1.1: 1300 bytes); none: never, as drachtio does.
+    pub udp_request_limit: Option<usize>,
+    /// Behave as drachtio-server where it differs from the default (for example what an unrouted method gets).
+    pub drachtio_compatible: bool,
+}
+
+/// An address on which messages are received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Its transport.
+    pub transport: Transport,
+    /// The address it is bound to, port filled in; may be unspecified (`0.0.0.0`, `::`).
+    pub bound: SocketAddr,
+    /// The addresses that a wildcard listener has, the one for peers elsewhere first, loopback last; one entry otherwise.
+    pub addresses: Vec<IpAddr>,
+    /// The host and port to put into Via, Contact and Record-Route instead of the bound one.
+    pub advertised: Option<(String, u16)>,
+}
+
+/// SIP timer values (RFC 3261 §17.1.1.2, table 4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timers {
+    /// Round-trip estimate: 500 ms.
+    pub t1: Duration,
+    /// Longest retransmission interval: 4 s.
+    pub t2: Duration,
+    /// Longest time a message stays in the network: 5 s.
+    pub t4: Duration,
+    /// Timer C, the limit of a proxied INVITE without a final response: 185 s (RFC 3261 §16.6 item 11: more than 3 minutes).
+    pub c: Duration,
+    /// How long a request waits for the application's first answer before the engine answers 408 (INVITE: 500): 64 s.
+    pub application: Duration,
+}
+
+impl Default for Timers {
+    fn default() -> Timers {
+        Timers {
+            t1: Duration::from_millis(500),
+            t2: Duration::from_secs(4),
+            t4: Duration::from_secs(5),
+            c: Duration::from_secs(185),
+            application: Duration::from_secs(64),
+        }
+    }
+}
+
+/// Bounds on what an engine holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Transactions, server and client together.
+    pub transactions: usize,
+    /// Dialogs.
+    pub dialogs: usize,
+    /// The age of the oldest undelivered event past which new requests get 503.
+    pub event_age: Duration,
+    /// The longest a confirmed dialog may live without a message: 0 for ever is not offered; 12 h.
+    pub dialog_idle: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds {
+            transactions: 1_000_000,
+            dialogs: 500_000,
+            event_age: Duration::from_millis(500),
+            dialog_idle: Duration::from_secs(12 * 3600),
+        }
+    }
+}
+
+/// The shard that owns the calls with this Call-ID: FNV-1a over its bytes, modulo the number of shards.
+#[must_use]
+pub fn shard_of(call_id: &[u8], shards: u8) -> u8 {
+    if shards <= 1 {
+        return 0;
+    }
+    let hash = call_id
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    u8::try_from((hash ^ (hash >> 32)) % u64::from(shards)).unwrap_or(0)
+}

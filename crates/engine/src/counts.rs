@@ -1,0 +1,26 @@
+//! What an engine holds and has done: for `dracht status`, metrics and the tests that every table is empty at rest.
+
+/// The state of one shard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// The shard.
+    pub shard: u8,
+    /// Server transactions that wait for the application, run, or linger for retransmissions.
+    pub server_transactions: usize,
+    /// Client transactions, likewise.
+    pub client_transactions: usize,
+    /// Early and confirmed dialogs.
+    pub dialogs: usize,
+    /// Proxied requests without an end.
+    pub proxies: usize,
+    /// Timers set.
+    pub timers: usize,
+    /// Requests waiting for a name to be resolved.
+    pub resolves: usize,
+    /// Applications attached.
+    pub applications: usize,
+    /// Open stream connections (the driver fills it).
+    pub connections: usize,
+    /// Totals since the start, by name.
+    pub totals: Vec<(&'static str, u64)>,
+}

@@ -1,0 +1,108 @@
+//! Identifiers, and the generator that makes everything random the engine puts on the wire.
+//!
+//! Every transaction and dialog identifier carries the number of its shard, so that a command finds its engine without a table.
+use std::fmt;
+
+macro_rules! sharded {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub struct $name(u64);
+
+        impl $name {
+            /// Builds the identifier number `counter` of shard `shard`.
+            #[must_use]
+            pub fn new(shard: u8, counter: u64) -> Self {
+                Self((u64::from(shard) << 56) | (counter & 0x00ff_ffff_ffff_ffff))
+            }
+            /// The shard whose engine owns it.
+            #[must_use]
+            pub fn shard(self) -> u8 {
+                (self.0 >> 56) as u8
+            }
+            /// The whole identifier as a number, for a text form.
+            #[must_use]
+            pub fn to_bits(self) -> u64 {
+                self.0
+            }
+            /// The identifier that `to_bits` gave.
+            #[must_use]
+            pub fn from_bits(bits: u64) -> Self {
+                Self(bits)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:016x}", self.0)
+            }
+        }
+    };
+}
+
+sharded!(
+    /// A transaction, server or client, for as long as the application may refer to it.
+    TransactionId
+);
+sharded!(
+    /// A dialog, early or confirmed (RFC 3261 §12).
+    DialogId
+);
+
+/// An application attached to the engine: the embedded one, or one control connection.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ApplicationId(pub u32);
+
+/// A command's number, chosen by the application's link; events that answer the command carry it.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct CommandId(pub u64);
+
+/// A connection of a stream transport, numbered by the driver.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ConnectionId(pub u64);
+
+/// A question to the resolver.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ResolveId(pub u64);
+
+/// Makes tags, branches and Call-IDs from a seed (xoshiro256++, public domain algorithm by Blackman and Vigna).
+///
+/// The driver seeds it from the operating system, the simulator from a test's seed.
+#[derive(Clone, Debug)]
+pub struct Generator {
+    state: [u64; 4],
+}
+
+impl Generator {
+    /// A generator for `seed`: 32 bytes, which must not be predictable on a network.
+    #[must_use]
+    pub fn new(seed: [u8; 32]) -> Generator {
+        let mut state = [0_u64; 4];
+        for (word, chunk) in state.iter_mut().zip(seed.chunks_exact(8)) {
+            *word = chunk.iter().fold(0, |word, byte| (word << 8) | u64::from(*byte));
+        }
+        if state == [0; 4] {
+            state = [0x9e37_79b9_7f4a_7c15, 0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb, 1];
+        }
+        Generator { state }
+    }
+
+    /// The next 64 bits.
+    pub fn next_u64(&mut self) -> u64 {
+        let [a, b, c, d] = &mut self.state;
+        let result = a.wrapping_add(*d).rotate_left(23).wrapping_add(*a);
+        let shifted = *b << 17;
+        *c ^= *a;
+        *d ^= *b;
+        *b ^= *c;
+        *a ^= *d;
+        *c ^= shifted;
+        *d = d.rotate_left(45);
+        result
+    }
+
+    /// A token of 16 lower-case hexadecimal digits: 64 random bits, twice what RFC 3261 §19.3 asks of a tag.
+    pub fn token(&mut self) -> String {
+        format!("{:016x}", self.next_u64())
+    }
+}

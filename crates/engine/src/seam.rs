@@ -1,0 +1,29 @@
+//! How a driver, and the links of applications, hold the two ends of the seam: traits over plain data.
+//!
+//! `net` implements [`Commands`]; the embedded binding and each control connection implement [`Events`].
+use crate::command::Command;
+use crate::event::Event;
+use crate::id::ApplicationId;
+use std::sync::Arc;
+
+/// Where a link hands in its application's commands. Cheap to call: commands are queued, and the shards woken once.
+pub trait Commands: Send + Sync {
+    /// Attaches an application; its events go to `events` from now on, from every shard.
+    fn attach(&self, events: Arc<dyn Events>) -> ApplicationId;
+    /// Detaches it: its routes go, its unanswered requests get 503, calls it owned are ended as their dialogs allow.
+    fn detach(&self, application: ApplicationId);
+    /// Hands in commands, in order. The vector is left empty.
+    fn submit(&self, application: ApplicationId, commands: &mut Vec<Command>);
+    /// The state of every shard, for `dracht status`. Blocks for at most a second; not for a shard's own thread.
+    fn counts(&self) -> Vec<crate::counts::Counts>;
+    /// The listeners, as `proto/host:port` texts: the advertised and the bound ones.
+    fn hostports(&self) -> (Vec<String>, Vec<String>);
+}
+
+/// Where a shard hands out an application's events. Called on the shard's thread: it must not block or wait.
+pub trait Events: Send + Sync {
+    /// Takes the events, in order. The vector is left empty.
+    fn deliver(&self, shard: u8, events: &mut Vec<Event>);
+    /// The age of the oldest event that the application has not taken yet, for overload control.
+    fn backlog(&self) -> std::time::Duration;
+}

@@ -1,0 +1,114 @@
+//! Where a message came from and where it is to go: plain data, no sockets.
+use crate::id::ConnectionId;
+use std::fmt;
+use std::net::SocketAddr;
+
+/// A SIP transport (RFC 3261 §18, RFC 7118).
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Transport {
+    /// UDP datagrams.
+    Udp,
+    /// TCP.
+    Tcp,
+    /// TLS over TCP.
+    Tls,
+    /// WebSocket over TCP.
+    Ws,
+    /// WebSocket over TLS.
+    Wss,
+}
+
+impl Transport {
+    /// The name in a Via header field: `UDP`, `TCP`, `TLS`, `WS`, `WSS`.
+    #[must_use]
+    pub fn via(self) -> &'static str {
+        match self {
+            Transport::Udp => "UDP",
+            Transport::Tcp => "TCP",
+            Transport::Tls => "TLS",
+            Transport::Ws => "WS",
+            Transport::Wss => "WSS",
+        }
+    }
+
+    /// The name in a URI's `transport` parameter, and on the control protocol: lower case.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
+            Transport::Ws => "ws",
+            Transport::Wss => "wss",
+        }
+    }
+
+    /// The transport of that name, in any case.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Transport> {
+        [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss]
+            .into_iter()
+            .find(|transport| transport.name().eq_ignore_ascii_case(name))
+    }
+
+    /// Whether the transport delivers what it accepted, in order (RFC 3261 §17: no retransmission timers).
+    #[must_use]
+    pub fn is_reliable(self) -> bool {
+        !matches!(self, Transport::Udp)
+    }
+
+    /// Whether the transport is encrypted.
+    #[must_use]
+    pub fn is_secure(self) -> bool {
+        matches!(self, Transport::Tls | Transport::Wss)
+    }
+
+    /// The port when a URI names none (RFC 3261 §19.1.2).
+    #[must_use]
+    pub fn default_port(self) -> u16 {
+        match self {
+            Transport::Udp | Transport::Tcp => 5060,
+            Transport::Tls => 5061,
+            Transport::Ws => 80,
+            Transport::Wss => 443,
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The index of a listener in `Config::listeners`.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct ListenerId(pub u16);
+
+/// Where a message was received.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Origin {
+    /// The listener that received it, or through which the connection was opened.
+    pub listener: ListenerId,
+    /// The transport it came over.
+    pub transport: Transport,
+    /// The sender's address.
+    pub peer: SocketAddr,
+    /// Our own address that received it.
+    pub local: SocketAddr,
+    /// The connection it came over; none on UDP.
+    pub connection: Option<ConnectionId>,
+}
+
+/// Where a message is to be sent.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Destination {
+    /// The listener to send from (UDP), or whose identity a new connection takes.
+    pub listener: ListenerId,
+    /// The transport to use.
+    pub transport: Transport,
+    /// The address to send to.
+    pub peer: SocketAddr,
+    /// The connection to use while it is open; otherwise the driver reuses or opens one to `peer`.
+    pub connection: Option<ConnectionId>,
+}

@@ -1,0 +1,25 @@
+//! Bytes to SIP messages and back: one buffer and spans, typed headers on demand.
+//!
+//! This crate parses, reads, patches and writes SIP messages (RFC 3261 §7, §25). It holds no state, reads no clock and
+//! does no I/O; what a message *means* for a transaction or dialog is the engine's business.
+pub mod build;
+pub mod error;
+pub mod frame;
+pub mod header;
+pub mod limits;
+pub mod message;
+pub mod method;
+pub mod name;
+pub mod patch;
+pub mod status;
+pub mod uri;
+
+pub use build::Build;
+pub use error::{HeaderError, ParseError};
+pub use frame::{Frame, Framer};
+pub use limits::Limits;
+pub use message::{Field, Message};
+pub use method::Method;
+pub use name::HeaderName;
+pub use patch::Patch;
+pub use uri::{Host, Scheme, Uri};
