@@ -139,6 +139,39 @@ def wait_for_tcp(port: int, started: Running, timeout: float = 15.0) -> None:
     raise TimeoutError(f"{started.name} does not listen on TCP port {port}:\n{started.output()}")
 
 
+def wait_for_application(port: int, started: Running, timeout: float = 15.0) -> None:
+    """Returns when the server on UDP port `port` hands requests to its application: OPTIONS no longer gets 503.
+
+    A server without any application answers 503; one whose application does not take OPTIONS answers 405.
+    """
+    deadline = time.monotonic() + timeout
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        probe.settimeout(0.25)
+        own = probe.getsockname()[1]
+        count = 0
+        while time.monotonic() < deadline:
+            if started.process.poll() is not None:
+                raise RuntimeError(
+                    f"{started.name} ended with {started.process.returncode}:\n{started.output()}"
+                )
+            count += 1
+            request = (
+                f"OPTIONS sip:127.0.0.1:{port} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{own};branch=z9hG4bKready{count}\r\n"
+                f"From: <sip:ready@127.0.0.1>;tag=r{count}\r\nTo: <sip:127.0.0.1:{port}>\r\n"
+                f"Call-ID: ready-{own}-{count}\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 1\r\nContent-Length: 0\r\n\r\n"
+            )
+            probe.sendto(request.encode(), ("127.0.0.1", port))
+            try:
+                answer = probe.recv(65536)
+            except TimeoutError:
+                continue
+            if not answer.startswith(b"SIP/2.0 503"):
+                return
+            time.sleep(0.05)
+    raise TimeoutError(f"{started.name} did not take requests in time:\n{started.output()}")
+
+
 def free_port() -> int:
     """A port that is free for UDP and TCP on 127.0.0.1 at this moment."""
     while True:

@@ -62,8 +62,18 @@ def transport_flag(transport: str) -> list[str]:
 @contextmanager
 def callee(folder: Path, port: int, transport: str = "udp", scenario: str = "uas.xml") -> Iterator[Running]:
     """SIPp as callee on `port` for the length of the block."""
-    command = ["sipp", "127.0.0.1", "-i", "127.0.0.1", "-p", str(port), "-sf", SCENARIOS / scenario]
-    command += [*transport_flag(transport), "-nostdin", "-buff_size", BUFFER, "-trace_stat", "-stf", folder / "callee.csv"]
+    command: list[str | Path] = [
+        "sipp",
+        "127.0.0.1",
+        "-i",
+        "127.0.0.1",
+        "-p",
+        str(port),
+        "-sf",
+        SCENARIOS / scenario,
+    ]
+    command += [*transport_flag(transport), "-nostdin", "-buff_size", BUFFER]
+    command += ["-trace_stat", "-stf", folder / "callee.csv"]
     with running("callee", command, folder) as started:
         (wait_for_udp if transport == "udp" else wait_for_tcp)(port, started)
         yield started
@@ -73,12 +83,12 @@ def _caller_command(
     folder: Path, target: str, scenario: str, calls: int, rate: float, transport: str, hold_ms: int
 ) -> list[str | Path]:
     port = free_port()
-    return [
-        *["sipp", target, "-i", "127.0.0.1", "-p", str(port), "-sf", SCENARIOS / scenario, "-s", "service"],
-        *[*transport_flag(transport), "-m", str(calls), "-r", f"{rate:g}", "-d", str(hold_ms)],
-        *["-nostdin", "-buff_size", BUFFER, "-l", str(max(1000, calls)), "-trace_err"],
-        *["-trace_stat", "-stf", folder / "stat.csv", "-fd", "1", "-trace_rtt", "-rtt_freq", "500"],
-    ]
+    command: list[str | Path] = ["sipp", target, "-i", "127.0.0.1", "-p", str(port), "-s", "service"]
+    command += ["-sf", SCENARIOS / scenario, "-m", str(calls), "-r", f"{rate:g}", "-d", str(hold_ms)]
+    command += [*transport_flag(transport), "-l", str(max(1000, calls)), "-nostdin", "-buff_size", BUFFER]
+    command += ["-trace_err", "-trace_stat", "-stf", folder / "stat.csv", "-fd", "1"]
+    command += ["-trace_rtt", "-rtt_freq", "500"]
+    return command
 
 
 def call(

@@ -18,7 +18,12 @@ TEST_FILE_LINES = 1000
 FUNCTION_LINES = 80
 BANNED_STEMS = {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
 # Which crate may name which outside crate (ARCHITECTURE.md, invariants 1 and 2).
-ONLY_IN = {"pyo3": {"python"}, "tokio": {"net", "control", "python"}, "socket2": {"net", "control"}, "libc": {"net", "python"}}
+ONLY_IN = {
+    "pyo3": {"python"},
+    "tokio": {"net", "control", "python"},
+    "socket2": {"net", "control"},
+    "libc": {"net", "python"},
+}
 # The Cargo graph, who may depend on whom.
 CRATE_GRAPH = {
     "sip": set[str](),

@@ -53,7 +53,21 @@ def serving(
     config.write_text(text)
     scratch = folder / "kamailio"
     scratch.mkdir(exist_ok=True)
-    command = [found, "-f", config, "-DD", "-E", "-m", "512", "-M", "32", "-Y", scratch, "-P", scratch / "pid"]
+    command: list[str | Path] = [
+        found,
+        "-f",
+        config,
+        "-DD",
+        "-E",
+        "-m",
+        "512",
+        "-M",
+        "32",
+        "-Y",
+        scratch,
+        "-P",
+        scratch / "pid",
+    ]
     with running(f"kamailio-{case}", command, folder) as started:
         wait_for_udp(port, started)
         yield started
