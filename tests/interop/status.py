@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 from bench.cases import DRACHT, SECRET
@@ -14,7 +15,15 @@ TABLES = ("server_transactions", "client_transactions", "dialogs", "proxies", "r
 
 def counts(control: int) -> list[dict[str, Any]]:
     """The counts of every shard of the server whose control port is `control`."""
-    command = [DRACHT, "status", "--control", f"127.0.0.1:{control}", "--secret", SECRET, "--json"]
+    command: list[str | Path] = [
+        DRACHT,
+        "status",
+        "--control",
+        f"127.0.0.1:{control}",
+        "--secret",
+        SECRET,
+        "--json",
+    ]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     shards = json.loads(answer.stdout)

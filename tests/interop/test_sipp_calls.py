@@ -1,5 +1,5 @@
-"""SIPp's calls through examples/proxy.py, and to examples/uas.py, all succeed without loss, embedded and connected, over UDP and TCP,
-and leave every table empty.
+"""All of SIPp's calls through examples/proxy.py and to examples/uas.py succeed without loss, embedded and connected,
+over UDP and TCP, and leave every table empty.
 
 DRACHT_CALLS sets the number of calls a transport (the acceptance figure is 20000), DRACHT_RATE the calls per second.
 """
