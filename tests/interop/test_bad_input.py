@@ -1,5 +1,7 @@
-"""Bad input costs the message or connection at hand and nothing else: truncated and corrupted messages on UDP, TCP and the control
-port, wrong secrets, frames past the limit and clients that never read leave a server that answers, holds nothing and has not grown.
+"""Bad input costs the message or connection at hand and nothing else.
+
+Truncated and corrupted messages on UDP, TCP and the control port, wrong secrets, frames past the limit and clients that
+never read leave a server that answers, holds nothing and has not grown.
 
 DRACHT_DENSITY is the share of corrupted positions that are tried (1 tries each of them).
 """
@@ -11,7 +13,7 @@ import random
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,11 +109,11 @@ def throw_datagrams(port: int) -> int:
 def throw_streams(port: int, messages: Iterator[bytes]) -> int:
     sent = 0
     for message in messages:
-        with connect(port) as stream:
-            try:
-                stream.sendall(message)
-            except OSError:
-                pass  # the server closed it: what it may do with a broken stream
+        with (
+            connect(port) as stream,
+            suppress(OSError),
+        ):  # the server may close a broken stream before all of it is sent
+            stream.sendall(message)
         sent += 1
     return sent
 
@@ -181,10 +183,8 @@ def test_a_frame_of_ten_megabytes_is_refused_and_logged(tmp_path: Path) -> None:
                 if authenticated:
                     stream.sendall(frame(f"one|authenticate|{SECRET}|"))
                     assert b"|OK|" in stream.recv(65536)
-                try:
+                with suppress(OSError):  # closed before all of it was read: that is the point
                     stream.sendall(b"10485760#" + b"x" * 10_485_760)
-                except OSError:
-                    pass  # closed before all of it was read: that is the point
                 read_until_closed(stream)
         target.assert_alive()
         assert resident_bytes(target.server.pid) - before < 8 << 20
