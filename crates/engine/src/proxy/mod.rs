@@ -20,6 +20,22 @@
 //!
 //! What needs no context: `relay::in_dialog` (requests that come back by our Record-Route, and ACK) and `relay::stateless`
 //! (RFC 3261 §16.11) give a `Forwarding`: a next hop to resolve and the bytes to send there.
+pub mod best;
+mod branch;
+pub mod context;
+pub mod forward;
+pub mod loops;
+pub mod relay;
+pub mod response;
+pub mod route;
+pub mod targets;
+#[cfg(test)]
+mod tests;
+pub mod validate;
+
+pub use context::ProxyContext;
+pub use relay::{Forwarding, InDialog};
+
 use crate::command::ProxyOptions;
 use crate::event::{CommandError, ProxyDone, ProxyResponse};
 use crate::id::CommandId;
