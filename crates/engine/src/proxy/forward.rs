@@ -43,10 +43,6 @@ pub fn write(request: &Message, path: &Path, headers: &[(Bytes, Bytes)], stay_in
         }
     }
     patch.prepend(HeaderName::Via, via(hop));
-    // A datagram may do without it, a stream may not (RFC 3261 §20.14).
-    if request.header(HeaderName::ContentLength).is_none() {
-        patch.append(HeaderName::ContentLength, request.body().len().to_string());
-    }
     patch.write()
 }
 

@@ -65,7 +65,7 @@ pub fn branch_parameter(unique: &str, mark: u32) -> String {
 /// Whether the request passed here before and is on its way to the same place again.
 #[must_use]
 pub fn is_loop(request: &Message, own: &dyn OwnNames) -> bool {
-    let mut ours = request.vias().flatten().filter(|via| own.is_own(via.host.clone(), via.port)).peekable();
+    let mut ours = request.vias().flatten().filter(|via| own.is_own(via.host, via.port)).peekable();
     if ours.peek().is_none() {
         return false;
     }
