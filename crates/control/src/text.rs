@@ -27,6 +27,8 @@ impl SipText {
             headers: Vec::with_capacity(8),
             body: Bytes::new(),
         };
+        // Whether the line before became a field: a folded line continues it, or is left out with it.
+        let mut is_kept = false;
         while let Some(line) = lines.next() {
             if line.is_empty() {
                 draft.body = lines.rest;
@@ -36,14 +38,14 @@ impl SipText {
                 .first()
                 .is_some_and(|byte| matches!(byte, b' ' | b'\t'))
             {
-                if let Some((_, value)) = draft.headers.last_mut() {
+                if let Some((_, value)) = draft.headers.last_mut().filter(|_| is_kept) {
                     *value = unfold(value, &line);
                 }
                 continue;
             }
-            if let Some(field) = field(&line) {
-                draft.headers.push(field);
-            }
+            let field = field(&line);
+            is_kept = field.is_some();
+            draft.headers.extend(field);
         }
         SipText { start_line, draft }
     }
