@@ -1,4 +1,10 @@
 //! Over TCP: a client gets in with the secret only, is bounded in all it may take, and leaves nothing behind.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that goes wrong is to stop"
+)]
 mod corpus;
 mod recorder;
 

@@ -1,4 +1,10 @@
 //! Every frame that an application sends becomes the request it means.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that goes wrong is to stop"
+)]
 mod corpus;
 
 use bytes::Bytes;

@@ -1,4 +1,10 @@
 //! A stream gives the same payloads however it is chunked, and a length that cannot be followed is named, not obeyed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that goes wrong is to stop"
+)]
 mod corpus;
 
 use bytes::Bytes;

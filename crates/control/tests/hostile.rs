@@ -1,4 +1,10 @@
 //! No truncated and no corrupted frame makes the control side panic, leak or grow; a client is all that is lost.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that goes wrong is to stop"
+)]
 mod corpus;
 mod recorder;
 
