@@ -17,8 +17,8 @@ use crate::proxy::best::{Rank, best};
 use crate::proxy::branch::{Branch, Linger};
 use crate::proxy::route::{Path, Route, names_us, preprocess};
 use crate::proxy::{
-    BranchFailure, BranchResponse, CancelReason, Effect, Effects, Hop, OwnNames, ProxyOrder, ProxyTimers, Rejection, TimerKind,
-    Upstream, forward, loops, response, targets, validate,
+    BranchFailure, BranchResponse, CancelReason, Effect, Effects, Hop, OwnNames, ProxyOrder,
+    ProxyTimers, Rejection, TimerKind, Upstream, forward, loops, response, targets, validate,
 };
 use crate::time::Time;
 use bytes::Bytes;
@@ -77,7 +77,15 @@ impl ProxyContext {
     /// Why it is not proxied, and the status that the engine answers with, if any.
     pub fn new(order: ProxyOrder, own: &dyn OwnNames) -> Result<ProxyContext, Rejection> {
         let Prepared { route, paths } = prepare(&order, own)?;
-        let ProxyOrder { request, command, options, headers, timers, drachtio_compatible, .. } = order;
+        let ProxyOrder {
+            request,
+            command,
+            options,
+            headers,
+            timers,
+            drachtio_compatible,
+            ..
+        } = order;
         let is_invite = request.method() == Method::Invite;
         let mut context = ProxyContext {
             request,
@@ -122,7 +130,9 @@ impl ProxyContext {
     /// Whether Record-Route has to be a `sips` URI, since the request-URI is one (RFC 3261 §16.6 item 4).
     #[must_use]
     pub fn is_secure(&self) -> bool {
-        self.request.uri().is_ok_and(|uri| uri.scheme() == Scheme::Sips)
+        self.request
+            .uri()
+            .is_ok_and(|uri| uri.scheme() == Scheme::Sips)
     }
 
     /// Whether no branch is pending and the final response went upstream: the context may be dropped.
@@ -143,14 +153,30 @@ impl ProxyContext {
         if !entry.mark_sent() {
             return None;
         }
-        Some(forward::write(&self.request, &entry.path, &self.headers, self.options.record_route, hop))
+        Some(forward::write(
+            &self.request,
+            &entry.path,
+            &self.headers,
+            self.options.record_route,
+            hop,
+        ))
     }
 
     /// A response came on a branch: every one, 100 too.
-    pub fn on_response(&mut self, now: Time, branch: u32, response: BranchResponse, effects: &mut Effects) {
+    pub fn on_response(
+        &mut self,
+        now: Time,
+        branch: u32,
+        response: BranchResponse,
+        effects: &mut Effects,
+    ) {
         let status = response.message.status();
         if status != 100 {
-            let BranchResponse { message, origin, wire_bytes } = &response;
+            let BranchResponse {
+                message,
+                origin,
+                wire_bytes,
+            } = &response;
             self.report(branch, message, Some(*origin), *wire_bytes, effects);
         }
         let message = response.message;
@@ -162,7 +188,13 @@ impl ProxyContext {
     }
 
     /// A branch ended without a final response.
-    pub fn on_branch_failed(&mut self, now: Time, branch: u32, failure: BranchFailure, effects: &mut Effects) {
+    pub fn on_branch_failed(
+        &mut self,
+        now: Time,
+        branch: u32,
+        failure: BranchFailure,
+        effects: &mut Effects,
+    ) {
         let status = match failure {
             BranchFailure::Timeout => 408,
             BranchFailure::Transport | BranchFailure::Unresolvable => 503,
@@ -178,14 +210,20 @@ impl ProxyContext {
         }
         self.phase = Phase::Cancelled;
         self.untried.clear();
-        self.cancel_all(now, &CancelReason::CallerCancelled(reason.map(str::to_owned)), effects);
+        self.cancel_all(
+            now,
+            &CancelReason::CallerCancelled(reason.map(str::to_owned)),
+            effects,
+        );
         self.advance(now, effects);
     }
 
     /// A timer of a branch fired.
     pub fn on_timer(&mut self, now: Time, kind: TimerKind, branch: u32, effects: &mut Effects) {
         let linger = self.linger();
-        let Some(entry) = self.branches.get_mut(branch as usize) else { return };
+        let Some(entry) = self.branches.get_mut(branch as usize) else {
+            return;
+        };
         if !entry.take_fired(kind) {
             return;
         }
@@ -199,9 +237,17 @@ impl ProxyContext {
         self.advance(now, effects);
     }
 
-    fn on_provisional(&mut self, now: Time, branch: u32, message: &Arc<Message>, effects: &mut Effects) {
+    fn on_provisional(
+        &mut self,
+        now: Time,
+        branch: u32,
+        message: &Arc<Message>,
+        effects: &mut Effects,
+    ) {
         let (linger, timer_c) = (self.linger(), now + self.timers.c);
-        let Some(entry) = self.branches.get_mut(branch as usize) else { return };
+        let Some(entry) = self.branches.get_mut(branch as usize) else {
+            return;
+        };
         if !entry.is_pending() || !entry.on_provisional(now, linger, effects) {
             return;
         }
@@ -211,12 +257,24 @@ impl ProxyContext {
         }
         entry.arm(TimerKind::C, timer_c, effects);
         if let Some(bytes) = response::upstream(message) {
-            effects.push(Effect::Upstream(Upstream::Forwarded { status: message.status(), branch, response: bytes }));
+            effects.push(Effect::Upstream(Upstream::Forwarded {
+                status: message.status(),
+                branch,
+                response: bytes,
+            }));
         }
     }
 
-    fn on_success(&mut self, now: Time, branch: u32, message: &Arc<Message>, effects: &mut Effects) {
-        let Some(entry) = self.branches.get_mut(branch as usize) else { return };
+    fn on_success(
+        &mut self,
+        now: Time,
+        branch: u32,
+        message: &Arc<Message>,
+        effects: &mut Effects,
+    ) {
+        let Some(entry) = self.branches.get_mut(branch as usize) else {
+            return;
+        };
         let Some(bytes) = response::upstream(message) else {
             self.end_with_made(now, branch, 502, effects);
             return;
@@ -228,7 +286,11 @@ impl ProxyContext {
             return;
         }
         let status = message.status();
-        effects.push(Effect::Upstream(Upstream::Forwarded { status, branch, response: bytes }));
+        effects.push(Effect::Upstream(Upstream::Forwarded {
+            status,
+            branch,
+            response: bytes,
+        }));
         if first {
             self.phase = Phase::Done;
             self.untried.clear();
@@ -239,7 +301,9 @@ impl ProxyContext {
     }
 
     fn on_refusal(&mut self, now: Time, branch: u32, message: Arc<Message>, effects: &mut Effects) {
-        let Some(entry) = self.branches.get_mut(branch as usize) else { return };
+        let Some(entry) = self.branches.get_mut(branch as usize) else {
+            return;
+        };
         if !entry.is_pending() {
             return;
         }
@@ -247,8 +311,14 @@ impl ProxyContext {
         let status = message.status();
         let counts = !entry.is_given_up() && self.phase != Phase::Done;
         if counts && !self.follow(&message) {
-            self.candidates.push(Candidate { branch, status, message: Some(message) });
-            let challenged = matches!(status, 401 | 407) && self.drachtio_compatible && !self.options.simultaneous;
+            self.candidates.push(Candidate {
+                branch,
+                status,
+                message: Some(message),
+            });
+            let challenged = matches!(status, 401 | 407)
+                && self.drachtio_compatible
+                && !self.options.simultaneous;
             if (status >= 600 || challenged) && self.phase == Phase::Searching {
                 self.phase = Phase::Stopping;
                 self.untried.clear();
@@ -260,7 +330,10 @@ impl ProxyContext {
 
     /// Takes the targets that a 3xx names, if it is to be followed. Returns whether there was one; then the 3xx is used up.
     fn follow(&mut self, message: &Message) -> bool {
-        if !self.options.follow_redirects || self.phase != Phase::Searching || message.status() / 100 != 3 {
+        if !self.options.follow_redirects
+            || self.phase != Phase::Searching
+            || message.status() / 100 != 3
+        {
             return false;
         }
         let mut added: SmallVec<[u32; 4]> = SmallVec::new();
@@ -268,7 +341,11 @@ impl ProxyContext {
             if self.redirected >= MAX_REDIRECTED {
                 break;
             }
-            if self.branches.iter().any(|branch| targets::same(&branch.target, &target)) {
+            if self
+                .branches
+                .iter()
+                .any(|branch| targets::same(&branch.target, &target))
+            {
                 continue;
             }
             let target: Arc<str> = Arc::from(target);
@@ -299,7 +376,9 @@ impl ProxyContext {
         }
         if self.phase == Phase::Searching {
             while self.options.simultaneous || !self.branches.iter().any(Branch::is_live) {
-                let Some(next) = self.untried.pop_front() else { break };
+                let Some(next) = self.untried.pop_front() else {
+                    break;
+                };
                 self.launch(now, next, effects);
             }
         }
@@ -309,7 +388,9 @@ impl ProxyContext {
     }
 
     fn launch(&mut self, now: Time, branch: u32, effects: &mut Effects) {
-        let Some(entry) = self.branches.get_mut(branch as usize) else { return };
+        let Some(entry) = self.branches.get_mut(branch as usize) else {
+            return;
+        };
         entry.launch(effects);
         if let Some(timeout) = self.options.provisional_timeout {
             entry.arm(TimerKind::Provisional, now + timeout, effects);
@@ -333,7 +414,9 @@ impl ProxyContext {
     }
 
     fn end_with_made(&mut self, now: Time, branch: u32, status: u16, effects: &mut Effects) {
-        let Some(entry) = self.branches.get_mut(branch as usize) else { return };
+        let Some(entry) = self.branches.get_mut(branch as usize) else {
+            return;
+        };
         if !entry.is_pending() {
             return;
         }
@@ -349,7 +432,11 @@ impl ProxyContext {
         if self.phase == Phase::Done {
             return;
         }
-        self.candidates.push(Candidate { branch, status, message: None });
+        self.candidates.push(Candidate {
+            branch,
+            status,
+            message: None,
+        });
         if self.is_reporting()
             && let Some(message) = response::made(&self.request, status)
         {
@@ -366,7 +453,10 @@ impl ProxyContext {
         let chosen = if cancelled {
             candidates.iter().find(|candidate| candidate.status == 487)
         } else {
-            let ranks = candidates.iter().map(|one| Rank { status: one.status, received: one.message.is_some() });
+            let ranks = candidates.iter().map(|one| Rank {
+                status: one.status,
+                received: one.message.is_some(),
+            });
             best(ranks, self.drachtio_compatible).and_then(|index| candidates.get(index))
         };
         let status = chosen.map_or(if cancelled { 487 } else { 408 }, |chosen| chosen.status);
@@ -375,28 +465,49 @@ impl ProxyContext {
             self.done(None, None, effects);
             return;
         }
-        let forwarded = chosen.filter(|_| status != 503 || self.drachtio_compatible).and_then(|chosen| {
-            let message = chosen.message.as_ref()?;
-            let is_challenge = |status| matches!(status, 401 | 407);
-            let others = candidates
-                .iter()
-                .filter(|other| is_challenge(status) && is_challenge(other.status) && other.branch != chosen.branch)
-                .filter_map(|other| other.message.as_deref());
-            Some((chosen.branch, response::upstream_with_challenges(message, others)?))
-        });
+        let forwarded = chosen
+            .filter(|_| status != 503 || self.drachtio_compatible)
+            .and_then(|chosen| {
+                let message = chosen.message.as_ref()?;
+                let is_challenge = |status| matches!(status, 401 | 407);
+                let others = candidates
+                    .iter()
+                    .filter(|other| {
+                        is_challenge(status)
+                            && is_challenge(other.status)
+                            && other.branch != chosen.branch
+                    })
+                    .filter_map(|other| other.message.as_deref());
+                Some((
+                    chosen.branch,
+                    response::upstream_with_challenges(message, others)?,
+                ))
+            });
         let Some((branch, response)) = forwarded else {
-            let status = if status == 503 && !self.drachtio_compatible { 500 } else { status };
+            let status = if status == 503 && !self.drachtio_compatible {
+                500
+            } else {
+                status
+            };
             effects.push(Effect::Upstream(Upstream::Made { status }));
             self.done(Some(status), None, effects);
             return;
         };
-        effects.push(Effect::Upstream(Upstream::Forwarded { status, branch, response }));
+        effects.push(Effect::Upstream(Upstream::Forwarded {
+            status,
+            branch,
+            response,
+        }));
         self.done(Some(status), Some(branch), effects);
     }
 
     fn done(&self, status: Option<u16>, winner: Option<u32>, effects: &mut Effects) {
         if let Some(command) = self.command {
-            effects.push(Effect::Done(ProxyDone { command, status, winner }));
+            effects.push(Effect::Done(ProxyDone {
+                command,
+                status,
+                winner,
+            }));
         }
     }
 
@@ -415,12 +526,21 @@ impl ProxyContext {
     ) {
         if let (true, Some(command)) = (self.is_reporting(), self.command) {
             let message = Arc::clone(message);
-            effects.push(Effect::Report(ProxyResponse { command, branch, message, origin, wire_bytes }));
+            effects.push(Effect::Report(ProxyResponse {
+                command,
+                branch,
+                message,
+                origin,
+                wire_bytes,
+            }));
         }
     }
 
     fn linger(&self) -> Linger {
-        Linger { cancelled: self.timers.cancelled, crossing: self.timers.crossing }
+        Linger {
+            cancelled: self.timers.cancelled,
+            crossing: self.timers.crossing,
+        }
     }
 }
 
@@ -444,13 +564,21 @@ pub(super) fn prepare(order: &ProxyOrder, own: &dyn OwnNames) -> Result<Prepared
     if order.targets.is_empty() {
         let path = Path::along(&route, &route.request_uri);
         if !targets::is_routable(&path.next_hop) {
-            let error = CommandError::InvalidUri(format!("{} cannot be routed; name a target", path.next_hop));
-            return Err(Rejection { status: Some(416), header: None, error });
+            let error = CommandError::InvalidUri(format!(
+                "{} cannot be routed; name a target",
+                path.next_hop
+            ));
+            return Err(Rejection {
+                status: Some(416),
+                header: None,
+                error,
+            });
         }
         paths.push((Arc::clone(&route.request_uri), path));
         return Ok(Prepared { route, paths });
     }
-    let keeps_uri = order.drachtio_compatible && !order.request.uri().is_ok_and(|uri| names_us(&uri, own));
+    let keeps_uri =
+        order.drachtio_compatible && !order.request.uri().is_ok_and(|uri| names_us(&uri, own));
     for target in &order.targets {
         let target: Arc<str> = Arc::from(targets::clean(target).map_err(refused)?);
         if paths.iter().any(|(other, _)| targets::same(other, &target)) {
@@ -464,7 +592,10 @@ pub(super) fn prepare(order: &ProxyOrder, own: &dyn OwnNames) -> Result<Prepared
             Path::along(&route, &target)
         };
         if !targets::is_routable(&path.next_hop) {
-            return Err(refused(CommandError::InvalidUri(format!("{} cannot be routed: not a sip or sips URI", path.next_hop))));
+            return Err(refused(CommandError::InvalidUri(format!(
+                "{} cannot be routed: not a sip or sips URI",
+                path.next_hop
+            ))));
         }
         paths.push((target, path));
     }
