@@ -194,7 +194,7 @@ def _checked(name: str, value: str) -> str:
 class MessageView:
     """What requests and responses have in common: the message itself, and typed views of its parts, read when asked for."""
 
-    __slots__ = ("_headers", "_uri")
+    __slots__ = ()
 
     if TYPE_CHECKING:
 
@@ -205,11 +205,7 @@ class MessageView:
     @property
     def headers(self) -> Headers:
         """The header fields."""
-        try:
-            return self._headers
-        except AttributeError:
-            self._headers = Headers(self.msg)
-            return self._headers
+        return Headers(self.msg)
 
     @property
     def method(self) -> str:
@@ -270,10 +266,6 @@ class RequestView(MessageView):
     @property
     def uri(self) -> "Uri":
         """The request-URI. Raises UriError when it cannot be read; `msg.uri` is its text."""
-        try:
-            return self._uri
-        except AttributeError:
-            from dracht._core import parse_uri
+        from dracht._core import parse_uri
 
-            self._uri: Uri = parse_uri(self.msg.uri)
-            return self._uri
+        return parse_uri(self.msg.uri)

@@ -39,6 +39,7 @@ class Request(RequestView):
         "_state",
         "_task",
         "_transaction",
+        "_uri",
         "generated",
         "msg",
         "origin",
@@ -66,6 +67,7 @@ class Request(RequestView):
         self.generated = generated
         """Whether the engine made it: a BYE with which it ended a dialog itself. Answering it does nothing."""
         self.proxied = False
+        """Whether it was proxied or dropped."""
         self._cancel: Message | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -73,6 +75,15 @@ class Request(RequestView):
     def agent(self) -> Agent:
         """The agent that received it."""
         return self._dispatcher.agent
+
+    @property
+    def uri(self) -> Uri:
+        """The request-URI. Raises UriError when it cannot be read; `msg.uri` is its text."""
+        try:
+            return self._uri
+        except AttributeError:
+            self._uri = super().uri
+            return self._uri
 
     @property
     def state(self) -> SimpleNamespace:
