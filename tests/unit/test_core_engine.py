@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-
 from dracht import _core
 from dracht._core import Engine, Message
 
@@ -108,8 +107,8 @@ def test_a_request_becomes_an_event_and_its_answer_goes_on_the_wire(engine: Engi
     assert message.via.rport == peer.port
 
     command = engine.respond(transaction, 200, "Fine", [("X-Text", "é"), ("X-Bytes", b"\xff")], b"body")
+    peer.socket.settimeout(0.05)
     with pytest.raises(TimeoutError):
-        peer.socket.settimeout(0.05)
         peer.receive()
     assert engine.flush() == 1
     assert engine.flush() == 0

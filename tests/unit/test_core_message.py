@@ -3,8 +3,8 @@
 import threading
 
 import pytest
-
 from dracht._core import Address, CSeq, Message, Uri, Via, parse_uri, reason_phrase
+from dracht.errors import HeaderError, ParseError, UriError
 
 INVITE = (
     b"INVITE sip:bob@biloxi.example;user=phone SIP/2.0\r\n"
@@ -162,23 +162,22 @@ def test_a_wildcard_contact_is_said_to_be_one() -> None:
     ],
 )
 def test_what_is_no_message_is_refused_with_a_value_error(data: bytes) -> None:
-    with pytest.raises(ValueError) as raised:
+    with pytest.raises(ParseError) as raised:
         Message.parse(data)
-    assert type(raised.value).__name__ == "ParseError"
+    assert isinstance(raised.value, ValueError)
     assert str(raised.value)
 
 
 def test_an_unreadable_header_field_is_refused_when_read_and_not_before() -> None:
     message = Message.parse(INVITE.replace(b"From: Alice <sip:alice", b"From: Alice <<sip:alice"))
     assert message.header("From")
-    with pytest.raises(ValueError, match="From") as raised:
+    with pytest.raises(HeaderError, match="From"):
         _ = message.from_
-    assert type(raised.value).__name__ == "HeaderError"
 
 
 def test_a_missing_header_field_is_named() -> None:
     message = Message.parse(RESPONSE.replace(b"To: <sip:bob@biloxi.example>;tag=a6c85cf\r\n", b""))
-    with pytest.raises(ValueError, match="To"):
+    with pytest.raises(HeaderError, match="To"):
         _ = message.to
 
 
@@ -211,9 +210,8 @@ def test_uris_are_compared_as_text_or_as_the_rfc_does() -> None:
 
 @pytest.mark.parametrize("text", ["", "sip:", "bob", "sip:bob@", "sip:bob@host:99999", "sip:bob@[::1"])
 def test_what_is_no_uri_is_refused(text: str) -> None:
-    with pytest.raises(ValueError) as raised:
+    with pytest.raises(UriError):
         parse_uri(text)
-    assert type(raised.value).__name__ == "UriError"
 
 
 def test_an_address_is_read_by_itself() -> None:
@@ -221,7 +219,7 @@ def test_an_address_is_read_by_itself() -> None:
     assert address.display == 'A "B"'
     assert address.uri_text == "sip:a@b;x=1"
     assert address.params == {"tag": "2", "lr": None}
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(HeaderError):
         Address.parse("<sip:a@b")
 
 
