@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ._core import Message
     from .dispatch import Dispatcher
-    from .link.base import DialogId
+    from .link.base import DialogId, DialogReference
     from .request import Request
 
 __all__ = ["Calls"]
@@ -37,7 +37,7 @@ class Calls:
     __slots__ = ("_calls", "_waiters")
 
     def __init__(self) -> None:
-        self._calls: dict[tuple[int, DialogId], _Call] = {}
+        self._calls: dict[tuple[int, DialogReference], _Call] = {}
         self._waiters: list[asyncio.Future[None]] = []
 
     def __len__(self) -> int:

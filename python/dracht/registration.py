@@ -182,6 +182,10 @@ class Registration:
         for app in self._everything():
             app._sealed = True
 
+    def _unseal(self) -> None:
+        for app in self._everything():
+            app._sealed = False
+
 
 def _is_methods(value: object) -> bool:
     """Whether `value` is a method's name or several: what tells `use("invite")` from `use(layer)`."""

@@ -14,7 +14,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from ..agent import Request, Response
+    from ..request import Request
+    from ..response import Response
 
 Next: TypeAlias = Callable[[], Awaitable[None]]
 Endpoint: TypeAlias = "Callable[[Request, Response], Awaitable[Any]]"
@@ -96,6 +97,17 @@ class Stack:
         for entry in reversed(self.entries):
             core = entry.around(core, method, in_dialog, recover)
         return core
+
+    def taker(self, req: Request, method: str, in_dialog: bool) -> Handler | None:
+        """The handler that `req` comes to, here or in a mounted application; None where the default answers it."""
+        for entry in self.entries:
+            if isinstance(entry.inner, Stack) and (entry.methods is None or method in entry.methods):
+                if entry.when is not None and not entry.when(req):
+                    continue
+                found = entry.inner.taker(req, method, in_dialog)
+                if found is not None:
+                    return found
+        return (self.within if in_dialog else self.new).get(method)
 
     def handled(self) -> set[str]:
         """Every method for which this application, or one mounted in it, has a handler or a layer of its own."""
