@@ -9,10 +9,14 @@ use std::time::Duration;
 
 /// Nanoseconds of CLOCK_MONOTONIC, which is what `time.perf_counter_ns` reads too.
 fn now() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: a valid pointer to a timespec.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
-    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000
+        + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
 struct Inner {
@@ -27,12 +31,19 @@ impl Inner {
         let mut start = 0;
         while let Some(length) = bytes[start..].windows(2).position(|pair| pair == b"\r\n") {
             let line = &bytes[start..start + length];
-            if let Some(colon) = line.iter().position(|byte| *byte == b':').filter(|_| start > 0) {
+            if let Some(colon) = line
+                .iter()
+                .position(|byte| *byte == b':')
+                .filter(|_| start > 0)
+            {
                 fields.push([start, start + colon, start + colon + 2, start + length]);
             }
             start += length + 2;
         }
-        Inner { bytes: bytes.to_vec(), fields }
+        Inner {
+            bytes: bytes.to_vec(),
+            fields,
+        }
     }
 }
 
@@ -46,13 +57,21 @@ struct Message {
 impl Message {
     #[staticmethod]
     fn parse(bytes: &[u8]) -> Message {
-        Message { inner: Arc::new(Inner::parse(bytes)) }
+        Message {
+            inner: Arc::new(Inner::parse(bytes)),
+        }
     }
 
     fn header<'py>(&self, py: Python<'py>, name: &str) -> Option<Bound<'py, PyString>> {
         let inner = &self.inner;
-        let found = inner.fields.iter().find(|field| inner.bytes[field[0]..field[1]].eq_ignore_ascii_case(name.as_bytes()))?;
-        Some(PyString::new(py, std::str::from_utf8(&inner.bytes[found[2]..found[3]]).ok()?))
+        let found = inner
+            .fields
+            .iter()
+            .find(|field| inner.bytes[field[0]..field[1]].eq_ignore_ascii_case(name.as_bytes()))?;
+        Some(PyString::new(
+            py,
+            std::str::from_utf8(&inner.bytes[found[2]..found[3]]).ok()?,
+        ))
     }
 }
 
@@ -68,8 +87,21 @@ struct Item {
 
 impl Item {
     fn into_tuple(self, py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
-        let message = Bound::new(py, Message { inner: self.message })?;
-        (0_u8, self.id, self.at, message, Bound::new(py, Origin)?, 500_u16).into_pyobject(py)
+        let message = Bound::new(
+            py,
+            Message {
+                inner: self.message,
+            },
+        )?;
+        (
+            0_u8,
+            self.id,
+            self.at,
+            message,
+            Bound::new(py, Origin)?,
+            500_u16,
+        )
+            .into_pyobject(py)
     }
 }
 
@@ -123,8 +155,15 @@ fn produce(count: u64, rate: u64, template: &Arc<Inner>, mut push: impl FnMut(It
             }
         }
         // As a shard does: a message of its own for each event.
-        let message = Arc::new(Inner { bytes: template.bytes.clone(), fields: template.fields.clone() });
-        while !push(Item { at: now(), id, message: Arc::clone(&message) }) {
+        let message = Arc::new(Inner {
+            bytes: template.bytes.clone(),
+            fields: template.fields.clone(),
+        });
+        while !push(Item {
+            at: now(),
+            id,
+            message: Arc::clone(&message),
+        }) {
             std::thread::sleep(Duration::from_micros(50));
         }
     }
@@ -136,8 +175,12 @@ impl Bench {
     fn new(message: &[u8]) -> Bench {
         // SAFETY: no arguments that could be invalid.
         let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
-        let bridge =
-            Bridge { queue: Mutex::new(Vec::new()), armed: AtomicBool::new(false), fd, wakes: AtomicU64::new(0) };
+        let bridge = Bridge {
+            queue: Mutex::new(Vec::new()),
+            armed: AtomicBool::new(false),
+            fd,
+            wakes: AtomicU64::new(0),
+        };
         Bench {
             bridge: Arc::new(bridge),
             rest: Mutex::new(Vec::new()),
@@ -160,7 +203,13 @@ impl Bench {
     }
 
     /// The same by one `call_soon_threadsafe` per event.
-    fn produce_threadsafe(&self, call_soon_threadsafe: Py<PyAny>, callback: Py<PyAny>, count: u64, rate: u64) {
+    fn produce_threadsafe(
+        &self,
+        call_soon_threadsafe: Py<PyAny>,
+        callback: Py<PyAny>,
+        count: u64,
+        rate: u64,
+    ) {
         let template = Arc::clone(&self.template);
         std::thread::spawn(move || {
             produce(count, rate, &template, |item| {
@@ -189,13 +238,20 @@ impl Bench {
             rest.reverse();
         }
         let from = rest.len().saturating_sub(limit);
-        let events: PyResult<Vec<_>> = rest.drain(from..).rev().map(|item| item.into_tuple(py)).collect();
+        let events: PyResult<Vec<_>> = rest
+            .drain(from..)
+            .rev()
+            .map(|item| item.into_tuple(py))
+            .collect();
         PyList::new(py, events?)
     }
 
     /// A command: plain data into a vector.
     fn respond(&self, transaction: u64, reason: String, headers: Vec<(String, String)>) {
-        self.commands.lock().unwrap().push((transaction, reason, headers));
+        self.commands
+            .lock()
+            .unwrap()
+            .push((transaction, reason, headers));
     }
 
     /// Hands the commands over: here, answers each by an event from another thread.
@@ -204,7 +260,11 @@ impl Bench {
         let (bridge, template) = (Arc::clone(&self.bridge), Arc::clone(&self.template));
         echo().send(Box::new(move || {
             for (id, _, _) in commands {
-                bridge.push(Item { at: now(), id, message: Arc::clone(&template) });
+                bridge.push(Item {
+                    at: now(),
+                    id,
+                    message: Arc::clone(&template),
+                });
             }
         }));
     }

@@ -9,7 +9,11 @@ const EVENTS: usize = 1_000_000;
 /// About the size of an event of the engine.
 type Item = [u64; 16];
 
-fn run(producers: usize, push: impl Fn(Item) -> bool + Sync, mut drain: impl FnMut() -> usize) -> f64 {
+fn run(
+    producers: usize,
+    push: impl Fn(Item) -> bool + Sync,
+    mut drain: impl FnMut() -> usize,
+) -> f64 {
     let (started, push, done) = (Instant::now(), &push, AtomicBool::new(false));
     std::thread::scope(|scope| {
         for _ in 0..producers {
@@ -56,13 +60,20 @@ fn main() {
             run(producers, push, || {
                 taken.clear();
                 std::mem::swap(&mut taken, &mut *queue.lock().unwrap());
-                taken.iter().map(|item| usize::from(item[0] < u64::MAX)).sum()
+                taken
+                    .iter()
+                    .map(|item| usize::from(item[0] < u64::MAX))
+                    .sum()
             })
         });
         let array = median(|| {
             let queue = Arc::new(ArrayQueue::new(65_536));
             let producer = Arc::clone(&queue);
-            run(producers, move |item| producer.push(item).is_ok(), || usize::from(queue.pop().is_some()))
+            run(
+                producers,
+                move |item| producer.push(item).is_ok(),
+                || usize::from(queue.pop().is_some()),
+            )
         });
         let segments = median(|| {
             let queue = SegQueue::new();
