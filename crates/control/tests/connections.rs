@@ -5,9 +5,11 @@
     clippy::panic,
     reason = "a test that goes wrong is to stop"
 )]
+mod client;
 mod corpus;
 mod recorder;
 
+use client::Client;
 use control::{ControlBounds, ControlConfig, Listener, VERSION, serve};
 use engine::command::Command;
 use engine::event::{Event, Request};
@@ -16,8 +18,8 @@ use engine::seam::Commands;
 use engine::transport::{ListenerId, Origin, Transport};
 use recorder::Recorder;
 use sip::{Limits, Message, Method};
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{Read, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -62,17 +64,7 @@ impl Server {
     }
 
     fn connect(&self) -> Client {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(10)))
-            .unwrap();
-        stream
-            .set_write_timeout(Some(Duration::from_secs(10)))
-            .unwrap();
-        Client {
-            stream,
-            received: Vec::new(),
-        }
+        Client::connect(self.address)
     }
 
     fn client(&self) -> Client {
@@ -94,63 +86,6 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
-    }
-}
-
-struct Client {
-    stream: TcpStream,
-    received: Vec<u8>,
-}
-
-impl Client {
-    fn send(&mut self, payload: &str) {
-        self.stream
-            .write_all(format!("{}#{payload}", payload.len()).as_bytes())
-            .unwrap();
-    }
-
-    /// The next payload.
-    fn next(&mut self) -> String {
-        loop {
-            if let Some(digits) = self.received.iter().position(|&byte| byte == b'#') {
-                let length: usize = std::str::from_utf8(&self.received[..digits])
-                    .unwrap()
-                    .parse()
-                    .unwrap();
-                let end = digits + 1 + length;
-                if self.received.len() >= end {
-                    let payload =
-                        String::from_utf8(self.received[digits + 1..end].to_vec()).unwrap();
-                    self.received.drain(..end);
-                    return payload;
-                }
-            }
-            let mut chunk = [0; 4096];
-            let read = self.stream.read(&mut chunk).unwrap();
-            assert!(
-                read > 0,
-                "closed; left {:?}",
-                String::from_utf8_lossy(&self.received)
-            );
-            self.received.extend_from_slice(&chunk[..read]);
-        }
-    }
-
-    /// Reads until the server closes; a reset counts.
-    fn is_closed(&mut self) -> bool {
-        let mut chunk = [0; 65_536];
-        loop {
-            match self.stream.read(&mut chunk) {
-                Ok(0) => return true,
-                Ok(_) => {}
-                Err(error) => {
-                    return matches!(
-                        error.kind(),
-                        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
-                    );
-                }
-            }
-        }
     }
 }
 
