@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -26,10 +25,12 @@ from dracht.message import Body, HeadersInput, body_bytes, header_list
 from dracht.proxy import ProxyResult
 from dracht.request import Request
 from dracht.response import Response
+from dracht.running import LinkOptions, from_environment, patient, until_stopped
 from dracht.transaction import ClientTransaction, IncomingResponse
 
 if TYPE_CHECKING:
     from dracht._core import Message, Uri
+    from dracht.calls import Calls
     from dracht.link.accept import Acceptor
 
 __all__ = ["Agent", "Cdr", "ClientTransaction", "IncomingResponse", "ProxyResult", "Request", "Response"]
@@ -77,6 +78,8 @@ class Agent:
         """The methods that were asked for, in lower case."""
         self.state = SimpleNamespace()
         """Room for the application."""
+        self.calls: Calls | None = None
+        """The table of the calls it takes part in, kept up to date for whoever puts one here, as an `App` does."""
         self._dispatchers: list[Dispatcher] = []
         self._acceptors: list[Acceptor] = []
         self._running: set[Request] = set()
@@ -343,26 +346,28 @@ class Agent:
         self._acceptors.append(acceptor)
         return self
 
-    def run(self, **arguments: Any) -> None:
+    def run(
+        self,
+        *,
+        ready: Callable[[], None] | None = None,
+        shutdown_timeout: float = 5.0,
+        **options: Unpack[LinkOptions],
+    ) -> None:
         """Serves until SIGINT or SIGTERM: `serving` with a loop of its own, and for servers that are not there yet, patience.
 
         Args:
-            arguments: as `serving` takes them.
+            ready: called once it serves.
+            shutdown_timeout: how long what runs may take to end; seconds. A second signal ends it at once.
+            options: as `serving` takes them; without a link, DRACHT_LISTEN or DRACHT_CONNECT, and DRACHT_SECRET, say where.
         """
-        if "connect" in arguments:
-            arguments.setdefault("retry", True)
-            arguments.setdefault("timeout", float("inf"))
-        asyncio.run(self._run(arguments))
+        complete = patient(from_environment(options))
 
-    async def _run(self, arguments: dict[str, Any]) -> None:
-        stop = self._stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-                loop.add_signal_handler(number, stop.set)
-        async with _or_stopped(self.serving(**arguments), stop) as serving:
-            if serving:
-                await stop.wait()
+        async def main() -> None:
+            self._stop = asyncio.Event()
+            serving = self.serving(**complete, shutdown_timeout=shutdown_timeout)
+            await until_stopped(serving, self._stop, ready)
+
+        asyncio.run(main())
 
     def stop(self) -> None:
         """Ends `run`: drains, closes, returns."""
@@ -510,25 +515,3 @@ else:
 def _logged(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         log.warning("a server could not be connected: %s", error)
-
-
-@contextlib.asynccontextmanager
-async def _or_stopped(
-    manager: contextlib.AbstractAsyncContextManager[object], stop: asyncio.Event
-) -> AsyncIterator[bool]:
-    """Enters a context manager, unless `stop` comes before it was entered; says whether it did."""
-    entering = asyncio.ensure_future(manager.__aenter__())
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({entering, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not entering.done():
-        entering.cancel()
-        with contextlib.suppress(asyncio.CancelledError, DrachtError):
-            await entering
-        yield False
-        return
-    entering.result()
-    try:
-        yield True
-    finally:
-        await manager.__aexit__(None, None, None)

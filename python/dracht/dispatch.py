@@ -83,6 +83,8 @@ class Dispatcher:
         self.invites.clear()
         self.confirmed.clear()
         self.established.clear()
+        if self.agent.calls is not None:
+            self.agent.calls.lost(self)
         self.agent._link_lost(self, error)
 
     def request_received(
@@ -106,6 +108,8 @@ class Dispatcher:
             self.invites[transaction] = request
         elif method == "BYE" and dialog is not None:
             self.established.discard(dialog)
+            if self.agent.calls is not None:
+                self.agent.calls.ended(self, dialog)
         self.agent._handle(request)
 
     def response_received(
@@ -127,6 +131,8 @@ class Dispatcher:
         if held is not None:
             held[1].unacknowledged()
             self.invites.pop(held[1].res.req._transaction, None)
+        if self.agent.calls is not None:
+            self.agent.calls.ended(self, dialog)
         request = Request(self, "", dialog, message, origin, True)
         request.res = Response(request)
         self.agent._handle(request)
@@ -199,6 +205,8 @@ class Dispatcher:
         if dialog is None:
             self.invites.pop(sent.res.req._transaction, None)
             return
+        if self.agent.calls is not None:
+            self.agent.calls.confirmed(self, dialog, sent._message)
         now = self.loop.time()
         answers = self.answers
         while answers:

@@ -316,6 +316,8 @@ class ClientTransaction(Sending):
             self._cancelled = []
         if self._cancelled is not None:
             self._cancel(transaction, self._cancelled)._seen = True
+        if self.method == "BYE" and self._dispatcher.agent.calls is not None:
+            self._dispatcher.agent.calls.ended(self._dispatcher, dialog)
         super().sent(transaction, dialog, message, path)
 
     def failed(self, error: Exception) -> None:
@@ -348,6 +350,8 @@ class ClientTransaction(Sending):
                 self._dispatcher.confirm(transaction, dialog)
                 if self._abandoned and dialog is not None:
                     self._dispatcher.end_stray(dialog)
+                elif dialog is not None and self._dispatcher.agent.calls is not None:
+                    self._dispatcher.agent.calls.confirmed(self._dispatcher, dialog, self._message)
         self.responses.append(response)
         if self._waiters is not None:
             self._wake()
