@@ -1,6 +1,9 @@
 """dracht: telephony for Python applications. A SIP engine in Rust; a client and a middleware framework in Python."""
 
+from typing import TYPE_CHECKING
+
 from dracht.agent import Agent, Cdr
+from dracht.app import App
 from dracht.dialogid import DialogHandle
 from dracht.digest import Digest
 from dracht.errors import (
@@ -23,11 +26,17 @@ from dracht.response import Response, SentResponse
 from dracht.sending import SentRequest
 from dracht.transaction import ClientTransaction, IncomingResponse
 
+if TYPE_CHECKING:
+    from dracht._core import Address, CSeq, Message, Uri, Via, __version__
+
 __all__ = [
+    "Address",
     "Agent",
+    "App",
     "AuthenticationFailed",
     "BranchResponse",
     "BranchResponses",
+    "CSeq",
     "CallCancelled",
     "Cdr",
     "ClientTransaction",
@@ -36,11 +45,12 @@ __all__ = [
     "ControlProtocolError",
     "DialogHandle",
     "Digest",
-    "DraftHeaders",
     "DrachtError",
+    "DraftHeaders",
     "HeaderError",
     "Headers",
     "IncomingResponse",
+    "Message",
     "ParseError",
     "ProxyResult",
     "Request",
@@ -49,5 +59,17 @@ __all__ = [
     "SentRequest",
     "SentResponse",
     "SipError",
+    "Uri",
     "UriError",
+    "Via",
+    "__version__",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """The public names of the Rust half, loaded when they are first asked for."""
+    if name in ("Address", "CSeq", "Message", "Uri", "Via", "__version__"):
+        from dracht import _core
+
+        return getattr(_core, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -23,13 +22,18 @@ from dracht.handler import Handler, cancelled, run
 from dracht.link.base import CdrKind, DialogReference, Link
 from dracht.link.options import EngineOptions
 from dracht.message import Body, HeadersInput, body_bytes, header_list
+from dracht.proxy import ProxyResult
 from dracht.request import Request
-from dracht.transaction import ClientTransaction
+from dracht.response import Response
+from dracht.running import LinkOptions, from_environment, patient, until_stopped
+from dracht.transaction import ClientTransaction, IncomingResponse
 
 if TYPE_CHECKING:
     from dracht._core import Message, Uri
+    from dracht.calls import Calls
+    from dracht.link.accept import Acceptor
 
-__all__ = ["Agent", "Cdr"]
+__all__ = ["Agent", "Cdr", "ClientTransaction", "IncomingResponse", "ProxyResult", "Request", "Response"]
 
 log = logging.getLogger("dracht")
 
@@ -74,7 +78,10 @@ class Agent:
         """The methods that were asked for, in lower case."""
         self.state = SimpleNamespace()
         """Room for the application."""
+        self.calls: Calls | None = None
+        """The table of the calls it takes part in, kept up to date for whoever puts one here, as an `App` does."""
         self._dispatchers: list[Dispatcher] = []
+        self._acceptors: list[Acceptor] = []
         self._running: set[Request] = set()
         self._turn = 0
         self._cdr_hooks: list[Callable[[Cdr], None]] = []
@@ -230,6 +237,7 @@ class Agent:
 
     async def close(self) -> None:
         """Closes every link. What is awaited raises ConnectionLost; handlers that run are cancelled."""
+        acceptors, self._acceptors = self._acceptors, []
         dispatchers, self._dispatchers = self._dispatchers, []
         tasks = [request._task for request in self._running if request._task is not None]
         current = asyncio.current_task()
@@ -239,6 +247,8 @@ class Agent:
         await asyncio.gather(*(task for task in tasks if task is not current), return_exceptions=True)
         for dispatcher in dispatchers:
             await dispatcher.link.close()
+        for acceptor in acceptors:
+            await acceptor.close()
 
     async def drain(self, timeout: float = 5.0) -> bool:
         """Answers new requests outside dialogs with 503 from now on, and waits until nothing is under way.
@@ -295,7 +305,9 @@ class Agent:
             elif control is not None or options:
                 raise ValueError(f"control= and {', '.join(options) or 'engine options'} need listen=")
             if connect is not None:
-                await self.connect(connect, secret=secret or "", tls=tls, tags=tags, timeout=timeout, retry=retry)
+                await self.connect(
+                    connect, secret=secret or "", tls=tls, tags=tags, timeout=timeout, retry=retry
+                )
             if accept is not None:
                 await self.accept(accept, secret=secret or "", tls=tls, tags=tags)
             yield self
@@ -313,31 +325,49 @@ class Agent:
             secret: what the servers were started with; a server that refuses it is disconnected.
             tls: the SSL context with our certificate, for `tls://`.
         """
-        from dracht.link.accept import AcceptLink
+        from dracht.link.accept import AcceptedLink, Acceptor
+        from dracht.link.base import Receiver
 
-        await self._open([AcceptLink(self, address, secret=secret, tls=tls, tags=tags)], 10.0)
+        loop = asyncio.get_running_loop()
+        held: dict[AcceptedLink, Dispatcher] = {}
+
+        def begin(link: AcceptedLink) -> tuple[Receiver, Callable[[], bool]]:
+            dispatcher = held[link] = Dispatcher(self, link, loop)
+            self._dispatchers.append(dispatcher)
+            return dispatcher, lambda: dispatcher.idle and not dispatcher.established
+
+        def end(link: AcceptedLink) -> None:
+            dispatcher = held.pop(link)
+            if dispatcher in self._dispatchers:
+                self._dispatchers.remove(dispatcher)
+
+        acceptor = Acceptor(address, secret=secret, tls=tls, tags=tags, begin=begin, end=end)
+        await acceptor.open()
+        self._acceptors.append(acceptor)
         return self
 
-    def run(self, **arguments: Any) -> None:
+    def run(
+        self,
+        *,
+        ready: Callable[[], None] | None = None,
+        shutdown_timeout: float = 5.0,
+        **options: Unpack[LinkOptions],
+    ) -> None:
         """Serves until SIGINT or SIGTERM: `serving` with a loop of its own, and for servers that are not there yet, patience.
 
         Args:
-            arguments: as `serving` takes them.
+            ready: called once it serves.
+            shutdown_timeout: how long what runs may take to end; seconds. A second signal ends it at once.
+            options: as `serving` takes them; without a link, DRACHT_LISTEN or DRACHT_CONNECT, and DRACHT_SECRET, say where.
         """
-        if "connect" in arguments:
-            arguments.setdefault("retry", True)
-            arguments.setdefault("timeout", float("inf"))
-        asyncio.run(self._run(arguments))
+        complete = patient(from_environment(options))
 
-    async def _run(self, arguments: dict[str, Any]) -> None:
-        stop = self._stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-                loop.add_signal_handler(number, stop.set)
-        async with _or_stopped(self.serving(**arguments), stop) as serving:
-            if serving:
-                await stop.wait()
+        async def main() -> None:
+            self._stop = asyncio.Event()
+            serving = self.serving(**complete, shutdown_timeout=shutdown_timeout)
+            await until_stopped(serving, self._stop, ready)
+
+        asyncio.run(main())
 
     def stop(self) -> None:
         """Ends `run`: drains, closes, returns."""
@@ -458,7 +488,10 @@ class Agent:
             hook(error)
 
     def _cdr(self, kind: CdrKind, source: str, time: str, detail: str, message: Message) -> None:
-        role, reason = (detail or None) if kind == "start" else None, (detail or None) if kind == "stop" else None
+        role, reason = (
+            (detail or None) if kind == "start" else None,
+            (detail or None) if kind == "stop" else None,
+        )
         record = Cdr(kind, source, time, role, reason, message)
         for hook in self._cdr_hooks:
             try:
@@ -482,25 +515,3 @@ else:
 def _logged(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         log.warning("a server could not be connected: %s", error)
-
-
-@contextlib.asynccontextmanager
-async def _or_stopped(
-    manager: contextlib.AbstractAsyncContextManager[object], stop: asyncio.Event
-) -> AsyncIterator[bool]:
-    """Enters a context manager, unless `stop` comes before it was entered; says whether it did."""
-    entering = asyncio.ensure_future(manager.__aenter__())
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({entering, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not entering.done():
-        entering.cancel()
-        with contextlib.suppress(asyncio.CancelledError, DrachtError):
-            await entering
-        yield False
-        return
-    entering.result()
-    try:
-        yield True
-    finally:
-        await manager.__aexit__(None, None, None)

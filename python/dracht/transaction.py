@@ -248,7 +248,7 @@ class ClientTransaction(Sending):
                 if self.final_response is not None:
                     return
                 try:
-                    await self._until(lambda: len(self.responses) > at, self._deadline)
+                    await self._until(self._has(at), self._deadline)
                 except asyncio.CancelledError:
                     self.abandon()
                     raise
@@ -316,6 +316,8 @@ class ClientTransaction(Sending):
             self._cancelled = []
         if self._cancelled is not None:
             self._cancel(transaction, self._cancelled)._seen = True
+        if self.method == "BYE" and self._dispatcher.agent.calls is not None:
+            self._dispatcher.agent.calls.ended(self._dispatcher, dialog)
         super().sent(transaction, dialog, message, path)
 
     def failed(self, error: Exception) -> None:
@@ -339,6 +341,8 @@ class ClientTransaction(Sending):
         response = IncomingResponse(self, dialog, message, origin)
         if status >= 200:
             del self._dispatcher.clients[transaction]
+            if self.method == "BYE" and dialog is not None and status not in (401, 407):
+                self._dispatcher.established.discard(dialog)
             if status in (401, 407) and self._auth is not None and self._answer_challenge(response):
                 return
             self.final_response = response
@@ -346,11 +350,16 @@ class ClientTransaction(Sending):
                 self._dispatcher.confirm(transaction, dialog)
                 if self._abandoned and dialog is not None:
                     self._dispatcher.end_stray(dialog)
+                elif dialog is not None and self._dispatcher.agent.calls is not None:
+                    self._dispatcher.agent.calls.confirmed(self._dispatcher, dialog, self._message)
         self.responses.append(response)
         if self._waiters is not None:
             self._wake()
 
     # ---- inside
+
+    def _has(self, at: int) -> _Reached:
+        return lambda: len(self.responses) > at
 
     def _send(self) -> None:
         self._dispatcher.link.request(
@@ -365,7 +374,12 @@ class ClientTransaction(Sending):
     def _answer_challenge(self, response: IncomingResponse) -> bool:
         """Sends the request again with credentials, once for each challenger; says whether it did."""
         digest = self._auth
-        if digest is None or self._cancelled is not None or self._abandoned or not self._dispatcher.link.ready:
+        if (
+            digest is None
+            or self._cancelled is not None
+            or self._abandoned
+            or not self._dispatcher.link.ready
+        ):
             return False
         asked = self.msg
         try:
