@@ -8,6 +8,7 @@ pub mod counts;
 pub mod engine;
 pub mod event;
 pub mod id;
+pub mod proxy;
 pub mod seam;
 pub mod time;
 pub mod transport;
