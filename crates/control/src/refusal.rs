@@ -105,7 +105,15 @@ fn new_request(out: &mut Vec<u8>, error: &CommandError) {
             out.extend_from_slice(b"requested protocol/transport not available")
         }
         CommandError::InvalidHeader(value) => {
-            out.extend_from_slice(b"invalid from value provided by client: ");
+            let is_from = value
+                .get(..4)
+                .is_some_and(|name| name.eq_ignore_ascii_case("from"));
+            let opening: &[u8] = if is_from {
+                b"invalid from value provided by client: "
+            } else {
+                b"invalid header: "
+            };
+            out.extend_from_slice(opening);
             out.extend_from_slice(value.as_bytes());
         }
         CommandError::MissingContentType => out.extend_from_slice(b"missing content-type"),
