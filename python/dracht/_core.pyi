@@ -273,8 +273,8 @@ class Uri:
     def param(self, name: str) -> str | None:
         """The value of a URI parameter ("" when it has none); None when it is not there."""
     @property
-    def headers(self) -> str | None:
-        """What stands after `?`, as sent."""
+    def headers(self) -> list[tuple[str, str]]:
+        """The header fields after `?`, names and values as sent (RFC 3261 §19.1.1)."""
     @property
     def transport(self) -> str | None:
         """The transport parameter, as sent."""
@@ -333,7 +333,7 @@ def parse_uri(text: str) -> Uri:
     """Reads a URI: `Uri.parse`. Raises dracht.errors.UriError."""
 
 def reason_phrase(status: int) -> str:
-    """The standard reason phrase of a status code, "" when there is none (RFC 3261 §21 and the IANA registry)."""
+    """The usual reason phrase of a status; that of its class when it is not registered (RFC 3261 §21, IANA)."""
 
 # ---- the engine ---------------------------------------------------------------------------------------------------------
 

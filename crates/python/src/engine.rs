@@ -9,7 +9,6 @@ use engine::Command;
 use engine::command::{Cancel, Draft, Proxy, ProxyOptions, Respond, SendRequest};
 use engine::counts::Counts;
 use engine::id::{ApplicationId, CommandId, TransactionId};
-use engine::seam::Commands;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};

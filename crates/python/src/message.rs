@@ -6,7 +6,7 @@ use crate::text;
 use crate::via::Via;
 use bytes::Bytes;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString};
+use pyo3::types::{PyBytes, PyString};
 use sip::{Field, HeaderName, Limits};
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -20,25 +20,6 @@ impl Message {
     /// The Python side of a message.
     pub fn new(message: Arc<sip::Message>) -> Message {
         Message(message)
-    }
-
-    /// Gives every field of that name to `each`, in order, until it gives false.
-    fn each_field(&self, name: &str, mut each: impl FnMut(Field<'_>) -> PyResult<bool>) -> PyResult<()> {
-        let known = HeaderName::from_bytes(name.as_bytes());
-        if known == HeaderName::Other {
-            for field in self.0.named(name) {
-                if !each(field)? {
-                    break;
-                }
-            }
-        } else {
-            for field in self.0.headers(known) {
-                if !each(field)? {
-                    break;
-                }
-            }
-        }
-        Ok(())
     }
 
     fn addresses(&self, py: Python<'_>, name: HeaderName) -> PyResult<Vec<Address>> {
@@ -62,7 +43,7 @@ impl Message {
     /// Reads one whole message: a datagram, or what a stream's framing gave.
     #[staticmethod]
     fn parse(py: Python<'_>, data: &[u8]) -> PyResult<Message> {
-        match sip::Message::parse(Bytes::copy_from_slice(data), &Limits::default()) {
+        match sip::Message::parse(Bytes::copy_from_slice(data), &Limits::unlimited()) {
             Ok(message) => Ok(Message(Arc::new(message))),
             Err(error) => Err(ErrorClass::Parse.error(py, error)),
         }
@@ -118,34 +99,17 @@ impl Message {
 
     /// The value of the first header field of that name, unfolded; None when there is none.
     fn header<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyString>>> {
-        let mut found = None;
-        self.each_field(name, |field| {
-            found = Some(text::text(py, &field.value())?);
-            Ok(false)
-        })?;
-        Ok(found)
+        self.0.named(name).next().map(|field| text::text(py, &field.value())).transpose()
     }
 
     /// The value of every header field of that name, one item per field, in order.
-    fn headers_all<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyList>> {
-        let list = PyList::empty(py);
-        self.each_field(name, |field| {
-            list.append(text::text(py, &field.value())?)?;
-            Ok(true)
-        })?;
-        Ok(list)
+    fn headers_all<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Vec<Bound<'py, PyString>>> {
+        self.0.named(name).map(|field| text::text(py, &field.value())).collect()
     }
 
     /// Every single value of that header: comma-separated lists split outside quotes and angle brackets.
-    fn values<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyList>> {
-        let list = PyList::empty(py);
-        self.each_field(name, |field| {
-            for value in field.values() {
-                list.append(text::text(py, value.as_bytes())?)?;
-            }
-            Ok(true)
-        })?;
-        Ok(list)
+    fn values<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Vec<Bound<'py, PyString>>> {
+        self.0.named(name).flat_map(|field| field.values()).map(|value| text::text(py, &value)).collect()
     }
 
     /// Every header field in order: name as sent (compact forms in the long one, known names spelled as in the RFC), value.
