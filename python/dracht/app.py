@@ -1,7 +1,7 @@
 """`App`: the framework. Middleware around handlers per SIP method, defaults for what nobody handles, a life from start to drain.
 
 What an application is made of is recorded by `Registration`, composed once at the start (`middleware.stack`), and run here for
-every request. What nobody takes is answered by `defaults`. Everything SIP is the `Agent`'s, one of which an App holds while it serves.
+every request. What nobody takes is answered by `defaults`. Everything SIP is the `Agent`'s, of which an App holds one while it serves.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack
 
-from .agent import Agent, Dialog
-from .calls import Calls
-from .defaults import allowed, default
-from .errors import ConnectionLost, DrachtError, SipError
-from .middleware.stack import describe
-from .registration import METHODS, Registration
-from .running import LinkOptions, from_environment, patient, until_stopped
+from dracht.agent import Agent, Dialog
+from dracht.calls import Calls
+from dracht.defaults import allowed, default
+from dracht.errors import ConnectionLost, DrachtError, SipError
+from dracht.middleware.stack import describe
+from dracht.registration import METHODS, Registration
+from dracht.running import LinkOptions, from_environment, patient, until_stopped
 
 if TYPE_CHECKING:
-    from ._core import Uri
-    from .digest import Credentials
-    from .message import Body, HeadersInput
-    from .middleware.stack import Endpoint
-    from .request import Request
-    from .response import Response
-    from .transaction import ClientTransaction
+    from dracht._core import Uri
+    from dracht.digest import Credentials
+    from dracht.message import Body, HeadersInput
+    from dracht.middleware.stack import Endpoint
+    from dracht.request import Request
+    from dracht.response import Response
+    from dracht.transaction import ClientTransaction
 
 __all__ = ["App", "Lifespan"]
 
@@ -70,7 +70,9 @@ class App(Registration):
     def agent(self) -> Agent:
         """The agent of an application that serves; `RuntimeError` otherwise."""
         if self._agent is None:
-            raise RuntimeError("the application does not serve: `async with app.serving(listen=...)`, or app.run(...)")
+            raise RuntimeError(
+                "the application does not serve: `async with app.serving(listen=...)`, or app.run(...)"
+            )
         return self._agent
 
     @property
@@ -158,7 +160,7 @@ class App(Registration):
     async def serving(self, **options: Unpack[LinkOptions]) -> AsyncIterator[Self]:
         """Serves within a block, in the running loop: beside FastAPI, in a test, anywhere.
 
-        At the end of the block new requests get 503, calls may go on for `shutdown_timeout`, and those left then are ended with BYE.
+        At the end of the block new requests get 503, calls may go on for `shutdown_timeout`, and those left then get a BYE.
 
         Args:
             options: exactly one of `listen` and `connect`, and what `LinkOptions` names besides.
@@ -233,9 +235,13 @@ class App(Registration):
 
     async def _shut_down(self, agent: Agent) -> None:
         if len(self._calls) or not agent.idle:
-            self.log.info("shutting down: %d calls go on for at most %g s", len(self._calls), self.shutdown_timeout)
+            self.log.info(
+                "shutting down: %d calls go on for at most %g s", len(self._calls), self.shutdown_timeout
+            )
         if not await self.drain() and len(self._calls):
-            self.log.warning("%d calls are left after %g s: each gets a BYE", len(self._calls), self.shutdown_timeout)
+            self.log.warning(
+                "%d calls are left after %g s: each gets a BYE", len(self._calls), self.shutdown_timeout
+            )
             await self.end_calls()
 
     async def end_calls(self) -> None:
@@ -244,7 +250,9 @@ class App(Registration):
 
         async def end(dialog: Dialog) -> None:
             with suppress(DrachtError):
-                bye = await self.agent.request(method="BYE", dialog=dialog, headers=reason, timeout=_BYE_TIMEOUT)
+                bye = await self.agent.request(
+                    method="BYE", dialog=dialog, headers=reason, timeout=_BYE_TIMEOUT
+                )
                 await bye.final()
 
         await asyncio.gather(*(end(dialog) for dialog in self._calls))

@@ -10,11 +10,16 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .agent import Tls
-from .link.options import EngineOptions
+from dracht.link.options import EngineOptions
+
+if TYPE_CHECKING:
+    from dracht.agent import Tls
+
 __all__ = ["LinkOptions", "from_environment", "patient", "until_stopped"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -69,37 +74,35 @@ def patient(options: LinkOptions) -> LinkOptions:
 async def until_stopped(
     serving: AbstractAsyncContextManager[Any], stop: asyncio.Event, ready: Callable[[], None] | None = None
 ) -> None:
-    """Enters `serving`, calls `ready`, and leaves it when `stop` is set or a signal comes; a second signal cancels the leaving."""
+    """Enters `serving`, calls `ready`, and leaves it when `stop` is set or a signal comes.
+
+    A signal before it was entered, or a second one, cancels what goes on.
+    """
     task = asyncio.current_task()
     loop = asyncio.get_running_loop()
+    entered = False
+    interrupted = False
 
     def signalled() -> None:
-        if stop.is_set() and task is not None:
+        nonlocal interrupted
+        if task is not None and (stop.is_set() or not entered):
+            interrupted = True
             task.cancel()
         stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _SIGNALS:
         with suppress(NotImplementedError, RuntimeError, ValueError):  # not the main thread, or Windows
             loop.add_signal_handler(number, signalled)
-    entering = asyncio.ensure_future(serving.__aenter__())
-    stopping = asyncio.ensure_future(stop.wait())
     try:
-        await asyncio.wait({entering, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not entering.done():
-            entering.cancel()
-            with suppress(asyncio.CancelledError):
-                await entering
-            return
-        entering.result()
-        try:
+        async with serving:
+            entered = True
             if ready is not None:
                 ready()
             await stop.wait()
-        finally:
-            with suppress(asyncio.CancelledError):
-                await serving.__aexit__(None, None, None)
+    except asyncio.CancelledError:
+        if not interrupted:
+            raise
     finally:
-        stopping.cancel()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _SIGNALS:
             with suppress(NotImplementedError, RuntimeError, ValueError):
                 loop.remove_signal_handler(number)
