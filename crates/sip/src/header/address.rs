@@ -1,0 +1,181 @@
+//! Addresses: From, To, Contact, Route and their like (RFC 3261 §20.10, `name-addr` and `addr-spec`).
+use crate::error::HeaderError;
+use crate::grammar::{lossy, quoted_len, trim, unfold, unquote};
+use crate::header::params::Params;
+use crate::name::HeaderName;
+use crate::uri::Uri;
+use std::borrow::Cow;
+
+/// A URI with an optional display name and the header's parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address<'a> {
+    /// The display name, without quotes, each `\x` as `x`; what is not UTF-8 becomes U+FFFD.
+    pub display: Option<Cow<'a, str>>,
+    /// The URI as sent; `*` for the wildcard of a Contact.
+    pub uri_text: &'a str,
+    /// The header's parameters, not those of the URI.
+    pub params: Params<'a>,
+    header: HeaderName,
+}
+
+impl<'a> Address<'a> {
+    /// Reads one value, folded or not.
+    ///
+    /// # Errors
+    /// What is wrong with it. The URI itself is read by [`Address::uri`].
+    pub fn parse(text: &'a str) -> Result<Address<'a>, HeaderError> {
+        Address::parse_as(HeaderName::Other, text.as_bytes())
+    }
+
+    /// Reads one value of that header field.
+    pub(crate) fn parse_as(
+        header: HeaderName,
+        value: &'a [u8],
+    ) -> Result<Address<'a>, HeaderError> {
+        let fail = |what| HeaderError::new(header, what);
+        let text = |bytes| {
+            std::str::from_utf8(bytes).map_err(|_| fail("the URI or a parameter is not UTF-8"))
+        };
+        let value = trim(value);
+        let quoted = if value.first() == Some(&b'"') {
+            quoted_len(value).ok_or(fail("the quoted display name has no closing quote"))?
+        } else {
+            0
+        };
+        let (display, rest) = value.split_at(quoted);
+        let open = memchr::memchr(b'<', rest);
+        let (display, uri, params) = match open {
+            Some(open) => {
+                let between = trim(rest.get(..open).unwrap_or_default());
+                if quoted > 0 && !between.is_empty() {
+                    return Err(fail("there is text between the display name and the URI"));
+                }
+                let inner = rest.get(open + 1..).unwrap_or_default();
+                let close =
+                    memchr::memchr(b'>', inner).ok_or(fail("the URI has no closing `>`"))?;
+                let name = if quoted > 0 { display } else { between };
+                (
+                    name,
+                    inner.get(..close).unwrap_or_default(),
+                    inner.get(close + 1..).unwrap_or_default(),
+                )
+            }
+            None if quoted > 0 => return Err(fail("a display name is followed by no `<URI>`")),
+            None => {
+                // Without brackets everything behind the first semicolon is the header's (RFC 3261 §20.10).
+                let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
+                let (uri, params) = rest.split_at(end);
+                (&b""[..], trim(uri), params)
+            }
+        };
+        let params = trim(params);
+        if !params.is_empty() && params.first() != Some(&b';') {
+            return Err(fail(
+                "there is text behind the URI; write `<URI>;name=value`",
+            ));
+        }
+        let uri_text = text(uri)?;
+        if uri_text.is_empty() {
+            return Err(fail("there is no URI"));
+        }
+        Ok(Address {
+            display: display_text(display),
+            uri_text,
+            params: Params::new(text(params)?),
+            header,
+        })
+    }
+
+    /// The URI, read.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn uri(&self) -> Result<Uri<'a>, HeaderError> {
+        Uri::parse(self.uri_text).map_err(|error| HeaderError::new(self.header, error.what))
+    }
+
+    /// Whether this is the `*` of a Contact (RFC 3261 §10.2.2).
+    #[must_use]
+    pub fn is_wildcard(&self) -> bool {
+        self.uri_text == "*"
+    }
+
+    /// The `tag` parameter.
+    #[must_use]
+    pub fn tag(&self) -> Option<&'a str> {
+        self.params.get_raw("tag").flatten()
+    }
+
+    /// A parameter of the header: `Some(None)` without a value.
+    #[must_use]
+    pub fn param(&self, name: &str) -> Option<Option<Cow<'a, str>>> {
+        self.params.get(name)
+    }
+}
+
+/// The display name that stands before the bracket.
+fn display_text(bytes: &[u8]) -> Option<Cow<'_, str>> {
+    if bytes.is_empty() {
+        return None;
+    }
+    Some(match lossy(unfold(bytes)) {
+        Cow::Borrowed(text) => unquote(text),
+        Cow::Owned(text) => Cow::Owned(unquote(&text).into_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Address;
+
+    #[test]
+    fn both_forms_are_read() {
+        let address =
+            Address::parse("\"A. \\\"G.\\\" Bell, Jr\"  <sip:a,b@c;x=y> ; tag = 1a;q=0.5").unwrap();
+        assert_eq!(address.display.as_deref(), Some("A. \"G.\" Bell, Jr"));
+        assert_eq!(
+            (address.uri_text, address.tag()),
+            ("sip:a,b@c;x=y", Some("1a"))
+        );
+        let bare = Address::parse("sip:a@b;tag=2").unwrap();
+        assert_eq!(
+            (bare.display.as_deref(), bare.uri_text, bare.tag()),
+            (None, "sip:a@b", Some("2"))
+        );
+        assert_eq!(
+            Address::parse("Alice Liddell <sip:a@b>")
+                .unwrap()
+                .display
+                .as_deref(),
+            Some("Alice Liddell")
+        );
+        assert_eq!(
+            Address::parse("\"\" <sip:a@b>").unwrap().display.as_deref(),
+            Some("")
+        );
+        assert!(Address::parse("*").unwrap().is_wildcard());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused() {
+        for bad in [
+            "",
+            "<>",
+            "\"a <sip:b@c>",
+            "<sip:a@b",
+            "\"a\" sip:b@c",
+            "<sip:a@b> x",
+            ";tag=1",
+        ] {
+            assert!(Address::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_display_name_that_is_not_utf_8_is_kept_as_far_as_text_can() {
+        let address =
+            Address::parse_as(crate::HeaderName::From, b"\"J\xf6rg\" <sip:j@x>;tag=1").unwrap();
+        assert_eq!(address.display.as_deref(), Some("J\u{fffd}rg"));
+        assert!(Address::parse_as(crate::HeaderName::From, b"<sip:\xf6@x>").is_err());
+    }
+}
