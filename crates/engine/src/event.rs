@@ -128,6 +128,8 @@ pub enum DialogEndReason {
     AnsweredAfterCancel,
     /// A CANCEL reached us after our 2xx, as some user agents do.
     CancelAfterAnswer,
+    /// No message for `Bounds::dialog_idle`.
+    Idle,
 }
 
 /// Why a command failed. The text forms are for people; links map the variants.

@@ -12,29 +12,39 @@ from typing import Annotated
 
 import typer
 
-from ..agent import Agent
-from ..request import Request
-from ..response import Response
-from .caller import Caller
-from .failures import Failure, explained
-from .ladder import draw
-from .options import Json, LogLevel, set_log_level
-from .output import progress, say
-from .results import Results
-from .trace import Trace, arrows
+from dracht.agent import Agent
+from dracht.cli.caller import Caller
+from dracht.cli.failures import Failure, explained
+from dracht.cli.ladder import draw
+from dracht.cli.options import Json, LogLevel, set_log_level
+from dracht.cli.output import progress, say
+from dracht.cli.results import Results, lines
+from dracht.cli.trace import Trace, arrows
+from dracht.request import Request
+from dracht.response import Response
 
 
 def call(
     uri: Annotated[str, typer.Argument(metavar="SIP-URI", help="Whom to call, as sip:1234@127.0.0.1:5060.")],
     count: Annotated[int, typer.Option("--count", min=1, help="How many calls.")] = 1,
-    rate: Annotated[float, typer.Option("--rate", min=0.01, help="How many calls to start per second.")] = 50.0,
-    duration: Annotated[float, typer.Option("--duration", min=0.0, help="How long each call lasts, in seconds.")] = 0.0,
-    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="How long an answer may take, in seconds.")] = 30.0,
+    rate: Annotated[
+        float, typer.Option("--rate", min=0.01, help="How many calls to start per second.")
+    ] = 50.0,
+    duration: Annotated[
+        float, typer.Option("--duration", min=0.0, help="How long each call lasts, in seconds.")
+    ] = 0.0,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.1, help="How long an answer may take, in seconds.")
+    ] = 30.0,
     listen: Annotated[
-        str, typer.Option("--listen", metavar="SIP-URI", help="Where this caller is reached; port 0 is any free one.")
+        str,
+        typer.Option(
+            "--listen", metavar="SIP-URI", help="Where this caller is reached; port 0 is any free one."
+        ),
     ] = "sip:127.0.0.1:0;transport=udp,tcp",
     ladder: Annotated[
-        bool | None, typer.Option("--ladder/--no-ladder", help="Draw the ladder of a call (the default for one).")
+        bool | None,
+        typer.Option("--ladder/--no-ladder", help="Draw the ladder of a call (the default for one)."),
     ] = None,
     trace: Annotated[
         Path | None, typer.Option("--trace", metavar="FILE", help="Write the messages as JSON lines.")
@@ -47,12 +57,9 @@ def call(
     if not uri.lower().startswith(("sip:", "sips:", "tel:")):
         raise Failure(f"{uri}: not a SIP URI, as sip:1234@127.0.0.1:5060", 2)
     draws = (count == 1 and not as_json) if ladder is None else ladder
-    seen = Trace() if draws or trace else None
+    seen = Trace(trace) if draws or trace else None
     with explained(f"calling {uri} from {listen}"):
         results = asyncio.run(_calls(uri, listen, count, rate, duration, timeout, seen))
-    if seen is not None and trace is not None:
-        with explained(f"writing {trace}"):
-            seen.write(trace)
     if as_json:
         print(json.dumps(results.summary(), indent=2))
     else:
@@ -60,7 +67,7 @@ def call(
             first = [one for one in seen.seen if one.call_id == seen.seen[0].call_id]
             for line in draw(["caller", uri], arrows(first, "caller", uri)):
                 say(line)
-        for line in results.lines():
+        for line in lines(results.summary()):
             say(line, "red" if results.failed else "green")
     if results.failed or not results.outcomes:
         sys.exit(1)

@@ -8,11 +8,11 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .failures import Failure
+from dracht.cli.failures import Failure
 
 if TYPE_CHECKING:
-    from ..agent import Agent
-    from ..app import App
+    from dracht.agent import Agent
+    from dracht.app import App
 
 NAMES = ("app", "agent")
 
@@ -49,21 +49,25 @@ def _execute(path: Path) -> object:
         spec.loader.exec_module(module)
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
-        here = next((frame for frame in reversed(frames) if Path(frame.filename).resolve() == path.resolve()), None)
+        here = next(
+            (frame for frame in reversed(frames) if Path(frame.filename).resolve() == path.resolve()), None
+        )
         line = f":{here.lineno}" if here else ""
         raise Failure(f"{path}{line}: {type(error).__name__}: {error}", 1) from error
     return module
 
 
 def _find(namespace: dict[str, object], path: Path, name: str | None) -> App | Agent:
-    from ..agent import Agent
-    from ..app import App
+    from dracht.agent import Agent
+    from dracht.app import App
 
     if name is not None:
         found = namespace.get(name)
         if isinstance(found, App | Agent):
             return found
-        what = "is not there" if name not in namespace else f"is a {type(found).__name__}, not an App or Agent"
+        what = (
+            "is not there" if name not in namespace else f"is a {type(found).__name__}, not an App or Agent"
+        )
         raise Failure(f"{path}: `{name}` {what}", 2)
     for usual in NAMES:
         found = namespace.get(usual)

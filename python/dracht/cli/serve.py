@@ -5,10 +5,10 @@ from __future__ import annotations
 import signal
 import threading
 
-from ..server import Server, ServerConfig
-from .failures import Failure, explained
-from .options import Control, Listen, LogLevel, Secret, Shards, set_log_level
-from .output import say
+from dracht.cli.failures import Failure, explained
+from dracht.cli.options import Control, Listen, LogLevel, Secret, Shards, set_log_level
+from dracht.cli.output import say
+from dracht.server import Server, ServerConfig
 
 
 def serve(
@@ -27,7 +27,10 @@ def serve(
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    with explained(f"listening on {', '.join(config.listen)}, control on {config.control}"), Server(config) as server:
+    with (
+        explained(f"listening on {', '.join(config.listen)}, control on {config.control}"),
+        Server(config) as server,
+    ):
         say(f"SIP on {', '.join(server.hostports)}", "green")
         say(f"applications on tcp://{server.control}", "green")
         ended.wait()

@@ -19,7 +19,14 @@ pub struct Rank {
 pub fn best(responses: impl Iterator<Item = Rank>, drachtio_compatible: bool) -> Option<usize> {
     responses
         .enumerate()
-        .min_by_key(|(index, rank)| (class(rank.status, drachtio_compatible), preference(rank.status), !rank.received, *index))
+        .min_by_key(|(index, rank)| {
+            (
+                class(rank.status, drachtio_compatible),
+                preference(rank.status),
+                !rank.received,
+                *index,
+            )
+        })
         .map(|(index, _)| index)
 }
 
@@ -49,7 +56,10 @@ mod tests {
     use super::*;
 
     fn chosen(statuses: &[u16], compatible: bool) -> Option<u16> {
-        let ranks = statuses.iter().map(|status| Rank { status: *status, received: true });
+        let ranks = statuses.iter().map(|status| Rank {
+            status: *status,
+            received: true,
+        });
         best(ranks, compatible).map(|index| statuses[index])
     }
 
@@ -64,7 +74,10 @@ mod tests {
     #[test]
     fn within_4xx_what_helps_the_caller_try_again_wins_and_otherwise_the_earliest() {
         assert_eq!(chosen(&[486, 404], false), Some(486));
-        assert_eq!(chosen(&[404, 486, 484, 420, 415, 407, 401], false), Some(401));
+        assert_eq!(
+            chosen(&[404, 486, 484, 420, 415, 407, 401], false),
+            Some(401)
+        );
         assert_eq!(chosen(&[404, 486, 484, 420, 415, 407], false), Some(407));
         assert_eq!(chosen(&[404, 486, 484, 420, 415], false), Some(415));
         assert_eq!(chosen(&[404, 486, 484, 420], false), Some(420));
@@ -80,7 +93,16 @@ mod tests {
 
     #[test]
     fn a_response_we_made_stands_behind_a_received_one() {
-        let ranks = [Rank { status: 408, received: false }, Rank { status: 480, received: true }];
+        let ranks = [
+            Rank {
+                status: 408,
+                received: false,
+            },
+            Rank {
+                status: 480,
+                received: true,
+            },
+        ];
         assert_eq!(best(ranks.into_iter(), false), Some(1));
     }
 

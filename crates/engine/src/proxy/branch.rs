@@ -64,7 +64,10 @@ impl Branch {
     /// The search reaches this branch.
     pub(super) fn launch(&mut self, effects: &mut Effects) {
         self.state = State::Pending;
-        effects.push(Effect::Forward { branch: self.number, next_hop: Arc::clone(&self.path.next_hop) });
+        effects.push(Effect::Forward {
+            branch: self.number,
+            next_hop: Arc::clone(&self.path.next_hop),
+        });
     }
 
     /// Whether it was started and has not ended.
@@ -94,7 +97,12 @@ impl Branch {
 
     /// A provisional response came. Returns whether it may go upstream: not when the branch is being cancelled. `linger` is how
     /// long to wait for the end of a branch whose CANCEL goes out now.
-    pub(super) fn on_provisional(&mut self, now: Time, linger: Linger, effects: &mut Effects) -> bool {
+    pub(super) fn on_provisional(
+        &mut self,
+        now: Time,
+        linger: Linger,
+        effects: &mut Effects,
+    ) -> bool {
         self.provisional = true;
         self.disarm(TimerKind::Provisional, effects);
         match std::mem::replace(&mut self.cancel, Cancel::No) {
@@ -111,7 +119,13 @@ impl Branch {
     }
 
     /// Cancels a pending INVITE branch: at once when it may be, otherwise when its first provisional response comes.
-    pub(super) fn cancel(&mut self, now: Time, reason: CancelReason, linger: Linger, effects: &mut Effects) {
+    pub(super) fn cancel(
+        &mut self,
+        now: Time,
+        reason: CancelReason,
+        linger: Linger,
+        effects: &mut Effects,
+    ) {
         if !self.is_pending() || !matches!(self.cancel, Cancel::No) {
             return;
         }
@@ -119,7 +133,9 @@ impl Branch {
             self.disarm(kind, effects);
         }
         if !self.sent {
-            effects.push(Effect::EndBranch { branch: self.number });
+            effects.push(Effect::EndBranch {
+                branch: self.number,
+            });
             self.end(effects);
         } else if self.provisional {
             self.send_cancel(now, reason, linger, effects);
@@ -128,16 +144,35 @@ impl Branch {
         }
     }
 
-    fn send_cancel(&mut self, now: Time, reason: CancelReason, linger: Linger, effects: &mut Effects) {
+    fn send_cancel(
+        &mut self,
+        now: Time,
+        reason: CancelReason,
+        linger: Linger,
+        effects: &mut Effects,
+    ) {
         self.cancel = Cancel::Sent;
-        effects.push(Effect::CancelBranch { branch: self.number, reason });
-        let wait = if self.given_up && self.awaited { linger.crossing } else { linger.cancelled };
+        effects.push(Effect::CancelBranch {
+            branch: self.number,
+            reason,
+        });
+        let wait = if self.given_up && self.awaited {
+            linger.crossing
+        } else {
+            linger.cancelled
+        };
         self.arm(TimerKind::Cancelled, now + wait, effects);
     }
 
     /// It took too long: its response does not count any more. The end upstream still waits a moment when a CANCEL is on its
     /// way, as a 2xx may have crossed it; a branch that never gave a sign is not waited for.
-    pub(super) fn give_up(&mut self, now: Time, cancellable: bool, linger: Linger, effects: &mut Effects) {
+    pub(super) fn give_up(
+        &mut self,
+        now: Time,
+        cancellable: bool,
+        linger: Linger,
+        effects: &mut Effects,
+    ) {
         self.given_up = true;
         self.awaited = cancellable && self.sent && self.provisional;
         if cancellable {
@@ -146,7 +181,9 @@ impl Branch {
             self.disarm(TimerKind::Provisional, effects);
             self.disarm(TimerKind::Final, effects);
         } else {
-            effects.push(Effect::EndBranch { branch: self.number });
+            effects.push(Effect::EndBranch {
+                branch: self.number,
+            });
             self.end(effects);
         }
     }
@@ -157,7 +194,9 @@ impl Branch {
             self.awaited = false;
             self.arm(TimerKind::Cancelled, now + linger.cancelled, effects);
         } else {
-            effects.push(Effect::EndBranch { branch: self.number });
+            effects.push(Effect::EndBranch {
+                branch: self.number,
+            });
             self.end(effects);
         }
     }
@@ -165,20 +204,32 @@ impl Branch {
     /// Nothing more is expected of it.
     pub(super) fn end(&mut self, effects: &mut Effects) {
         self.state = State::Ended;
-        for kind in [TimerKind::Provisional, TimerKind::Final, TimerKind::C, TimerKind::Cancelled] {
+        for kind in [
+            TimerKind::Provisional,
+            TimerKind::Final,
+            TimerKind::C,
+            TimerKind::Cancelled,
+        ] {
             self.disarm(kind, effects);
         }
     }
 
     pub(super) fn arm(&mut self, kind: TimerKind, at: Time, effects: &mut Effects) {
         self.armed |= bit(kind);
-        effects.push(Effect::SetTimer { kind, branch: self.number, at });
+        effects.push(Effect::SetTimer {
+            kind,
+            branch: self.number,
+            at,
+        });
     }
 
     fn disarm(&mut self, kind: TimerKind, effects: &mut Effects) {
         if self.armed & bit(kind) != 0 {
             self.armed &= !bit(kind);
-            effects.push(Effect::ClearTimer { kind, branch: self.number });
+            effects.push(Effect::ClearTimer {
+                kind,
+                branch: self.number,
+            });
         }
     }
 

@@ -14,7 +14,13 @@ const MAX_FORWARDS: u32 = 70;
 /// `headers` are the application's, checked by `check_headers`. With `stay_in_path` the proxy adds its Record-Route, or for a
 /// REGISTER its Path (RFC 3327) with `Require: path`.
 #[must_use]
-pub fn write(request: &Message, path: &Path, headers: &[(Bytes, Bytes)], stay_in_path: bool, hop: &Hop<'_>) -> Bytes {
+pub fn write(
+    request: &Message,
+    path: &Path,
+    headers: &[(Bytes, Bytes)],
+    stay_in_path: bool,
+    hop: &Hop<'_>,
+) -> Bytes {
     let mut patch = Patch::new(request);
     if *path.request_uri != *request.request_uri() {
         patch.request_uri(&path.request_uri);
@@ -43,17 +49,22 @@ pub fn write(request: &Message, path: &Path, headers: &[(Bytes, Bytes)], stay_in
         }
     }
     patch.prepend(HeaderName::Via, via(hop));
-    // A datagram may do without it, a stream may not (RFC 3261 §20.14).
-    if request.header(HeaderName::ContentLength).is_none() {
-        patch.append(HeaderName::ContentLength, request.body().len().to_string());
-    }
     patch.write()
 }
 
 /// Our Via value. `rport` asks the next hop to answer to the port that it sees (RFC 3581 §3).
 fn via(hop: &Hop<'_>) -> String {
-    let rport = if hop.transport == Transport::Udp { ";rport" } else { "" };
-    format!("SIP/2.0/{} {};branch={}{rport}", hop.transport.via(), hop.sent_by, hop.branch)
+    let rport = if hop.transport == Transport::Udp {
+        ";rport"
+    } else {
+        ""
+    };
+    format!(
+        "SIP/2.0/{} {};branch={}{rport}",
+        hop.transport.via(),
+        hop.sent_by,
+        hop.branch
+    )
 }
 
 fn add_record_route(patch: &mut Patch<'_>, request: &Message, hop: &Hop<'_>) {
@@ -64,7 +75,9 @@ fn add_record_route(patch: &mut Patch<'_>, request: &Message, hop: &Hop<'_>) {
     };
     if request.method() == Method::Register {
         patch.prepend(HeaderName::Path, value);
-        let required = request.values(HeaderName::Require).any(|option| option.eq_ignore_ascii_case("path"));
+        let required = request
+            .values(HeaderName::Require)
+            .any(|option| option.eq_ignore_ascii_case("path"));
         if !required {
             patch.append(HeaderName::Require, "path");
         }
@@ -152,10 +165,16 @@ pub fn check_headers(headers: &[(Bytes, Bytes)]) -> Result<(), CommandError> {
     for (name, value) in headers {
         let shown = || String::from_utf8_lossy(name).into_owned();
         if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
-            return Err(CommandError::InvalidHeader(format!("the header name {:?} is not a token", shown())));
+            return Err(CommandError::InvalidHeader(format!(
+                "the header name {:?} is not a token",
+                shown()
+            )));
         }
         if value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-            return Err(CommandError::InvalidHeader(format!("the value of {} holds a line end or a NUL", shown())));
+            return Err(CommandError::InvalidHeader(format!(
+                "the value of {} holds a line end or a NUL",
+                shown()
+            )));
         }
     }
     Ok(())

@@ -32,7 +32,11 @@ impl Mixer {
 pub fn mark(request: &Message) -> u32 {
     let mut mixer = Mixer::new();
     mixer.add(request.request_uri().as_bytes());
-    for name in [HeaderName::Route, HeaderName::ProxyRequire, HeaderName::ProxyAuthorization] {
+    for name in [
+        HeaderName::Route,
+        HeaderName::ProxyRequire,
+        HeaderName::ProxyAuthorization,
+    ] {
         for field in request.headers(name) {
             mixer.add(&field.value());
         }
@@ -65,7 +69,11 @@ pub fn branch_parameter(unique: &str, mark: u32) -> String {
 /// Whether the request passed here before and is on its way to the same place again.
 #[must_use]
 pub fn is_loop(request: &Message, own: &dyn OwnNames) -> bool {
-    let mut ours = request.vias().flatten().filter(|via| own.is_own(via.host.clone(), via.port)).peekable();
+    let mut ours = request
+        .vias()
+        .flatten()
+        .filter(|via| own.is_own(via.host, via.port))
+        .peekable();
     if ours.peek().is_none() {
         return false;
     }
@@ -89,7 +97,10 @@ fn mark_of(branch: &str) -> Option<u32> {
 pub fn stateless_branch(request: &Message) -> String {
     let mut mixer = Mixer::new();
     let via = request.top_via().ok();
-    let branch = via.as_ref().and_then(|via| via.branch()).filter(|branch| branch.starts_with(MAGIC_COOKIE));
+    let branch = via
+        .as_ref()
+        .and_then(|via| via.branch())
+        .filter(|branch| branch.starts_with(MAGIC_COOKIE));
     match (branch, &via) {
         (Some(branch), Some(via)) => {
             let (host, port) = via.sent_by();
@@ -101,9 +112,22 @@ pub fn stateless_branch(request: &Message) -> String {
             for value in request.values(HeaderName::Via).take(1) {
                 mixer.add(value.as_bytes());
             }
-            mixer.add(request.from().ok().and_then(|from| from.tag().map(str::to_owned)).unwrap_or_default().as_bytes());
+            mixer.add(
+                request
+                    .from()
+                    .ok()
+                    .and_then(|from| from.tag().map(str::to_owned))
+                    .unwrap_or_default()
+                    .as_bytes(),
+            );
             mixer.add(request.call_id().unwrap_or_default().as_bytes());
-            mixer.add(&request.cseq().map(|cseq| cseq.number).unwrap_or_default().to_be_bytes());
+            mixer.add(
+                &request
+                    .cseq()
+                    .map(|cseq| cseq.number)
+                    .unwrap_or_default()
+                    .to_be_bytes(),
+            );
             mixer.add(request.request_uri().as_bytes());
         }
     }

@@ -25,6 +25,7 @@ mod branch;
 pub mod context;
 pub mod forward;
 pub mod loops;
+mod prepare;
 pub mod relay;
 pub mod response;
 pub mod route;
@@ -80,7 +81,11 @@ pub struct ProxyTimers {
 
 impl From<&crate::config::Timers> for ProxyTimers {
     fn from(timers: &crate::config::Timers) -> ProxyTimers {
-        ProxyTimers { c: timers.c, cancelled: timers.t1 * 64, crossing: timers.t4 }
+        ProxyTimers {
+            c: timers.c,
+            cancelled: timers.t1 * 64,
+            crossing: timers.t4,
+        }
     }
 }
 
@@ -178,10 +183,13 @@ impl CancelReason {
     #[must_use]
     pub fn header_value(&self) -> Option<String> {
         match self {
-            CancelReason::AnsweredElsewhere => Some("SIP;cause=200;text=\"Call completed elsewhere\"".to_owned()),
-            CancelReason::Declined(status) => {
-                Some(format!("SIP;cause={status};text=\"{}\"", sip::status::reason_phrase(*status)))
+            CancelReason::AnsweredElsewhere => {
+                Some("SIP;cause=200;text=\"Call completed elsewhere\"".to_owned())
             }
+            CancelReason::Declined(status) => Some(format!(
+                "SIP;cause={status};text=\"{}\"",
+                sip::status::reason_phrase(*status)
+            )),
             CancelReason::TimedOut => Some("SIP;cause=408;text=\"Request Timeout\"".to_owned()),
             CancelReason::CallerCancelled(reason) => reason.clone(),
         }

@@ -1,5 +1,5 @@
 //! Forwarding without a context: requests that come back by our Record-Route, and the stateless proxy (RFC 3261 §16.11).
-use crate::proxy::context::prepare;
+use crate::proxy::prepare::prepare;
 use crate::proxy::route::{Path, names_us, preprocess};
 use crate::proxy::{Hop, OwnNames, ProxyOrder, Rejection, forward, loops, validate};
 use bytes::Bytes;
@@ -37,7 +37,13 @@ impl Forwarding {
     /// The request as it is to be sent.
     #[must_use]
     pub fn write(&self, hop: &Hop<'_>) -> Bytes {
-        forward::write(&self.request, &self.path, &self.headers, self.stay_in_path, hop)
+        forward::write(
+            &self.request,
+            &self.path,
+            &self.headers,
+            self.stay_in_path,
+            hop,
+        )
     }
 }
 
@@ -72,7 +78,12 @@ pub fn in_dialog(request: &Arc<Message>, own: &dyn OwnNames) -> InDialog {
         return InDialog::Reject(rejection);
     }
     let path = Path::along(&route, &route.request_uri);
-    InDialog::Relay(Forwarding { request: Arc::clone(request), path, headers: Vec::new(), stay_in_path: false })
+    InDialog::Relay(Forwarding {
+        request: Arc::clone(request),
+        path,
+        headers: Vec::new(),
+        stay_in_path: false,
+    })
 }
 
 /// The stateless proxy: the request goes to the first target, each time to the same (RFC 3261 §16.11).
@@ -85,13 +96,20 @@ pub fn stateless(order: ProxyOrder, own: &dyn OwnNames) -> Result<Forwarding, Re
         Some((_, path)) => path,
         None => Path::along(&prepared.route, &prepared.route.request_uri),
     };
-    Ok(Forwarding { request: order.request, path, headers: order.headers, stay_in_path: order.options.record_route })
+    Ok(Forwarding {
+        request: order.request,
+        path,
+        headers: order.headers,
+        stay_in_path: order.options.record_route,
+    })
 }
 
 impl Forwarding {
     /// Whether Record-Route has to be a `sips` URI, since the request-URI is one (RFC 3261 §16.6 item 4).
     #[must_use]
     pub fn is_secure(&self) -> bool {
-        self.request.uri().is_ok_and(|uri| uri.scheme() == Scheme::Sips)
+        self.request
+            .uri()
+            .is_ok_and(|uri| uri.scheme() == Scheme::Sips)
     }
 }

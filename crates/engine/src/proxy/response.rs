@@ -15,7 +15,10 @@ pub fn upstream(response: &Message) -> Option<Bytes> {
 
 /// The same, with the challenges of other responses added (RFC 3261 §16.7 item 7).
 #[must_use]
-pub fn upstream_with_challenges<'a>(response: &Message, others: impl Iterator<Item = &'a Message>) -> Option<Bytes> {
+pub fn upstream_with_challenges<'a>(
+    response: &Message,
+    others: impl Iterator<Item = &'a Message>,
+) -> Option<Bytes> {
     response.values(HeaderName::Via).nth(1)?;
     let mut patch = Patch::new(response);
     patch.remove_first_value(HeaderName::Via);

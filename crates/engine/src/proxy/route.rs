@@ -24,7 +24,10 @@ pub struct Route {
 /// Applies RFC 3261 §16.4 to a request: undoes a strict router's work, reads `maddr`, takes our own Route values off the top.
 #[must_use]
 pub fn preprocess(request: &Message, own: &dyn OwnNames) -> Route {
-    let mut remaining: Vec<String> = request.values(HeaderName::Route).map(|value| value.into_owned()).collect();
+    let mut remaining: Vec<String> = request
+        .values(HeaderName::Route)
+        .map(|value| value.into_owned())
+        .collect();
     let mut route = Route {
         request_uri: Arc::from(request.request_uri()),
         remaining: Vec::new(),
@@ -44,7 +47,10 @@ pub fn preprocess(request: &Message, own: &dyn OwnNames) -> Route {
         }
     }
     // Two of ours lie on top when the request crosses from one listener to another (RFC 5658 §3).
-    let ours = remaining.iter().take_while(|value| is_own_uri(value, own)).count();
+    let ours = remaining
+        .iter()
+        .take_while(|value| is_own_uri(value, own))
+        .count();
     route.by_route |= ours > 0;
     remaining.drain(..ours);
     route.remaining = remaining;
@@ -53,7 +59,9 @@ pub fn preprocess(request: &Message, own: &dyn OwnNames) -> Route {
 
 /// Whether a Route value leads to this server.
 fn is_own_uri(value: &str, own: &dyn OwnNames) -> bool {
-    uri_of(value).and_then(|uri| Uri::parse(uri).ok()).is_some_and(|uri| names_us(&uri, own))
+    uri_of(value)
+        .and_then(|uri| Uri::parse(uri).ok())
+        .is_some_and(|uri| names_us(&uri, own))
 }
 
 /// Whether the URI is a SIP URI with a host and port of this server.
@@ -80,10 +88,15 @@ fn without_own_maddr(uri: &Uri<'_>, own: &dyn OwnNames) -> Option<String> {
         return None;
     }
     let stripped = without_parameter(&without_parameter(uri.as_str(), "maddr"), "transport");
-    let Some(port) = uri.port() else { return Some(stripped) };
+    let Some(port) = uri.port() else {
+        return Some(stripped);
+    };
     let after_user = stripped.rfind('@').map_or(0, |at| at + 1);
     let (user, host) = stripped.split_at(after_user);
-    Some(format!("{user}{}", host.replacen(&format!(":{port}"), "", 1)))
+    Some(format!(
+        "{user}{}",
+        host.replacen(&format!(":{port}"), "", 1)
+    ))
 }
 
 /// The URI text without the URI parameter of that name.
@@ -154,15 +167,27 @@ impl Path {
             values.push('<');
             values.push_str(request_uri);
             values.push('>');
-            return Path { request_uri: Arc::clone(&strict), next_hop: strict, route: RouteEdit::Replace(values) };
+            return Path {
+                request_uri: Arc::clone(&strict),
+                next_hop: strict,
+                route: RouteEdit::Replace(values),
+            };
         }
-        Path { request_uri: Arc::clone(request_uri), next_hop: Arc::from(first_uri), route: route.edit() }
+        Path {
+            request_uri: Arc::clone(request_uri),
+            next_hop: Arc::from(first_uri),
+            route: route.edit(),
+        }
     }
 
     /// The path of a request to `request_uri` by `next_hop`, whatever its route says: drachtio-server's way.
     #[must_use]
     pub fn by(route: &Route, request_uri: Arc<str>, next_hop: Arc<str>) -> Path {
-        Path { request_uri, next_hop, route: route.edit() }
+        Path {
+            request_uri,
+            next_hop,
+            route: route.edit(),
+        }
     }
 }
 

@@ -11,14 +11,21 @@ use std::cmp::Reverse;
 /// `InvalidUri`, which says what was wrong.
 pub fn clean(target: &str) -> Result<String, CommandError> {
     let text = target.trim();
-    let text = text.strip_prefix('<').and_then(|inner| inner.strip_suffix('>')).unwrap_or(text);
-    let uri = Uri::parse(text)
-        .map_err(|error| CommandError::InvalidUri(format!("the target {target:?} cannot be read: {error}")))?;
+    let text = text
+        .strip_prefix('<')
+        .and_then(|inner| inner.strip_suffix('>'))
+        .unwrap_or(text);
+    let uri = Uri::parse(text).map_err(|error| {
+        CommandError::InvalidUri(format!("the target {target:?} cannot be read: {error}"))
+    })?;
     if !matches!(uri.scheme(), Scheme::Sip | Scheme::Sips) {
         return Ok(text.to_owned());
     }
     let after_user = text.rfind('@').unwrap_or(0);
-    let headers = text.get(after_user..).and_then(|rest| rest.find('?')).map(|at| at + after_user);
+    let headers = text
+        .get(after_user..)
+        .and_then(|rest| rest.find('?'))
+        .map(|at| at + after_user);
     let text = headers.and_then(|at| text.get(..at)).unwrap_or(text);
     if uri.param("method").is_some() {
         return Ok(without_parameter(text, "method"));
@@ -41,7 +48,9 @@ pub fn redirected(response: &Message, secure: bool) -> Vec<String> {
     if matches!(response.status(), 305 | 380) {
         return Vec::new();
     }
-    let Ok(contacts) = response.contacts() else { return Vec::new() };
+    let Ok(contacts) = response.contacts() else {
+        return Vec::new();
+    };
     let mut named: Vec<(u16, String)> = Vec::with_capacity(contacts.len());
     for contact in contacts.iter().filter(|contact| !contact.is_wildcard()) {
         let Ok(uri) = contact.uri() else { continue };
@@ -51,7 +60,10 @@ pub fn redirected(response: &Message, secure: bool) -> Vec<String> {
             _ => false,
         };
         if let (true, Ok(target)) = (fits, clean(contact.uri_text)) {
-            let q = contact.param("q").flatten().map_or(1000, |q| thousandths(&q));
+            let q = contact
+                .param("q")
+                .flatten()
+                .map_or(1000, |q| thousandths(&q));
             named.push((q, target));
         }
     }
@@ -63,8 +75,14 @@ pub fn redirected(response: &Message, secure: bool) -> Vec<String> {
 fn thousandths(q: &str) -> u16 {
     let (whole, fraction) = q.split_once('.').unwrap_or((q, ""));
     let digits = fraction.bytes().chain(*b"000").take(3);
-    let Ok(whole) = whole.parse::<u16>() else { return 0 };
-    digits.fold(whole.min(1), |value, digit| value * 10 + u16::from(digit.saturating_sub(b'0')).min(9)).min(1000)
+    let Ok(whole) = whole.parse::<u16>() else {
+        return 0;
+    };
+    digits
+        .fold(whole.min(1), |value, digit| {
+            value * 10 + u16::from(digit.saturating_sub(b'0')).min(9)
+        })
+        .min(1000)
 }
 
 /// Whether two targets are the same (RFC 3261 §19.1.4), so that none is tried twice.

@@ -27,10 +27,16 @@ pub fn check(request: &Message, own: &dyn OwnNames) -> Result<(), Rejection> {
     // No extension asks anything of this proxy, so every one is unknown. ACK and CANCEL are exempt, as they are for Require
     // (RFC 3261 §8.2.2.3).
     if !matches!(method, Method::Ack | Method::Cancel) {
-        let unknown: Vec<_> = request.values(HeaderName::ProxyRequire).filter(|option| !option.is_empty()).collect();
+        let unknown: Vec<_> = request
+            .values(HeaderName::ProxyRequire)
+            .filter(|option| !option.is_empty())
+            .collect();
         if !unknown.is_empty() {
             let header = Some((HeaderName::Unsupported, unknown.join(", ")));
-            return Err(Rejection { header, ..rejected(420, CommandError::Rejected(420)) });
+            return Err(Rejection {
+                header,
+                ..rejected(420, CommandError::Rejected(420))
+            });
         }
     }
     Ok(())

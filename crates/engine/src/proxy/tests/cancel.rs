@@ -36,7 +36,10 @@ fn another_refusal_becomes_487() {
     let mut bench = two();
     bench.answer(0, 486);
     bench.cancel();
-    assert_eq!(bench.fail(1, BranchFailure::Timeout), ["make 487", "done 487 by us"]);
+    assert_eq!(
+        bench.fail(1, BranchFailure::Timeout),
+        ["make 487", "done 487 by us"]
+    );
 }
 
 #[test]
@@ -84,13 +87,21 @@ fn the_reason_of_the_caller_is_passed_on() {
     let mut bench = two();
     bench.answer(0, 180);
     let mut effects = Effects::new();
-    bench.context.on_cancelled(bench.now, Some("SIP;cause=200;text=\"Call completed elsewhere\""), &mut effects);
-    let Some(Effect::CancelBranch { reason, .. }) =
-        effects.iter().find(|effect| matches!(effect, Effect::CancelBranch { .. }))
+    bench.context.on_cancelled(
+        bench.now,
+        Some("SIP;cause=200;text=\"Call completed elsewhere\""),
+        &mut effects,
+    );
+    let Some(Effect::CancelBranch { reason, .. }) = effects
+        .iter()
+        .find(|effect| matches!(effect, Effect::CancelBranch { .. }))
     else {
         panic!("no CANCEL in {effects:?}")
     };
-    assert_eq!(reason.header_value().as_deref(), Some("SIP;cause=200;text=\"Call completed elsewhere\""));
+    assert_eq!(
+        reason.header_value().as_deref(),
+        Some("SIP;cause=200;text=\"Call completed elsewhere\"")
+    );
 }
 
 #[test]

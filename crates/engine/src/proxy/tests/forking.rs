@@ -2,10 +2,21 @@
 use super::*;
 
 fn three() -> Bench {
-    let mut forked = order(invite(), &["sip:a@203.0.113.1", "sip:b@203.0.113.2", "sip:c@203.0.113.3"]);
+    let mut forked = order(
+        invite(),
+        &[
+            "sip:a@203.0.113.1",
+            "sip:b@203.0.113.2",
+            "sip:c@203.0.113.3",
+        ],
+    );
     forked.options.simultaneous = true;
     let mut bench = Bench::new(forked);
-    let started = ["forward 0 to sip:a@203.0.113.1", "forward 1 to sip:b@203.0.113.2", "forward 2 to sip:c@203.0.113.3"];
+    let started = [
+        "forward 0 to sip:a@203.0.113.1",
+        "forward 1 to sip:b@203.0.113.2",
+        "forward 2 to sip:c@203.0.113.3",
+    ];
     assert_eq!(bench.start(), started);
     bench
 }
@@ -16,7 +27,11 @@ fn the_first_2xx_goes_upstream_and_cancels_the_others() {
     assert_eq!(bench.answer(0, 180), ["up 180 of 0"]);
     assert_eq!(bench.answer(1, 183), ["up 183 of 1"]);
     // The third has given no provisional response: its CANCEL waits for one (RFC 3261 §9.1).
-    let won = ["up 200 of 1", "cancel 0 Call completed elsewhere", "done 200 by 1"];
+    let won = [
+        "up 200 of 1",
+        "cancel 0 Call completed elsewhere",
+        "done 200 by 1",
+    ];
     assert_eq!(bench.answer(1, 200), won);
     assert!(!bench.context.is_finished());
     assert_eq!(bench.answer(2, 180), ["cancel 2 Call completed elsewhere"]);
@@ -70,12 +85,27 @@ fn a_2xx_that_crosses_the_cancel_of_a_6xx_wins() {
 #[test]
 fn the_challenges_of_all_branches_go_into_the_chosen_one() {
     let mut bench = three();
-    bench.answer_with(0, 407, &[("Proxy-Authenticate", "Digest realm=\"a\", nonce=\"1\"")]);
-    bench.answer_with(1, 401, &[("WWW-Authenticate", "Digest realm=\"b\", nonce=\"2\"")]);
-    let chosen = bench.answer_with(2, 407, &[("Proxy-Authenticate", "Digest realm=\"c\", nonce=\"3\"")]);
+    bench.answer_with(
+        0,
+        407,
+        &[("Proxy-Authenticate", "Digest realm=\"a\", nonce=\"1\"")],
+    );
+    bench.answer_with(
+        1,
+        401,
+        &[("WWW-Authenticate", "Digest realm=\"b\", nonce=\"2\"")],
+    );
+    let chosen = bench.answer_with(
+        2,
+        407,
+        &[("Proxy-Authenticate", "Digest realm=\"c\", nonce=\"3\"")],
+    );
     assert_eq!(chosen, ["up 401 of 1", "done 401 by 1"]);
     let sent = &bench.upstream[0];
-    assert_eq!(value(sent, HeaderName::WwwAuthenticate), "Digest realm=\"b\", nonce=\"2\"");
+    assert_eq!(
+        value(sent, HeaderName::WwwAuthenticate),
+        "Digest realm=\"b\", nonce=\"2\""
+    );
     assert_eq!(
         value(sent, HeaderName::ProxyAuthenticate),
         "Digest realm=\"a\", nonce=\"1\" | Digest realm=\"c\", nonce=\"3\""
@@ -90,14 +120,20 @@ fn a_branch_that_is_not_sent_yet_is_forgotten_and_not_cancelled() {
     bench.resolves = false;
     bench.start();
     assert!(bench.resolved(0));
-    assert_eq!(bench.answer(0, 200), ["up 200 of 0", "end 1", "done 200 by 0"]);
+    assert_eq!(
+        bench.answer(0, 200),
+        ["up 200 of 0", "end 1", "done 200 by 0"]
+    );
     assert!(!bench.resolved(1));
     assert!(bench.context.is_finished());
 }
 
 #[test]
 fn a_2xx_to_another_method_ends_the_search_and_nothing_is_cancelled() {
-    let mut forked = order(request("MESSAGE", "sip:bob@proxy.example", ""), &["sip:a@203.0.113.1", "sip:b@203.0.113.2"]);
+    let mut forked = order(
+        request("MESSAGE", "sip:bob@proxy.example", ""),
+        &["sip:a@203.0.113.1", "sip:b@203.0.113.2"],
+    );
     forked.options.simultaneous = true;
     let mut bench = Bench::new(forked);
     bench.start();

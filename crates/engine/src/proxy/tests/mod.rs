@@ -19,13 +19,17 @@ pub(super) const OWN_HOST: &str = "192.0.2.1";
 
 /// This server: 192.0.2.1 with any port it listens on.
 pub(super) fn own(host: Host<'_>, port: Option<u16>) -> bool {
-    matches!(host, Host::V4(address) if address.to_string() == OWN_HOST) && matches!(port, None | Some(5060 | 5061))
+    matches!(host, Host::V4(address) if address.to_string() == OWN_HOST)
+        && matches!(port, None | Some(5060 | 5061))
         || matches!(host, Host::Name("proxy.example"))
 }
 
 pub(super) fn parse(text: &str) -> Arc<Message> {
     let text = text.replace('\n', "\r\n");
-    Arc::new(Message::parse(Bytes::from(text), &Limits::default()).expect("the test's message is well-formed"))
+    Arc::new(
+        Message::parse(Bytes::from(text), &Limits::default())
+            .expect("the test's message is well-formed"),
+    )
 }
 
 /// A request as alice sends it. `extra` are header lines, each ended by a line feed.
@@ -40,7 +44,11 @@ pub(super) fn request(method: &str, uri: &str, extra: &str) -> Arc<Message> {
 }
 
 pub(super) fn invite() -> Arc<Message> {
-    request("INVITE", "sip:bob@proxy.example", "Contact: <sip:alice@198.51.100.7:5062>\n")
+    request(
+        "INVITE",
+        "sip:bob@proxy.example",
+        "Contact: <sip:alice@198.51.100.7:5062>\n",
+    )
 }
 
 pub(super) fn order(request: Arc<Message>, targets: &[&str]) -> ProxyOrder {
@@ -60,7 +68,13 @@ pub(super) fn order(request: Arc<Message>, targets: &[&str]) -> ProxyOrder {
 }
 
 pub(super) fn hop<'a>(branch: &'a str, record_route: &'a str) -> Hop<'a> {
-    Hop { transport: Transport::Udp, sent_by: "192.0.2.1:5060", branch, record_route, record_route_received: None }
+    Hop {
+        transport: Transport::Udp,
+        sent_by: "192.0.2.1:5060",
+        branch,
+        record_route,
+        record_route_received: None,
+    }
 }
 
 /// The machine, what it has sent, and the timers it set.
@@ -103,7 +117,12 @@ impl Bench {
     }
 
     /// The same with header fields.
-    pub(super) fn answer_with(&mut self, branch: u32, status: u16, headers: &[(&str, &str)]) -> Vec<String> {
+    pub(super) fn answer_with(
+        &mut self,
+        branch: u32,
+        status: u16,
+        headers: &[(&str, &str)],
+    ) -> Vec<String> {
         let sent = self.sent.get(&branch).expect("the branch was sent");
         let tag = format!("bob{branch}");
         let mut build = Build::reply(sent, status, sip::status::reason_phrase(status), Some(&tag));
@@ -123,13 +142,19 @@ impl Bench {
             connection: None,
         };
         let wire_bytes = message.as_bytes().len();
-        let response = BranchResponse { message: Arc::new(message), origin, wire_bytes };
-        self.context.on_response(self.now, branch, response, &mut self.effects);
+        let response = BranchResponse {
+            message: Arc::new(message),
+            origin,
+            wire_bytes,
+        };
+        self.context
+            .on_response(self.now, branch, response, &mut self.effects);
         self.carry_out()
     }
 
     pub(super) fn fail(&mut self, branch: u32, failure: BranchFailure) -> Vec<String> {
-        self.context.on_branch_failed(self.now, branch, failure, &mut self.effects);
+        self.context
+            .on_branch_failed(self.now, branch, failure, &mut self.effects);
         self.carry_out()
     }
 
@@ -142,7 +167,11 @@ impl Bench {
     pub(super) fn pass(&mut self, seconds: f64) -> Vec<String> {
         let until = self.now + Duration::from_secs_f64(seconds);
         let mut seen = Vec::new();
-        while let Some(entry) = self.timers.first_entry().filter(|entry| entry.key().0 <= until) {
+        while let Some(entry) = self
+            .timers
+            .first_entry()
+            .filter(|entry| entry.key().0 <= until)
+        {
             let ((at, branch), kinds) = entry.remove_entry();
             self.now = at;
             for kind in kinds {
@@ -162,8 +191,16 @@ impl Bench {
     /// The resolver answers for a branch: the request goes out. False when the branch is no more.
     pub(super) fn resolved(&mut self, branch: u32) -> bool {
         let via_branch = format!("z9hG4bKtest{branch}");
-        let Some(bytes) = self.context.write_request(branch, &hop(&via_branch, "sip:192.0.2.1:5060;lr")) else { return false };
-        self.sent.insert(branch, Message::parse(bytes, &Limits::default()).expect("a forwarded request is well-formed"));
+        let Some(bytes) = self
+            .context
+            .write_request(branch, &hop(&via_branch, "sip:192.0.2.1:5060;lr"))
+        else {
+            return false;
+        };
+        self.sent.insert(
+            branch,
+            Message::parse(bytes, &Limits::default()).expect("a forwarded request is well-formed"),
+        );
         true
     }
 
@@ -186,11 +223,23 @@ impl Bench {
                 }
                 Effect::CancelBranch { branch, reason } => {
                     let value = reason.header_value().unwrap_or_default();
-                    seen.push(format!("cancel {branch} {}", value.split("\"").nth(1).unwrap_or_default()).trim().to_owned());
+                    seen.push(
+                        format!(
+                            "cancel {branch} {}",
+                            value.split("\"").nth(1).unwrap_or_default()
+                        )
+                        .trim()
+                        .to_owned(),
+                    );
                 }
                 Effect::EndBranch { branch } => seen.push(format!("end {branch}")),
-                Effect::Upstream(Upstream::Forwarded { status, branch, response }) => {
-                    let message = Message::parse(response, &Limits::default()).expect("a forwarded response is well-formed");
+                Effect::Upstream(Upstream::Forwarded {
+                    status,
+                    branch,
+                    response,
+                }) => {
+                    let message = Message::parse(response, &Limits::default())
+                        .expect("a forwarded response is well-formed");
                     assert_eq!(message.status(), status);
                     self.upstream.push(message);
                     seen.push(format!("up {status} of {branch}"));
@@ -202,12 +251,22 @@ impl Bench {
                     self.timers.entry((at, branch)).or_default().push(kind);
                 }
                 Effect::ClearTimer { kind, branch } => self.clear_timer(kind, branch),
-                Effect::Report(ProxyResponse { command, branch, message, origin, .. }) => {
+                Effect::Report(ProxyResponse {
+                    command,
+                    branch,
+                    message,
+                    origin,
+                    ..
+                }) => {
                     assert_eq!(command, CommandId(5));
                     let made = if origin.is_none() { " (made)" } else { "" };
                     seen.push(format!("report {} of {branch}{made}", message.status()));
                 }
-                Effect::Done(ProxyDone { command, status, winner }) => {
+                Effect::Done(ProxyDone {
+                    command,
+                    status,
+                    winner,
+                }) => {
                     assert_eq!(command, CommandId(5));
                     let status = status.map_or("-".to_owned(), |status| status.to_string());
                     let winner = winner.map_or("us".to_owned(), |winner| winner.to_string());
@@ -221,5 +280,9 @@ impl Bench {
 
 /// The value of a header field, as text.
 pub(super) fn value(message: &Message, name: HeaderName) -> String {
-    message.headers(name).map(|field| field.text().into_owned()).collect::<Vec<_>>().join(" | ")
+    message
+        .headers(name)
+        .map(|field| field.text().into_owned())
+        .collect::<Vec<_>>()
+        .join(" | ")
 }

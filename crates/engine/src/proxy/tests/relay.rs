@@ -14,7 +14,10 @@ fn relayed(request: &Arc<Message>) -> Option<(String, Message)> {
         InDialog::Relay(forwarding) => {
             let branch = forwarding.branch();
             let bytes = forwarding.write(&hop(&branch, ""));
-            Some((forwarding.next_hop().to_string(), Message::parse(bytes, &Limits::default()).unwrap()))
+            Some((
+                forwarding.next_hop().to_string(),
+                Message::parse(bytes, &Limits::default()).unwrap(),
+            ))
         }
         InDialog::NotRelayed => None,
         InDialog::Reject(rejection) => panic!("refused: {rejection:?}"),
@@ -27,11 +30,17 @@ fn in_dialog_of(request: &Arc<Message>) -> InDialog {
 
 #[test]
 fn a_bye_goes_on_to_the_contact_without_our_route() {
-    let bye = in_dialog("BYE", "sip:bob@203.0.113.10:5070", "Route: <sip:192.0.2.1:5060;lr>\n");
+    let bye = in_dialog(
+        "BYE",
+        "sip:bob@203.0.113.10:5070",
+        "Route: <sip:192.0.2.1:5060;lr>\n",
+    );
     let (next_hop, sent) = relayed(&bye).expect("relayed");
     assert_eq!(next_hop, "sip:bob@203.0.113.10:5070");
     assert_eq!(sent.request_uri(), "sip:bob@203.0.113.10:5070");
-    assert!(sent.header(HeaderName::Route).is_none() && sent.header(HeaderName::RecordRoute).is_none());
+    assert!(
+        sent.header(HeaderName::Route).is_none() && sent.header(HeaderName::RecordRoute).is_none()
+    );
     assert_eq!(value(&sent, HeaderName::MaxForwards), "69");
     assert_eq!(sent.values(HeaderName::Via).count(), 2);
 }
@@ -39,15 +48,24 @@ fn a_bye_goes_on_to_the_contact_without_our_route() {
 #[test]
 fn both_of_our_routes_come_off_and_the_next_one_is_the_next_hop() {
     let routes = "Route: <sip:192.0.2.1:5060;lr>\nRoute: <sip:192.0.2.1:5060;transport=tcp;lr>, <sip:edge.example;lr>\n";
-    let (next_hop, sent) = relayed(&in_dialog("ACK", "sip:bob@203.0.113.10", routes)).expect("relayed");
+    let (next_hop, sent) =
+        relayed(&in_dialog("ACK", "sip:bob@203.0.113.10", routes)).expect("relayed");
     assert_eq!(next_hop, "sip:edge.example;lr");
     assert_eq!(value(&sent, HeaderName::Route), "<sip:edge.example;lr>");
 }
 
 #[test]
 fn a_strict_router_before_us_is_understood() {
-    let (next_hop, sent) = relayed(&in_dialog("BYE", "sip:192.0.2.1:5060;lr", "Route: <sip:bob@203.0.113.10>\n")).expect("relayed");
-    assert_eq!((next_hop.as_str(), sent.request_uri()), ("sip:bob@203.0.113.10", "sip:bob@203.0.113.10"));
+    let (next_hop, sent) = relayed(&in_dialog(
+        "BYE",
+        "sip:192.0.2.1:5060;lr",
+        "Route: <sip:bob@203.0.113.10>\n",
+    ))
+    .expect("relayed");
+    assert_eq!(
+        (next_hop.as_str(), sent.request_uri()),
+        ("sip:bob@203.0.113.10", "sip:bob@203.0.113.10")
+    );
     assert!(sent.header(HeaderName::Route).is_none());
 }
 
@@ -55,17 +73,53 @@ fn a_strict_router_before_us_is_understood() {
 fn what_is_not_ours_to_relay_is_left_alone() {
     // No route of ours; a dialog that ends here; a new request.
     assert!(relayed(&in_dialog("BYE", "sip:bob@203.0.113.10", "")).is_none());
-    assert!(relayed(&in_dialog("BYE", "sip:bob@203.0.113.10", "Route: <sip:other.example;lr>\n")).is_none());
-    assert!(relayed(&in_dialog("BYE", "sip:app@192.0.2.1", "Route: <sip:192.0.2.1;lr>\n")).is_none());
-    assert!(relayed(&request("INVITE", "sip:bob@b.example", "Route: <sip:192.0.2.1;lr>\n")).is_none());
+    assert!(
+        relayed(&in_dialog(
+            "BYE",
+            "sip:bob@203.0.113.10",
+            "Route: <sip:other.example;lr>\n"
+        ))
+        .is_none()
+    );
+    assert!(
+        relayed(&in_dialog(
+            "BYE",
+            "sip:app@192.0.2.1",
+            "Route: <sip:192.0.2.1;lr>\n"
+        ))
+        .is_none()
+    );
+    assert!(
+        relayed(&request(
+            "INVITE",
+            "sip:bob@b.example",
+            "Route: <sip:192.0.2.1;lr>\n"
+        ))
+        .is_none()
+    );
 }
 
 #[test]
 fn an_ack_without_a_hop_left_is_dropped_and_a_bye_answered() {
     for (method, status) in [("ACK", None), ("BYE", Some(483))] {
-        let text = String::from_utf8(in_dialog(method, "sip:bob@203.0.113.10", "Route: <sip:192.0.2.1;lr>\n").as_bytes().to_vec());
-        let last = parse(&text.unwrap().replace("\r\n", "\n").replace("Max-Forwards: 70", "Max-Forwards: 0"));
-        let InDialog::Reject(rejection) = in_dialog_of(&last) else { panic!("{method} is refused") };
+        let text = String::from_utf8(
+            in_dialog(
+                method,
+                "sip:bob@203.0.113.10",
+                "Route: <sip:192.0.2.1;lr>\n",
+            )
+            .as_bytes()
+            .to_vec(),
+        );
+        let last = parse(
+            &text
+                .unwrap()
+                .replace("\r\n", "\n")
+                .replace("Max-Forwards: 70", "Max-Forwards: 0"),
+        );
+        let InDialog::Reject(rejection) = in_dialog_of(&last) else {
+            panic!("{method} is refused")
+        };
         assert_eq!(rejection.status, status);
     }
 }
@@ -74,9 +128,18 @@ fn an_ack_without_a_hop_left_is_dropped_and_a_bye_answered() {
 fn a_stateless_branch_is_the_same_for_a_repetition_its_ack_and_its_cancel() {
     let branch = |request: &Message| loops::stateless_branch(request);
     assert_eq!(branch(&invite()), branch(&invite()));
-    assert_eq!(branch(&invite()), branch(&request("ACK", "sip:bob@proxy.example", "")));
-    assert_eq!(branch(&invite()), branch(&request("CANCEL", "sip:bob@proxy.example", "")));
-    let other = String::from_utf8(invite().as_bytes().to_vec()).unwrap().replace("\r\n", "\n").replace("z9hG4bKalice", "z9hG4bKelse");
+    assert_eq!(
+        branch(&invite()),
+        branch(&request("ACK", "sip:bob@proxy.example", ""))
+    );
+    assert_eq!(
+        branch(&invite()),
+        branch(&request("CANCEL", "sip:bob@proxy.example", ""))
+    );
+    let other = String::from_utf8(invite().as_bytes().to_vec())
+        .unwrap()
+        .replace("\r\n", "\n")
+        .replace("z9hG4bKalice", "z9hG4bKelse");
     assert_ne!(branch(&invite()), branch(&parse(&other)));
 }
 
@@ -88,8 +151,14 @@ fn without_the_cookie_the_other_fields_make_the_stateless_branch() {
              Call-ID: c1\nCSeq: 1 INVITE\nContent-Length: 0\n\n"
         ))
     };
-    assert_eq!(loops::stateless_branch(&old("sip:b@b.example")), loops::stateless_branch(&old("sip:b@b.example")));
-    assert_ne!(loops::stateless_branch(&old("sip:b@b.example")), loops::stateless_branch(&old("sip:c@b.example")));
+    assert_eq!(
+        loops::stateless_branch(&old("sip:b@b.example")),
+        loops::stateless_branch(&old("sip:b@b.example"))
+    );
+    assert_ne!(
+        loops::stateless_branch(&old("sip:b@b.example")),
+        loops::stateless_branch(&old("sip:c@b.example"))
+    );
 }
 
 #[test]
@@ -98,7 +167,14 @@ fn the_stateless_proxy_forwards_to_the_first_target() {
     asked.options.stateless = true;
     let forwarding = crate::proxy::relay::stateless(asked, &own).unwrap();
     assert_eq!(&**forwarding.next_hop(), "sip:one@203.0.113.10");
-    let sent = Message::parse(forwarding.write(&hop(&forwarding.branch(), "")), &Limits::default()).unwrap();
-    assert_eq!(sent.top_via().unwrap().branch(), Some(forwarding.branch().as_str()));
+    let sent = Message::parse(
+        forwarding.write(&hop(&forwarding.branch(), "")),
+        &Limits::default(),
+    )
+    .unwrap();
+    assert_eq!(
+        sent.top_via().unwrap().branch(),
+        Some(forwarding.branch().as_str())
+    );
     assert_eq!(value(&sent, HeaderName::MaxForwards), "10");
 }

@@ -2,7 +2,10 @@
 use super::*;
 
 fn two() -> Bench {
-    Bench::new(order(invite(), &["sip:one@203.0.113.10", "sip:two@203.0.113.20"]))
+    Bench::new(order(
+        invite(),
+        &["sip:one@203.0.113.10", "sip:two@203.0.113.20"],
+    ))
 }
 
 #[test]
@@ -53,29 +56,61 @@ fn a_challenge_ends_the_series_in_drachtio_compatible_mode_only() {
 fn a_target_that_cannot_be_reached_counts_as_refused() {
     let mut bench = two();
     bench.start();
-    assert_eq!(bench.fail(0, BranchFailure::Transport), ["forward 1 to sip:two@203.0.113.20"]);
-    assert_eq!(bench.fail(1, BranchFailure::Timeout), ["make 408", "done 408 by us"]);
+    assert_eq!(
+        bench.fail(0, BranchFailure::Transport),
+        ["forward 1 to sip:two@203.0.113.20"]
+    );
+    assert_eq!(
+        bench.fail(1, BranchFailure::Timeout),
+        ["make 408", "done 408 by us"]
+    );
     assert!(bench.context.is_finished() && !bench.has_timers());
 }
 
 #[test]
 fn no_target_is_tried_twice() {
-    let mut bench = Bench::new(order(invite(), &["sip:one@203.0.113.10", "sip:one@203.0.113.10", "SIP:one@203.0.113.10"]));
+    let mut bench = Bench::new(order(
+        invite(),
+        &[
+            "sip:one@203.0.113.10",
+            "sip:one@203.0.113.10",
+            "SIP:one@203.0.113.10",
+        ],
+    ));
     bench.start();
     assert_eq!(bench.answer(0, 486), ["up 486 of 0", "done 486 by 0"]);
 }
 
 #[test]
 fn every_response_but_100_is_reported_until_the_end_when_asked_for() {
-    let mut reported = order(invite(), &["sip:one@203.0.113.10", "sip:two@203.0.113.20", "sip:three@203.0.113.30"]);
+    let mut reported = order(
+        invite(),
+        &[
+            "sip:one@203.0.113.10",
+            "sip:two@203.0.113.20",
+            "sip:three@203.0.113.30",
+        ],
+    );
     reported.options.report_responses = true;
     let mut bench = Bench::new(reported);
     bench.start();
     assert_eq!(bench.answer(0, 100), [""; 0]);
     assert_eq!(bench.answer(0, 180), ["report 180 of 0", "up 180 of 0"]);
-    assert_eq!(bench.answer(0, 486), ["report 486 of 0", "forward 1 to sip:two@203.0.113.20"]);
-    assert_eq!(bench.fail(1, BranchFailure::Timeout), ["report 408 of 1 (made)", "forward 2 to sip:three@203.0.113.30"]);
-    assert_eq!(bench.answer(2, 200), ["report 200 of 2", "up 200 of 2", "done 200 by 2"]);
+    assert_eq!(
+        bench.answer(0, 486),
+        ["report 486 of 0", "forward 1 to sip:two@203.0.113.20"]
+    );
+    assert_eq!(
+        bench.fail(1, BranchFailure::Timeout),
+        [
+            "report 408 of 1 (made)",
+            "forward 2 to sip:three@203.0.113.30"
+        ]
+    );
+    assert_eq!(
+        bench.answer(2, 200),
+        ["report 200 of 2", "up 200 of 2", "done 200 by 2"]
+    );
     assert_eq!(bench.answer(2, 200), ["up 200 of 2"]);
 }
 

@@ -48,7 +48,13 @@ fn a_target_that_rings_too_long_is_cancelled_and_the_next_is_tried() {
     let mut bench = timed(&[ONE, TWO], Some(2), Some(18));
     bench.answer(0, 180);
     assert_eq!(bench.pass(17.9), [""; 0]);
-    assert_eq!(bench.pass(0.2), ["cancel 0 Request Timeout", "forward 1 to sip:two@203.0.113.20"]);
+    assert_eq!(
+        bench.pass(0.2),
+        [
+            "cancel 0 Request Timeout",
+            "forward 1 to sip:two@203.0.113.20"
+        ]
+    );
     assert_eq!(bench.answer(0, 487), [""; 0]);
     assert_eq!(bench.answer(1, 486), ["up 486 of 1", "done 486 by 1"]);
 }
@@ -109,7 +115,10 @@ fn a_name_that_takes_too_long_to_resolve_is_forgotten() {
     let mut bench = Bench::new(slow);
     bench.resolves = false;
     bench.start();
-    assert_eq!(bench.pass(2.0), ["end 0", "forward 1 to sip:two@203.0.113.20"]);
+    assert_eq!(
+        bench.pass(2.0),
+        ["end 0", "forward 1 to sip:two@203.0.113.20"]
+    );
     assert!(!bench.resolved(0));
 }
 
@@ -126,9 +135,16 @@ fn the_timeouts_hold_for_other_methods_but_nothing_is_cancelled() {
 #[test]
 fn a_request_other_than_invite_that_times_out_is_not_answered() {
     for statuses in [true, false] {
-        let mut bench = Bench::new(order(request("OPTIONS", "sip:bob@proxy.example", ""), &[ONE]));
+        let mut bench = Bench::new(order(
+            request("OPTIONS", "sip:bob@proxy.example", ""),
+            &[ONE],
+        ));
         bench.start();
-        let seen = if statuses { bench.fail(0, BranchFailure::Timeout) } else { bench.answer(0, 408) };
+        let seen = if statuses {
+            bench.fail(0, BranchFailure::Timeout)
+        } else {
+            bench.answer(0, 408)
+        };
         assert_eq!(seen, ["silence", "done - by us"]);
         assert!(bench.context.is_finished() && !bench.has_timers());
     }
