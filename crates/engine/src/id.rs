@@ -49,6 +49,37 @@ sharded!(
     DialogId
 );
 
+/// Which side of a dialog the engine's application was when the dialog was created (RFC 3261 §12.1).
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum DialogRole {
+    /// The application's request created it: the From tag of that request is the local tag.
+    Uac,
+    /// The peer's request created it: the From tag of that request is the remote tag.
+    Uas,
+}
+
+/// The bit of a dialog identifier that holds its role.
+const ROLE_UAC: u64 = 1 << 55;
+
+impl DialogId {
+    /// Builds the identifier number `counter` (55 bits) of shard `shard`. The role is part of the identifier, so that a link
+    /// which names dialogs by the tag of their creator (the control protocol) needs no table: it never changes in a dialog's life.
+    #[must_use]
+    pub fn with_role(shard: u8, counter: u64, role: DialogRole) -> Self {
+        let role = match role {
+            DialogRole::Uac => ROLE_UAC,
+            DialogRole::Uas => 0,
+        };
+        Self::new(shard, (counter & (ROLE_UAC - 1)) | role)
+    }
+
+    /// The role given at construction; `Uas` for an identifier made by `new` with a small counter.
+    #[must_use]
+    pub fn role(self) -> DialogRole {
+        if self.0 & ROLE_UAC == 0 { DialogRole::Uas } else { DialogRole::Uac }
+    }
+}
+
 /// An application attached to the engine: the embedded one, or one control connection.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ApplicationId(pub u32);
@@ -79,10 +110,17 @@ impl Generator {
     pub fn new(seed: [u8; 32]) -> Generator {
         let mut state = [0_u64; 4];
         for (word, chunk) in state.iter_mut().zip(seed.chunks_exact(8)) {
-            *word = chunk.iter().fold(0, |word, byte| (word << 8) | u64::from(*byte));
+            *word = chunk
+                .iter()
+                .fold(0, |word, byte| (word << 8) | u64::from(*byte));
         }
         if state == [0; 4] {
-            state = [0x9e37_79b9_7f4a_7c15, 0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb, 1];
+            state = [
+                0x9e37_79b9_7f4a_7c15,
+                0xbf58_476d_1ce4_e5b9,
+                0x94d0_49bb_1331_11eb,
+                1,
+            ];
         }
         Generator { state }
     }
