@@ -93,7 +93,7 @@ _FailedCode: TypeAlias = Literal[
     "no-100rel",  # RFC 3262 §3
     "limit",
 ]
-_DialogEndReason: TypeAlias = Literal["ack-timeout", "answered-after-cancel", "cancel-after-answer"]
+_DialogEndReason: TypeAlias = Literal["ack-timeout", "answered-after-cancel", "cancel-after-answer", "idle"]
 _Headers: TypeAlias = Sequence[tuple[str, str | bytes]]
 _Transport: TypeAlias = Literal["udp", "tcp", "tls", "ws", "wss"]
 
@@ -389,6 +389,8 @@ class Engine:
         t4: float = 5.0,
         timer_c: float = 185.0,
         application_timeout: float = 64.0,
+        trying_after: float = 0.0,
+        ringing_timeout: float = 3600.0,
         max_transactions: int = 1_000_000,
         max_dialogs: int = 500_000,
         max_event_age: float = 0.5,
@@ -412,6 +414,8 @@ class Engine:
             t1, t2, t4: RFC 3261 §17.1.1.2, table 4; seconds.
             timer_c: limit of a proxied INVITE without a final response; seconds (RFC 3261 §16.6 item 11).
             application_timeout: how long a request waits for its first answer before the engine answers it; seconds.
+            trying_after: how long an INVITE waits for a response before the engine sends 100 (RFC 3261 §17.2.1); seconds.
+            ringing_timeout: limit of an INVITE that had a provisional response, when the application sets none; seconds.
             max_transactions, max_dialogs: how many the engine holds, per shard.
             max_event_age: the age of the oldest event not taken past which new requests get 503; seconds.
             max_events: how many events may wait before events of new requests are dropped (the peer retransmits).

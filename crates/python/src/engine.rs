@@ -92,7 +92,7 @@ impl Engine {
     #[staticmethod]
     #[pyo3(signature = (
         listen, *, shards = 1, embedded = true, control = None, secret = None, advertise = None, t1 = 0.5, t2 = 4.0, t4 = 5.0,
-        timer_c = 185.0, application_timeout = 64.0, max_transactions = 1_000_000, max_dialogs = 500_000, max_event_age = 0.5,
+        timer_c = 185.0, application_timeout = 64.0, trying_after = 0.0, ringing_timeout = 3600.0, max_transactions = 1_000_000, max_dialogs = 500_000, max_event_age = 0.5,
         max_events = 65_536, max_message_bytes = 65_535, dialog_idle = 43_200.0, udp_request_limit = Some(1300),
         drachtio_compatible = false
     ))]
@@ -113,6 +113,8 @@ impl Engine {
         t4: f64,
         timer_c: f64,
         application_timeout: f64,
+        trying_after: f64,
+        ringing_timeout: f64,
         max_transactions: usize,
         max_dialogs: usize,
         max_event_age: f64,
@@ -128,6 +130,8 @@ impl Engine {
             t4: draft::positive_seconds("t4", t4)?,
             c: draft::positive_seconds("timer_c", timer_c)?,
             application: draft::positive_seconds("application_timeout", application_timeout)?,
+            trying: draft::seconds("trying_after", trying_after)?,
+            ringing: draft::positive_seconds("ringing_timeout", ringing_timeout)?,
         };
         let bounds = engine::config::Bounds {
             transactions: max_transactions,

@@ -78,6 +78,7 @@ pub fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
                 DialogEndReason::AckTimeout => intern!(py, "ack-timeout"),
                 DialogEndReason::AnsweredAfterCancel => intern!(py, "answered-after-cancel"),
                 DialogEndReason::CancelAfterAnswer => intern!(py, "cancel-after-answer"),
+                DialogEndReason::Idle => intern!(py, "idle"),
             };
             (
                 DIALOG_ENDED,
