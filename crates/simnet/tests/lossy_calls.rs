@@ -9,7 +9,7 @@ use simnet::{Faults, Packet, Random, World};
 use std::collections::HashMap;
 use std::time::Duration;
 
-const SEEDS: u64 = 1000;
+const SEEDS: u64 = 100_000;
 
 fn milliseconds(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
@@ -117,13 +117,13 @@ fn judge(world: &mut World, caller: &Seen, callee: &Seen) {
             );
         }
         (true, _) => assert!(caller.answered),
-        (false, status) => {
-            let theirs = callee.finals.first().copied();
-            assert!(
-                status == 408 || status == 500 || theirs.is_none_or(|theirs| theirs == status),
-                "the caller got {status}, the callee gave {theirs:?}"
-            );
-        }
+        // A proxy answers a cancelled call with 487 whatever the callee refused it with meanwhile.
+        (false, 408 | 487 | 500) => {}
+        (false, status) => assert_eq!(
+            callee.finals,
+            [status],
+            "the caller got what the callee gave"
+        ),
     }
 }
 

@@ -249,7 +249,13 @@ impl Callee {
                 self.invite = Some(request.transaction);
                 actions.wake_after(self.manner.ring.unwrap_or(self.manner.decide));
             }
-            Method::Ack => self.party.seen.borrow_mut().acknowledged += 1,
+            Method::Ack => {
+                self.party.seen.borrow_mut().acknowledged += 1;
+                // Not before: RFC 3261 §15.
+                if let Some(after) = self.manner.hang_up {
+                    actions.wake_after(after);
+                }
+            }
             Method::Cancel => {
                 self.party.seen.borrow_mut().cancelled = true;
                 if !self.party.seen.borrow().answered {
@@ -279,9 +285,6 @@ impl Application for Callee {
                 }
                 self.party.seen.borrow_mut().answered = true;
                 self.party.dialog = sent.dialog;
-                if let Some(after) = self.manner.hang_up {
-                    actions.wake_after(after);
-                }
             }
             Event::Sent(_) => {}
             // It answered what was cancelled, or hung up what was ended.
