@@ -174,12 +174,10 @@ fn judge(world: &mut World, caller: &Seen, callee: &Seen) {
 
 fn header(packet: &Packet, name: &str) -> String {
     let text = String::from_utf8_lossy(&packet.bytes).into_owned();
-    let line = text
-        .lines()
+    text.lines()
         .find(|line| line.starts_with(name))
         .unwrap_or("")
-        .to_owned();
-    line
+        .to_owned()
 }
 
 /// No transaction was ever answered with two different final responses.
