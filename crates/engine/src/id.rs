@@ -49,6 +49,41 @@ sharded!(
     DialogId
 );
 
+/// Which side of a dialog the engine's application was when the dialog was created (RFC 3261 §12.1).
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum DialogRole {
+    /// The application's request created it: the From tag of that request is the local tag.
+    Uac,
+    /// The peer's request created it: the From tag of that request is the remote tag.
+    Uas,
+}
+
+/// The bit of a dialog identifier that holds its role.
+const ROLE_UAC: u64 = 1 << 55;
+
+impl DialogId {
+    /// Builds the identifier number `counter` (55 bits) of shard `shard`. The role is part of the identifier, so that a link
+    /// which names dialogs by the tag of their creator (the control protocol) needs no table: it never changes in a dialog's life.
+    #[must_use]
+    pub fn with_role(shard: u8, counter: u64, role: DialogRole) -> Self {
+        let role = match role {
+            DialogRole::Uac => ROLE_UAC,
+            DialogRole::Uas => 0,
+        };
+        Self::new(shard, (counter & (ROLE_UAC - 1)) | role)
+    }
+
+    /// The role given at construction; `Uas` for an identifier made by `new` with a small counter.
+    #[must_use]
+    pub fn role(self) -> DialogRole {
+        if self.0 & ROLE_UAC == 0 {
+            DialogRole::Uas
+        } else {
+            DialogRole::Uac
+        }
+    }
+}
+
 /// An application attached to the engine: the embedded one, or one control connection.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ApplicationId(pub u32);
