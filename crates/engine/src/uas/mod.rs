@@ -228,7 +228,6 @@ impl Engine {
     fn has_passed(&self, message: &Message) -> bool {
         message
             .vias()
-            .skip(1)
             .flatten()
             .any(|via| self.listeners.is_own(via.host, via.port))
     }
