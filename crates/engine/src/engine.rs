@@ -46,6 +46,10 @@ pub(crate) enum Timer {
     AnswerRetransmit(DialogId),
     /// No ACK came for a 2xx.
     AnswerTimeout(DialogId),
+    /// Repeat a reliable provisional response (RFC 3262 §3).
+    ReliableRetransmit(DialogId),
+    /// No PRACK came for it.
+    ReliableTimeout(DialogId),
     /// A dialog was silent for long.
     DialogIdle(DialogId),
     /// A timer of the proxy core, for a branch of this server transaction.
