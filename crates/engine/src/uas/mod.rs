@@ -178,7 +178,7 @@ impl Engine {
             self.totals.add(Total::Invalid);
             return self.refuse(arrival, 482, &[]);
         }
-        if self.servers.len() + self.clients.len() >= self.config.bounds.transactions {
+        if self.is_full(&head.method) {
             self.totals.add(Total::Full);
             return self.refuse_busy(arrival);
         }
@@ -209,6 +209,13 @@ impl Engine {
                 self.refuse_busy(arrival);
             }
         }
+    }
+
+    /// Whether a new request of this method finds no room: for its transaction, or for the dialog it may create.
+    fn is_full(&self, method: &Method) -> bool {
+        let bounds = &self.config.bounds;
+        self.servers.len() + self.clients.len() >= bounds.transactions
+            || (respond::creates_dialog(method) && self.dialogs.len() >= bounds.dialogs)
     }
 
     /// What a request of this method has in common with itself arriving another way.
