@@ -1,10 +1,11 @@
 //! How a dialog ends: by a BYE of either side, by the failure of its INVITE, by the engine itself when nothing else can.
+use crate::dialog::Acknowledgement;
 use crate::engine::{Engine, Timer};
 use crate::event::DialogEndReason;
 use crate::id::{DialogId, TransactionId};
 use crate::plan::Plan;
 use crate::totals::Total;
-use crate::transaction::client::{Announce, ClientTransaction, User};
+use crate::transaction::client::{Announce, ClientTransaction, EndedDialog, User};
 use bytes::Bytes;
 use sip::{HeaderName, Message, Method};
 
@@ -181,6 +182,25 @@ impl Engine {
             {
                 self.timers.cancel(token);
             }
+            self.note_ended(dialog.invite, dialog.remote_tag, dialog.acknowledgement);
+        }
+    }
+
+    /// A 2xx that was on its way, or is repeated because the ACK was, must not open the dialog again.
+    fn note_ended(
+        &mut self,
+        invite: Option<TransactionId>,
+        remote_tag: Box<str>,
+        acknowledgement: Option<Box<Acknowledgement>>,
+    ) {
+        let Some(transaction) = invite.and_then(|invite| self.clients.get_mut(invite)) else {
+            return;
+        };
+        if transaction.method == Method::Invite && transaction.accepted {
+            transaction.ended.push(EndedDialog {
+                remote_tag,
+                acknowledgement,
+            });
         }
     }
 }
