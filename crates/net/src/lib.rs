@@ -1,1 +1,29 @@
-//! net
+//! The network driver: sockets, names and the clock around the engines, one thread and one engine per shard.
+//!
+//! The only crate, with `control`'s listener, that knows the runtime, and the only one that asks what time it is. Knows nothing of
+//! transactions or dialogs: bytes become messages, messages go to the engine that owns their call, and what that engine wants is sent.
+mod addresses;
+mod applications;
+mod bind;
+pub mod config;
+mod driver;
+pub mod error;
+mod handle;
+mod inbox;
+mod incoming;
+pub mod listen;
+mod log_limit;
+mod outgoing;
+mod resolve;
+mod server;
+mod source;
+mod tcp;
+mod time;
+mod totals;
+mod udp;
+mod udp_batch;
+
+pub use config::{Companion, ResolverConfig, ServerConfig, TcpConfig};
+pub use error::StartError;
+pub use listen::{ListenError, ListenSpec};
+pub use server::Server;

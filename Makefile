@@ -1,0 +1,72 @@
+# Hooks, people and continuous integration use the same targets.
+#   make demo    install and build everything into the checkout, show two calls through examples/proxy.py
+#   make test    install what the tests need, run them all         make lint    every invariant that a tool can hold
+#   make bench   measure, beside Kamailio, into bench/results/      make fuzz    bad input for a minute a target
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV   := $(CURDIR)/.venv
+BIN    := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+RUST   := $(wildcard crates/*/src/*.rs crates/*/src/*/*.rs crates/*/src/*/*/*.rs crates/*/Cargo.toml) Cargo.toml Cargo.lock
+
+.PHONY: help setup demo test test-rust test-python lint format bench fuzz clean peers
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+setup: $(STAMPS)/build
+
+$(STAMPS)/tools: requirements/test.txt
+	@scripts/check_tools.sh "$(PYTHON)"
+	@test -x "$(BIN)/python" || $(PYTHON) -m venv "$(VENV)"
+	@echo "==> installing the Python tools into .venv"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements/test.txt
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/build: $(STAMPS)/tools $(RUST) pyproject.toml
+	@echo "==> building the Rust core (the first time takes a few minutes)"
+	@VIRTUAL_ENV="$(VENV)" $(BIN)/maturin develop --release --locked --quiet --extras cli
+	@touch $@
+
+demo: setup
+	@$(BIN)/dracht demo
+
+# The peers that the tests and the benchmark call: SIPp and Kamailio, from Debian. Installed with root, reported without.
+peers:
+	@scripts/install_peers.sh
+
+test: test-rust test-python
+
+test-rust: $(STAMPS)/tools
+	@echo "==> Rust tests"
+	cargo test --workspace --exclude dracht-core --locked --quiet
+
+test-python: setup peers
+	@echo "==> Python tests"
+	$(BIN)/python -m pytest tests -q
+
+lint: setup
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+	$(BIN)/python scripts/check_house.py
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	MYPYPATH=python $(BIN)/python -m mypy.stubtest dracht._core --mypy-config-file pyproject.toml --allowlist scripts/stubtest-allow.txt
+	$(BIN)/lint-imports --config pyproject.toml
+
+format:
+	cargo fmt --all
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup peers
+	$(BIN)/python -m bench $(BENCH)
+
+fuzz: setup
+	$(BIN)/python -m pytest tests/interop/test_bad_input.py -q
+
+clean:
+	rm -rf .venv target

@@ -1,0 +1,125 @@
+//! What a server is told at its start. Plain data; the defaults are for a server on the open Internet.
+use crate::listen::ListenSpec;
+use engine::config::{Bounds, Timers};
+use engine::seam::Commands;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A task that lives on the runtime of shard 0 and ends with the server, such as the control listener.
+pub type Companion =
+    Box<dyn FnOnce(Arc<dyn Commands>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
+/// A server's configuration.
+pub struct ServerConfig {
+    /// The addresses to listen on (`listen::parse`); at least one.
+    pub listen: Vec<ListenSpec>,
+    /// The number of shards, each with a thread and an engine of its own: 1 to 255.
+    pub shards: u8,
+    /// SIP timer values.
+    pub timers: Timers,
+    /// Bounds of each shard's engine.
+    pub bounds: Bounds,
+    /// What is accepted as a message.
+    pub limits: sip::Limits,
+    /// A UDP request longer than this goes over TCP (RFC 3261 §18.1.1: 1300 bytes); none: never.
+    pub udp_request_limit: Option<usize>,
+    /// Behave as drachtio-server where it differs from the default.
+    pub drachtio_compatible: bool,
+    /// The receive buffer of a UDP socket, in bytes: what a burst may fill while the shard is busy. The system may cap it.
+    pub udp_receive_buffer: usize,
+    /// The send buffer of a UDP socket, in bytes.
+    pub udp_send_buffer: usize,
+    /// Bounds of stream connections.
+    pub tcp: TcpConfig,
+    /// Bounds of name resolution.
+    pub resolver: ResolverConfig,
+    /// Tasks that share the thread of shard 0.
+    pub companions: Vec<Companion>,
+}
+
+impl Default for ServerConfig {
+    fn default() -> ServerConfig {
+        ServerConfig {
+            listen: Vec::new(),
+            shards: 1,
+            timers: Timers::default(),
+            bounds: Bounds::default(),
+            limits: sip::Limits::default(),
+            udp_request_limit: Some(1300),
+            drachtio_compatible: false,
+            udp_receive_buffer: 4 << 20,
+            udp_send_buffer: 4 << 20,
+            tcp: TcpConfig::default(),
+            resolver: ResolverConfig::default(),
+            companions: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Debug for ServerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerConfig")
+            .field("listen", &self.listen)
+            .field("shards", &self.shards)
+            .field("companions", &self.companions.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Bounds of stream connections. Each shard holds its own connections.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TcpConfig {
+    /// Connections per shard, accepted and opened: 16,384. Past it new ones are refused, and none is opened.
+    pub connections: usize,
+    /// How long opening a connection may take: 4 s, so that another target can be tried before timer B or F.
+    pub connect_timeout: Duration,
+    /// A connection without any traffic, keep-alives included, is closed after 10 min, transactions or not: a response that
+    /// comes later opens a new one (RFC 3261 §18.2.2).
+    pub idle_timeout: Duration,
+    /// A message that was begun must be complete within 30 s.
+    pub message_timeout: Duration,
+    /// A peer that takes nothing while something waits for it is closed after 30 s.
+    pub write_timeout: Duration,
+    /// What may wait for one peer, in bytes: 4 MiB. Past it the connection is closed.
+    pub write_queue: usize,
+    /// How many connections may wait to be accepted.
+    pub backlog: u16,
+}
+
+impl Default for TcpConfig {
+    fn default() -> TcpConfig {
+        TcpConfig {
+            connections: 16_384,
+            connect_timeout: Duration::from_secs(4),
+            idle_timeout: Duration::from_secs(600),
+            message_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
+            write_queue: 4 << 20,
+            backlog: 1024,
+        }
+    }
+}
+
+/// Bounds of name resolution, per shard.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ResolverConfig {
+    /// How many names are looked up at a time.
+    pub concurrent: usize,
+    /// How many questions may wait; past it they fail at once.
+    pub waiting: usize,
+    /// How long a question may take, waiting included.
+    pub timeout: Duration,
+}
+
+impl Default for ResolverConfig {
+    fn default() -> ResolverConfig {
+        ResolverConfig {
+            concurrent: 16,
+            waiting: 10_000,
+            timeout: Duration::from_secs(5),
+        }
+    }
+}

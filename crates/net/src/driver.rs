@@ -1,0 +1,232 @@
+//! The driver of one shard: the loop that owns its engine, its sockets and its connections.
+//!
+//! A turn takes everything that waits (commands and messages of the inbox, datagrams of each socket, timers that are due), lets
+//! the engine handle it (`incoming.rs`), then sends once, delivers once (`outgoing.rs`), and sleeps. Only here does a shard learn the time. What a message means
+//! is the engine's business; what costs a panic is one message (invariant 4 of ARCHITECTURE.md).
+use crate::applications::Applications;
+use crate::inbox::{Inbox, Item};
+use crate::log_limit::LogLimit;
+use crate::resolve::Resolver;
+use crate::tcp::Pool;
+use crate::time::Clock;
+use crate::totals::Totals;
+use crate::udp::UdpListener;
+use crate::udp_batch::{ReceiveBatch, SendBatch};
+use engine::id::ConnectionId;
+use engine::{Engine, Time};
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::time::Sleep;
+
+/// How long after a panic in a timer the timers are left alone, so that one that panics again cannot fill the processor.
+const AFTER_PANIC: Duration = Duration::from_millis(100);
+
+/// Everything one shard has.
+pub(crate) struct Driver {
+    pub shard: u8,
+    pub clock: Clock,
+    pub engine: Engine,
+    pub limits: sip::Limits,
+    pub inboxes: Arc<[Inbox]>,
+    pub udp: Vec<UdpListener>,
+    pub pool: Pool,
+    pub resolver: Resolver,
+    pub applications: Applications,
+    pub totals: Totals,
+    pub log: LogLimit,
+    pub batches: Option<(ReceiveBatch, SendBatch)>,
+    /// Connections to close when the turn's answers are written.
+    pub hang_ups: Vec<ConnectionId>,
+    pub timers_from: Time,
+    pub is_stopping: bool,
+}
+
+impl Driver {
+    /// Runs the shard until it is told to stop.
+    pub async fn run(mut self) {
+        let inboxes = self.inboxes.clone();
+        let Some(inbox) = inboxes.get(usize::from(self.shard)) else {
+            return;
+        };
+        let mut items = Vec::new();
+        let mut armed = None;
+        let mut sleep = Box::pin(tokio::time::sleep(Duration::ZERO));
+        loop {
+            inbox.take(&mut items);
+            self.turn(&mut items);
+            if self.is_stopping {
+                break;
+            }
+            self.arm(&mut armed, sleep.as_mut());
+            let mut is_first = true;
+            let mut is_busy = false;
+            poll_fn(|context| {
+                let is_due = armed.is_some() && sleep.as_mut().poll(context).is_ready();
+                if is_due {
+                    armed = None;
+                }
+                let mut is_ready = inbox.poll_waiting(context).is_ready() || is_due;
+                for listener in &mut self.udp {
+                    is_ready |= listener.poll_ready(context).is_ready();
+                }
+                is_busy = is_ready && is_first;
+                is_first = false;
+                if is_ready {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
+            .await;
+            if is_busy {
+                // More was there already: let the connections' tasks run, and look for what the sockets have.
+                tokio::task::yield_now().await;
+            }
+        }
+        inbox.close();
+    }
+
+    /// Sets the sleep when the next timer comes before the one it is set for. One that moved away is found when it ends.
+    fn arm(&self, armed: &mut Option<Time>, sleep: Pin<&mut Sleep>) {
+        let Some(next) = self.engine.poll_timeout() else {
+            return;
+        };
+        let next = next.max(self.timers_from);
+        if armed.is_none_or(|armed| next < armed) {
+            *armed = Some(next);
+            sleep.reset(self.clock.instant(next));
+        }
+    }
+
+    fn turn(&mut self, items: &mut Vec<Item>) {
+        let mut now = self.clock.now();
+        self.ask_backlogs(now);
+        for item in items.drain(..) {
+            self.handle(now, item);
+        }
+        if let Some((mut receive, mut send)) = self.batches.take() {
+            now = self.receive(now, &mut receive);
+            self.handle_timers(now);
+            self.drain(&mut send);
+            self.batches = Some((receive, send));
+        }
+    }
+
+    fn ask_backlogs(&mut self, now: Time) {
+        let Driver {
+            applications,
+            engine,
+            ..
+        } = self;
+        guarded(
+            &mut self.totals,
+            "asking applications for their backlog",
+            || {
+                applications.backlogs(|application, oldest| {
+                    engine.handle_backlog(now, application, oldest)
+                });
+            },
+        );
+    }
+
+    fn handle(&mut self, now: Time, item: Item) {
+        let engine = &mut self.engine;
+        match item {
+            Item::Attach(application, link) => {
+                self.applications.attach(application, link);
+                guarded(&mut self.totals, "attaching an application", || {
+                    engine.handle_attach(now, application)
+                });
+            }
+            Item::Detach(application) => {
+                guarded(&mut self.totals, "detaching an application", || {
+                    engine.handle_detach(now, application)
+                });
+                self.applications.detach(application);
+            }
+            Item::Command(application, command) => {
+                guarded(&mut self.totals, "a command", || {
+                    engine.handle_command(now, application, command)
+                });
+            }
+            Item::Message(origin, message) => {
+                self.totals.stream_received += u64::from(origin.transport.is_reliable());
+                self.handle_message(now, origin, message);
+            }
+            Item::Malformed(origin, bytes, error) => {
+                self.handle_malformed(now, origin, &bytes, &error)
+            }
+            Item::Hangup(connection) => self.hang_ups.push(connection),
+            Item::Accepted(accepted) => {
+                let peer = accepted.peer;
+                if !self.pool.accept(accepted, &mut self.totals)
+                    && let Some(suppressed) = self.log.allow(now)
+                {
+                    tracing::warn!(%peer, suppressed, "refused a connection: there are as many as the configuration allows");
+                }
+            }
+            Item::Closed(connection) => {
+                self.pool.forget(connection);
+                guarded(&mut self.totals, "the end of a connection", || {
+                    engine.handle_connection_closed(now, connection)
+                });
+            }
+            Item::Outgoing(outgoing) => self.pool.send(outgoing, &mut self.totals),
+            Item::Undelivered(token, error) => {
+                guarded(&mut self.totals, "an undelivered message", || {
+                    engine.handle_transmit_failed(now, token, error)
+                });
+            }
+            Item::Resolved(id, answer) => {
+                self.resolver.ended();
+                guarded(&mut self.totals, "a resolved name", || {
+                    engine.handle_resolved(now, id, answer)
+                });
+            }
+            // The one who asked may have stopped waiting.
+            Item::Counts(sender) => drop(sender.try_send(self.counts())),
+            Item::Stop => self.is_stopping = true,
+        }
+    }
+
+    fn handle_timers(&mut self, now: Time) {
+        if now < self.timers_from || self.engine.poll_timeout().is_none_or(|due| due > now) {
+            return;
+        }
+        let engine = &mut self.engine;
+        if guarded(&mut self.totals, "a timer", || engine.handle_timeout(now)).is_none() {
+            self.timers_from = now + AFTER_PANIC;
+        }
+    }
+}
+
+/// Runs what may meet a bug of ours: a panic is counted and logged, and gives none.
+pub(crate) fn guarded<R>(totals: &mut Totals, what: &str, call: impl FnOnce() -> R) -> Option<R> {
+    let result = catch_unwind(AssertUnwindSafe(call)).ok();
+    if result.is_none() {
+        totals.panics += 1;
+        tracing::error!("{what} caused a panic: this is a bug");
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_counted_and_costs_what_was_at_hand() {
+        let mut totals = Totals::default();
+        assert_eq!(guarded(&mut totals, "this test", || 1), Some(1));
+        assert_eq!(
+            guarded::<u8>(&mut totals, "this test", || panic!("on purpose")),
+            None
+        );
+        assert_eq!(guarded(&mut totals, "this test", || 2), Some(2));
+        assert_eq!(totals.panics, 1);
+    }
+}

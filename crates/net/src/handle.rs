@@ -1,0 +1,156 @@
+//! The applications' end of the shards: finds the shard of each command and puts it into that shard's inbox.
+use crate::inbox::{Inbox, Item};
+use engine::Command;
+use engine::command::{DialogReference, SendRequest};
+use engine::config::shard_of;
+use engine::counts::Counts;
+use engine::id::ApplicationId;
+use engine::seam::{Commands, Events};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
+
+thread_local! {
+    /// Whether this thread runs a shard, which must not wait for itself.
+    pub(crate) static IS_SHARD: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The inboxes of all shards. Shared by everything that hands something in.
+pub(crate) struct Handle {
+    inboxes: Arc<[Inbox]>,
+    hostports: (Vec<String>, Vec<String>),
+    applications: AtomicU32,
+    turn: AtomicUsize,
+}
+
+/// Where a command goes.
+enum Goal {
+    Shard(u8),
+    AnyShard,
+    EveryShard,
+}
+
+impl Handle {
+    pub fn new(inboxes: Arc<[Inbox]>, hostports: (Vec<String>, Vec<String>)) -> Handle {
+        Handle {
+            inboxes,
+            hostports,
+            applications: AtomicU32::new(1),
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    fn goal(&self, command: &Command) -> Goal {
+        match command {
+            Command::Route(_) | Command::Unroute(_) | Command::RouteAll => Goal::EveryShard,
+            Command::Respond(respond) => Goal::Shard(respond.transaction.shard()),
+            Command::Cancel(cancel) => Goal::Shard(cancel.transaction.shard()),
+            Command::Proxy(proxy) => Goal::Shard(proxy.transaction.shard()),
+            Command::Drop(transaction) => Goal::Shard(transaction.shard()),
+            Command::Send(send) => match (&send.dialog, call_id(send)) {
+                (Some(DialogReference::Id(dialog)), _) => Goal::Shard(dialog.shard()),
+                (Some(DialogReference::Tags { call_id, .. }), _) => {
+                    Goal::Shard(self.shard_of(call_id.as_bytes()))
+                }
+                (None, Some(call_id)) => Goal::Shard(self.shard_of(call_id)),
+                // The engine makes a Call-ID that belongs to its own shard.
+                (None, None) => Goal::AnyShard,
+            },
+        }
+    }
+
+    fn shard_of(&self, call_id: &[u8]) -> u8 {
+        shard_of(call_id, u8::try_from(self.inboxes.len()).unwrap_or(u8::MAX))
+    }
+
+    /// The inbox at `index`. An index that no shard has can only come from an invented identifier, which any shard refuses.
+    fn inbox(&self, index: usize) -> Option<&Inbox> {
+        self.inboxes.get(index).or(self.inboxes.first())
+    }
+
+    fn submit_one(&self, application: ApplicationId, command: Command) {
+        let index = match self.goal(&command) {
+            Goal::Shard(shard) => usize::from(shard),
+            Goal::AnyShard => self.turn.fetch_add(1, Ordering::Relaxed) % self.inboxes.len().max(1),
+            Goal::EveryShard => {
+                for inbox in self.inboxes.iter() {
+                    inbox.push(Item::Command(application, command.clone()));
+                }
+                return;
+            }
+        };
+        if let Some(inbox) = self.inbox(index) {
+            inbox.push(Item::Command(application, command));
+        }
+    }
+}
+
+/// The Call-ID that the application gave.
+fn call_id(send: &SendRequest) -> Option<&[u8]> {
+    let is_call_id =
+        |name: &[u8]| name.eq_ignore_ascii_case(b"Call-ID") || name.eq_ignore_ascii_case(b"i");
+    send.draft
+        .headers
+        .iter()
+        .find(|(name, _)| is_call_id(name))
+        .map(|(_, value)| value.trim_ascii())
+}
+
+impl Commands for Handle {
+    fn attach(&self, events: Arc<dyn Events>) -> ApplicationId {
+        let application = ApplicationId(self.applications.fetch_add(1, Ordering::Relaxed));
+        for inbox in self.inboxes.iter() {
+            inbox.push(Item::Attach(application, events.clone()));
+        }
+        application
+    }
+
+    fn detach(&self, application: ApplicationId) {
+        for inbox in self.inboxes.iter() {
+            inbox.push(Item::Detach(application));
+        }
+    }
+
+    fn submit(&self, application: ApplicationId, commands: &mut Vec<Command>) {
+        match (self.inboxes.len(), self.inboxes.first()) {
+            (1, Some(inbox)) => {
+                inbox.extend(
+                    commands
+                        .drain(..)
+                        .map(|command| Item::Command(application, command)),
+                );
+            }
+            _ => commands
+                .drain(..)
+                .for_each(|command| self.submit_one(application, command)),
+        }
+        // Whatever happened, nothing may be handed in twice.
+        commands.clear();
+    }
+
+    /// Empty on a shard's own thread, which cannot wait for itself: ask from another one (`spawn_blocking`).
+    fn counts(&self) -> Vec<Counts> {
+        if IS_SHARD.get() {
+            tracing::warn!("counts() was called on a shard's own thread, where it has no answer");
+            return Vec::new();
+        }
+        let ask = |inbox: &Inbox| -> Receiver<Counts> {
+            let (sender, receiver) = sync_channel(1);
+            inbox.push(Item::Counts(sender));
+            receiver
+        };
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let asked: Vec<_> = self.inboxes.iter().map(ask).collect();
+        let remaining = || deadline.saturating_duration_since(Instant::now());
+        asked
+            .into_iter()
+            .filter_map(|receiver| receiver.recv_timeout(remaining()).ok())
+            .collect()
+    }
+
+    fn hostports(&self) -> (Vec<String>, Vec<String>) {
+        self.hostports.clone()
+    }
+}

@@ -1,0 +1,164 @@
+//! How anything reaches a shard: one list under a lock that is held for moments, and one wake-up per batch.
+//!
+//! Commands of applications, messages of stream connections, messages that another shard received, answers of the resolver:
+//! all come in here, in order. Datagrams of the shard's own sockets do not: the driver reads them itself.
+use crate::tcp::Accepted;
+use bytes::Bytes;
+use engine::counts::Counts;
+use engine::id::{ApplicationId, ConnectionId, ResolveId};
+use engine::seam::Events;
+use engine::transport::Origin;
+use engine::{Command, ResolveError, Resolved, Transmit, TransmitError, TransmitToken};
+use sip::{Message, ParseError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use tokio::sync::Notify;
+
+/// How many items may wait before messages handed over by other shards are refused: these can be lost like any datagram.
+const HANDED_OVER: usize = 65_536;
+
+/// How many items may wait before connections are not read any more: a peer that sends faster than the shard works is slowed down by
+/// its own connection, and a turn of the driver stays short.
+const CROWDED: usize = 512;
+
+/// What a shard is given.
+pub(crate) enum Item {
+    Attach(ApplicationId, Arc<dyn Events>),
+    Detach(ApplicationId),
+    Command(ApplicationId, Command),
+    /// A message of a connection, or one that another shard received.
+    Message(Origin, Message),
+    /// A stream that cannot be read further, from the bytes given on.
+    Malformed(Origin, Bytes, ParseError),
+    /// Close this connection of ours once what waits for it is written.
+    Hangup(ConnectionId),
+    /// A connection was accepted.
+    Accepted(Accepted),
+    /// A connection is closed: one of ours (then it is forgotten), or of another shard.
+    Closed(ConnectionId),
+    /// Another shard's message for a connection of ours.
+    Outgoing(Outgoing),
+    /// A message of ours could not be delivered.
+    Undelivered(TransmitToken, TransmitError),
+    Resolved(ResolveId, Result<Vec<Resolved>, ResolveError>),
+    Counts(SyncSender<Counts>),
+    Stop,
+}
+
+/// A message to send, and the shard that wants to know when that fails.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub transmit: Transmit,
+    pub from: u8,
+}
+
+/// The list of one shard.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    state: Mutex<State>,
+    taken: Notify,
+    handed_over: AtomicU64,
+    lost: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    items: Vec<Item>,
+    waker: Option<Waker>,
+    closed: bool,
+}
+
+impl Inbox {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that can panic runs under the lock, so that a poisoned list is still whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends one item. Says whether the shard still runs; otherwise the item is dropped.
+    pub fn push(&self, item: Item) -> bool {
+        self.extend(std::iter::once(item))
+    }
+
+    /// Appends items and wakes the shard once. Says whether the shard still runs.
+    pub fn extend(&self, items: impl Iterator<Item = Item>) -> bool {
+        let mut state = self.lock();
+        if state.closed {
+            return false;
+        }
+        state.items.extend(items);
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+
+    /// Appends a message of another shard, unless too much waits.
+    pub fn hand_over(&self, origin: Origin, message: Message) -> bool {
+        if self.lock().items.len() >= HANDED_OVER {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        self.handed_over.fetch_add(1, Ordering::Relaxed);
+        self.push(Item::Message(origin, message))
+    }
+
+    /// How many messages other shards handed over, and how many of them were refused.
+    pub fn handed_over(&self) -> (u64, u64) {
+        (
+            self.handed_over.load(Ordering::Relaxed),
+            self.lost.load(Ordering::Relaxed),
+        )
+    }
+
+    /// Moves everything that waits into `into`, which is empty.
+    pub fn take(&self, into: &mut Vec<Item>) {
+        std::mem::swap(&mut self.lock().items, into);
+        self.taken.notify_waiters();
+    }
+
+    /// Whether so much waits that connections are not to be read.
+    pub fn is_crowded(&self) -> bool {
+        self.lock().items.len() >= CROWDED
+    }
+
+    /// Waits until it is not crowded any more.
+    pub async fn has_room(&self) {
+        loop {
+            let taken = self.taken.notified();
+            tokio::pin!(taken);
+            // From here on no `notify_waiters` is missed.
+            taken.as_mut().enable();
+            if !self.is_crowded() {
+                return;
+            }
+            taken.await;
+        }
+    }
+
+    /// Ready when something waits; otherwise the task of `context` is woken when it does.
+    pub fn poll_waiting(&self, context: &Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if !state.items.is_empty() {
+            return Poll::Ready(());
+        }
+        match &mut state.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// The shard ended: what waits is dropped, and nothing is taken any more.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.waker = None;
+        let items = std::mem::take(&mut state.items);
+        drop(state);
+        drop(items);
+    }
+}

@@ -1,0 +1,94 @@
+//! What the engine wants done on its way out: messages to sockets and connections, names to the resolver, events to applications.
+use crate::driver::{Driver, guarded};
+use crate::inbox::{Item, Outgoing};
+use crate::tcp;
+use crate::udp_batch::SendBatch;
+use engine::counts::Counts;
+use engine::transport::{ListenerId, Transport};
+use engine::{Transmit, TransmitError};
+
+impl Driver {
+    /// Carries out what the engine wants: sends, asks names, delivers events.
+    pub(crate) fn drain(&mut self, send: &mut SendBatch) {
+        while let Some(Some(transmit)) =
+            guarded(&mut self.totals, "sending", || self.engine.poll_transmit())
+        {
+            self.send(transmit);
+        }
+        let inbox = self.inboxes.get(usize::from(self.shard));
+        for listener in &mut self.udp {
+            listener.flush(send, &mut self.totals, |token, error| {
+                if let Some(inbox) = inbox {
+                    inbox.push(Item::Undelivered(token, error));
+                }
+            });
+        }
+        self.pool.flush();
+        for connection in self.hang_ups.drain(..) {
+            self.pool.hang_up(connection);
+        }
+        while let Some(question) = self.engine.poll_resolve() {
+            self.resolver.ask(question);
+        }
+        while let Some(Some((application, event))) =
+            guarded(&mut self.totals, "an event", || self.engine.poll_event())
+        {
+            self.applications.push(application, event);
+        }
+        let applications = &mut self.applications;
+        guarded(&mut self.totals, "delivering events", || {
+            applications.deliver()
+        });
+    }
+
+    pub(crate) fn send(&mut self, transmit: Transmit) {
+        let (destination, token) = (transmit.destination, transmit.token);
+        let result = match destination.transport {
+            Transport::Udp => match self.udp_listener(destination.listener) {
+                Some(index) => match self.udp.get_mut(index) {
+                    Some(listener) => {
+                        listener.queue(destination.peer, transmit.bytes, token, &mut self.totals)
+                    }
+                    None => Err(TransmitError::Unreachable),
+                },
+                None => Err(TransmitError::Unreachable),
+            },
+            Transport::Tcp => {
+                let owner = destination.connection.map_or(self.shard, tcp::shard);
+                let outgoing = Outgoing {
+                    transmit,
+                    from: self.shard,
+                };
+                match self.inboxes.get(usize::from(owner)) {
+                    Some(inbox) if owner != self.shard => {
+                        inbox.push(Item::Outgoing(outgoing));
+                    }
+                    _ => self.pool.send(outgoing, &mut self.totals),
+                }
+                Ok(())
+            }
+            Transport::Tls | Transport::Ws | Transport::Wss => Err(TransmitError::Unreachable),
+        };
+        if let Err(error) = result
+            && let Some(inbox) = self.inboxes.get(usize::from(self.shard))
+        {
+            inbox.push(Item::Undelivered(token, error));
+        }
+    }
+
+    pub(crate) fn udp_listener(&self, id: ListenerId) -> Option<usize> {
+        self.udp.iter().position(|listener| listener.id == id)
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let mut counts = self.engine.counts();
+        counts.shard = self.shard;
+        counts.connections = self.pool.len();
+        let mut totals = self.totals.clone();
+        if let Some(inbox) = self.inboxes.get(usize::from(self.shard)) {
+            (totals.handed_over, totals.hand_over_dropped) = inbox.handed_over();
+        }
+        counts.totals.extend(totals.list());
+        counts
+    }
+}

@@ -1,0 +1,274 @@
+//! A running server: its shards' threads, and the handle through which applications and operators reach them.
+use crate::applications::Applications;
+use crate::bind::{self, Opened, Sockets};
+use crate::config::{Companion, ResolverConfig, ServerConfig, TcpConfig};
+use crate::driver::Driver;
+use crate::error::StartError;
+use crate::handle::{Handle, IS_SHARD};
+use crate::inbox::{Inbox, Item};
+use crate::log_limit::LogLimit;
+use crate::resolve::Resolver;
+use crate::tcp::{self, Pool};
+use crate::time::Clock;
+use crate::totals::Totals;
+use crate::udp::UdpListener;
+use crate::udp_batch::{ReceiveBatch, SendBatch};
+use engine::config::Listener;
+use engine::counts::Counts;
+use engine::id::{ApplicationId, Generator};
+use engine::seam::{Commands, Events};
+use engine::{Command, Config, Engine, Time};
+use std::io;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// A running server. Dropping it stops it.
+pub struct Server {
+    handle: Arc<Handle>,
+    inboxes: Arc<[Inbox]>,
+    listeners: Arc<[Listener]>,
+    threads: Mutex<Vec<Thread>>,
+}
+
+struct Thread {
+    ended: Receiver<()>,
+    join: JoinHandle<()>,
+}
+
+/// What the thread of a shard takes along.
+struct Shard {
+    number: u8,
+    seed: [u8; 32],
+    sockets: Sockets,
+    engine: Config,
+    limits: sip::Limits,
+    tcp: TcpConfig,
+    resolver: ResolverConfig,
+    listeners: Arc<[Listener]>,
+    inboxes: Arc<[Inbox]>,
+    commands: Arc<Handle>,
+    companions: Vec<Companion>,
+}
+
+impl Server {
+    /// Opens the listeners and starts the shards. Everything is listening when this returns.
+    ///
+    /// # Errors
+    /// [`StartError`] says what could not be had, and what to do. Nothing is left running then.
+    pub fn start(mut config: ServerConfig) -> Result<Server, StartError> {
+        if config.shards == 0 {
+            return Err(StartError::Config(
+                "shards must be 1 to 255, not 0".to_owned(),
+            ));
+        }
+        if config.listen.is_empty() {
+            return Err(StartError::Config(
+                "there is nothing to listen on: give for example sip:*:5060".to_owned(),
+            ));
+        }
+        let Opened { listeners, shards } = bind::open(&config)?;
+        let inboxes: Arc<[Inbox]> = shards.iter().map(|_| Inbox::default()).collect();
+        let handle = Arc::new(Handle::new(inboxes.clone(), bind::hostports(&listeners)));
+        let listeners: Arc<[Listener]> = listeners.into();
+        let mut companions = std::mem::take(&mut config.companions);
+        let server = Server {
+            handle,
+            inboxes,
+            listeners,
+            threads: Mutex::new(Vec::new()),
+        };
+        for (number, sockets) in (0_u8..).zip(shards) {
+            let mut seed = [0; 32];
+            getrandom::fill(&mut seed).map_err(|error| StartError::Runtime(error.into()))?;
+            let shard = Shard {
+                number,
+                seed,
+                sockets,
+                engine: engine_config(number, &config, &server.listeners),
+                limits: config.limits.clone(),
+                tcp: config.tcp.clone(),
+                resolver: config.resolver.clone(),
+                listeners: server.listeners.clone(),
+                inboxes: server.inboxes.clone(),
+                commands: server.handle.clone(),
+                companions: std::mem::take(&mut companions),
+            };
+            // When one shard cannot start, dropping `server` stops those that did.
+            let thread = spawn(shard).map_err(StartError::Runtime)?;
+            server
+                .threads
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(thread);
+        }
+        Ok(server)
+    }
+
+    /// The handle for links that outlive a borrow: the same commands as the server's own.
+    #[must_use]
+    pub fn commands(&self) -> Arc<dyn Commands> {
+        self.handle.clone()
+    }
+
+    /// The listeners, with the ports they have.
+    #[must_use]
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// Closes every socket and connection, and ends the threads, companions included. Says whether all ended within `timeout`; one
+    /// that did not ends by itself later. Calls are not ended: drain the applications first. May be called again.
+    pub fn stop(&self, timeout: Duration) -> bool {
+        for inbox in self.inboxes.iter() {
+            inbox.push(Item::Stop);
+        }
+        let deadline = Instant::now() + timeout;
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut all = true;
+        for thread in threads {
+            let remaining = deadline.saturating_duration_since(Instant::now());
+            // The sender is dropped by the thread, whichever way it ends.
+            match thread.ended.recv_timeout(remaining) {
+                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => all = false,
+                Ok(()) | Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
+                    all &= thread.join.join().is_ok()
+                }
+            }
+        }
+        all
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop(Duration::from_secs(1));
+    }
+}
+
+impl Commands for Server {
+    fn attach(&self, events: Arc<dyn Events>) -> ApplicationId {
+        self.handle.attach(events)
+    }
+
+    fn detach(&self, application: ApplicationId) {
+        self.handle.detach(application);
+    }
+
+    fn submit(&self, application: ApplicationId, commands: &mut Vec<Command>) {
+        self.handle.submit(application, commands);
+    }
+
+    fn counts(&self) -> Vec<Counts> {
+        self.handle.counts()
+    }
+
+    fn hostports(&self) -> (Vec<String>, Vec<String>) {
+        self.handle.hostports()
+    }
+}
+
+fn engine_config(shard: u8, config: &ServerConfig, listeners: &[Listener]) -> Config {
+    Config {
+        shard,
+        shards: config.shards,
+        listeners: listeners.to_vec(),
+        timers: config.timers.clone(),
+        bounds: config.bounds.clone(),
+        udp_request_limit: config.udp_request_limit,
+        drachtio_compatible: config.drachtio_compatible,
+    }
+}
+
+/// Starts the thread of a shard; returns when the shard listens.
+fn spawn(shard: Shard) -> io::Result<Thread> {
+    let (ready, is_ready) = sync_channel(1);
+    let (end, ended) = sync_channel(1);
+    let name = format!("dracht-shard-{}", shard.number);
+    let join = Builder::new().name(name).spawn(move || {
+        run(shard, &ready);
+        drop(end);
+    })?;
+    match is_ready.recv() {
+        Ok(Ok(())) => Ok(Thread { ended, join }),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(io::Error::other(
+            "the thread of a shard ended before it began",
+        )),
+    }
+}
+
+/// The thread of a shard.
+fn run(shard: Shard, ready: &SyncSender<io::Result<()>>) {
+    IS_SHARD.set(true);
+    let blocking = shard.resolver.concurrent.max(1);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(blocking)
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return drop(ready.send(Err(error))),
+    };
+    let (inboxes, number) = (shard.inboxes.clone(), shard.number);
+    runtime.block_on(async {
+        match shard.set_up() {
+            Ok(driver) => {
+                drop(ready.send(Ok(())));
+                driver.run().await;
+            }
+            Err(error) => drop(ready.send(Err(error))),
+        }
+    });
+    if let Some(inbox) = inboxes.get(usize::from(number)) {
+        inbox.close();
+    }
+    // Tasks of connections, listeners and companions end here; a look-up that hangs in the system's resolver is left behind.
+    runtime.shutdown_background();
+}
+
+impl Shard {
+    /// Registers the sockets with the runtime and starts what runs beside the driver.
+    fn set_up(self) -> io::Result<Driver> {
+        let Shard {
+            number,
+            limits,
+            listeners,
+            inboxes,
+            ..
+        } = self;
+        let mut udp = Vec::new();
+        for (id, socket) in self.sockets.udp {
+            let listener = listeners
+                .get(usize::from(id.0))
+                .ok_or(io::ErrorKind::NotFound)?;
+            udp.push(UdpListener::new(id, socket, listener)?);
+        }
+        for (id, socket) in self.sockets.tcp {
+            let listener = tokio::net::TcpListener::from_std(socket)?;
+            tokio::spawn(tcp::accept(id, listener, inboxes.clone(), number));
+        }
+        for companion in self.companions {
+            tokio::spawn(companion(self.commands.clone()));
+        }
+        Ok(Driver {
+            shard: number,
+            clock: Clock::start(),
+            engine: Engine::new(self.engine, Generator::new(self.seed)),
+            limits: limits.clone(),
+            udp,
+            pool: Pool::new(number, self.tcp, limits, listeners.clone(), inboxes.clone()),
+            resolver: Resolver::new(self.resolver, number, inboxes.clone(), &listeners),
+            inboxes,
+            applications: Applications::new(number),
+            totals: Totals::default(),
+            log: LogLimit::default(),
+            batches: Some((ReceiveBatch::new(), SendBatch::new())),
+            hang_ups: Vec::new(),
+            timers_from: Time::ZERO,
+            is_stopping: false,
+        })
+    }
+}

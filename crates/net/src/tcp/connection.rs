@@ -1,0 +1,316 @@
+//! The task of one connection: opens it, reads it, writes what the driver could not, and closes it when it is idle, stuck or broken.
+//!
+//! Framing is `sip::Framer`'s; what a message means is the engine's. A stream that cannot be read costs this connection only.
+use super::outbox::{Outbox, Phase};
+use crate::config::TcpConfig;
+use crate::inbox::{Inbox, Item};
+use bytes::Bytes;
+use engine::TransmitError;
+use engine::config::shard_of;
+use engine::transport::Origin;
+use sip::{Frame, Framer};
+use std::cell::RefCell;
+use std::io::{self, Read};
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::Interest;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, timeout_at};
+
+/// How much one system call reads, and how many of them in a row before others have their turn.
+const READ_BYTES: usize = 64 * 1024;
+const READS: usize = 4;
+/// How much of a stream that cannot be read is kept for the answer and the log.
+const EVIDENCE: usize = 4096;
+/// How long, and how much, is read and dropped after the last write, so that the peer sees the answer before the reset.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_READS: usize = 64;
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
+
+/// A connection, as its task holds it.
+pub(super) struct Connection {
+    pub origin: Origin,
+    pub outbox: Arc<Outbox>,
+    pub inboxes: Arc<[Inbox]>,
+    pub shard: u8,
+    pub config: Arc<TcpConfig>,
+    pub framer: Framer,
+    pub is_reading: bool,
+    pub last_read: Instant,
+    /// Since when a message is incomplete.
+    pub partial_since: Option<Instant>,
+}
+
+impl Connection {
+    /// Serves a connection that was accepted, to its end.
+    pub async fn serve(mut self, stream: TcpStream) {
+        self.run(stream).await;
+        self.ended(TransmitError::Closed);
+    }
+
+    /// Opens a connection from `source` (any address of ours when it is unspecified) and serves it to its end.
+    pub async fn open(mut self, source: IpAddr) {
+        let deadline = Instant::now() + self.config.connect_timeout;
+        match timeout_at(deadline, connect(source, self.origin.peer)).await {
+            Ok(Ok(stream)) => {
+                self.origin.local = stream.local_addr().unwrap_or(self.origin.local);
+                self.run(stream).await;
+                self.ended(TransmitError::Closed);
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(peer = %self.origin.peer, %error, "cannot open a connection");
+                self.ended(match error.kind() {
+                    io::ErrorKind::ConnectionRefused => TransmitError::Refused,
+                    io::ErrorKind::TimedOut => TransmitError::TimedOut,
+                    _ => TransmitError::Unreachable,
+                });
+            }
+            Err(_) => self.ended(TransmitError::TimedOut),
+        }
+    }
+
+    /// Tells the senders of what was not sent, then every shard: engines of other shards may know the connection too.
+    fn ended(&self, error: TransmitError) {
+        self.outbox.close(error, &self.inboxes);
+        if let Some(id) = self.origin.connection {
+            for inbox in self.inboxes.iter() {
+                inbox.push(Item::Closed(id));
+            }
+        }
+    }
+
+    async fn run(&mut self, stream: TcpStream) {
+        let (outbox, inboxes) = (self.outbox.clone(), self.inboxes.clone());
+        let Some(inbox) = inboxes.get(usize::from(self.shard)) else {
+            return;
+        };
+        let Some(stream) = outbox.open(stream) else {
+            return;
+        };
+        set_options(stream, &self.config);
+        if outbox.write().is_err() {
+            return;
+        }
+        let mut armed = self.deadline();
+        let sleep = tokio::time::sleep_until(armed);
+        tokio::pin!(sleep);
+        loop {
+            let status = outbox.status();
+            match status.phase {
+                Phase::Closed => return,
+                Phase::Ending if status.is_empty => return linger(stream).await,
+                Phase::Opening | Phase::Open | Phase::Ending => {}
+            }
+            let is_held = self.is_reading && inbox.is_crowded();
+            let interest = match (self.is_reading && !is_held, status.blocked_since.is_some()) {
+                (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
+                (true, false) => Some(Interest::READABLE),
+                (false, true) => Some(Interest::WRITABLE),
+                (false, false) => None,
+            };
+            tokio::select! {
+                biased;
+                () = outbox.changed.notified() => {}
+                () = inbox.has_room(), if is_held => {}
+                ready = stream.ready(interest.unwrap_or(Interest::READABLE)), if interest.is_some() => {
+                    let Ok(ready) = ready else { return };
+                    let is_open = !self.is_reading || !(ready.is_readable() || ready.is_read_closed()) || self.read(stream).is_ok();
+                    if !is_open || (status.blocked_since.is_some() && outbox.write().is_err()) {
+                        return;
+                    }
+                }
+                () = sleep.as_mut() => {
+                    let deadline = self.deadline();
+                    if Instant::now() >= deadline {
+                        self.log_timeout();
+                        return;
+                    }
+                    armed = deadline;
+                    sleep.as_mut().reset(armed);
+                }
+            }
+            // A deadline that moved away is found when the sleep ends; only one that came nearer needs it reset.
+            let deadline = self.deadline();
+            if deadline < armed {
+                armed = deadline;
+                sleep.as_mut().reset(armed);
+            }
+        }
+    }
+
+    /// When the connection is to be closed if nothing happens until then.
+    fn deadline(&self) -> Instant {
+        let status = self.outbox.status();
+        let idle = self.last_read.max(status.last_written) + self.config.idle_timeout;
+        let partial = self
+            .partial_since
+            .map(|since| since + self.config.message_timeout);
+        let blocked = status
+            .blocked_since
+            .map(|since| since + self.config.write_timeout);
+        [partial, blocked]
+            .into_iter()
+            .flatten()
+            .fold(idle, Instant::min)
+    }
+
+    fn log_timeout(&self) {
+        let peer = self.origin.peer;
+        if self.outbox.status().blocked_since.is_some() {
+            tracing::info!(%peer, "closing a connection: the peer does not read");
+        } else if self.partial_since.is_some() {
+            tracing::info!(%peer, "closing a connection: a message was begun and not completed in time");
+        } else {
+            tracing::debug!(%peer, "closing an idle connection");
+        }
+    }
+
+    /// Reads what is there, within bounds. An error is the connection's end.
+    fn read(&mut self, stream: &TcpStream) -> io::Result<()> {
+        BUFFER.with_borrow_mut(|buffer| {
+            for _ in 0..READS {
+                let mut count = None;
+                // As in `udp.rs`: a read that did not fill the buffer found all there is, and waits for the next edge.
+                let result = stream.try_io(Interest::READABLE, || {
+                    let read = (&*socket2::SockRef::from(stream)).read(buffer)?;
+                    count = Some(read);
+                    if read < buffer.len() {
+                        Err(io::ErrorKind::WouldBlock.into())
+                    } else {
+                        Ok(())
+                    }
+                });
+                match (count, result) {
+                    (Some(0), _) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    (Some(count), _) => self.received(buffer.get(..count).unwrap_or_default()),
+                    (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
+                        return Err(error);
+                    }
+                    (None, _) => return Ok(()),
+                }
+                if !self.is_reading || count.is_none_or(|count| count < buffer.len()) {
+                    return Ok(());
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn received(&mut self, bytes: &[u8]) {
+        let now = Instant::now();
+        self.last_read = now;
+        self.framer.push(bytes);
+        let mut was_complete = false;
+        while let Some(frame) = self.framer.next() {
+            was_complete = true;
+            match frame {
+                Ok(Frame::Message(message)) => self.hand_in(message),
+                Ok(Frame::Ping) => {
+                    self.outbox.push_keep_alive();
+                    // An error shows at the next read.
+                    let _ = self.outbox.write();
+                }
+                Ok(Frame::Pong) => {}
+                Err(error) => {
+                    self.is_reading = false;
+                    let held = self.framer.buffered();
+                    let evidence = held.get(..EVIDENCE.min(held.len())).unwrap_or_default();
+                    self.give_up(Bytes::copy_from_slice(evidence), error);
+                    return;
+                }
+            }
+        }
+        self.partial_since = match self.partial_since {
+            _ if self.framer.buffered().is_empty() => None,
+            Some(since) if !was_complete => Some(since),
+            _ => Some(now),
+        };
+    }
+
+    /// Gives a message to the shard that owns its call.
+    fn hand_in(&self, message: sip::Message) {
+        let shards = u8::try_from(self.inboxes.len()).unwrap_or(u8::MAX);
+        let owner = if shards == 1 {
+            0
+        } else {
+            message
+                .call_id()
+                .map_or(self.shard, |call_id| shard_of(call_id.as_bytes(), shards))
+        };
+        if let Some(inbox) = self.inboxes.get(usize::from(owner)) {
+            if owner == self.shard {
+                inbox.push(Item::Message(self.origin, message));
+            } else {
+                inbox.hand_over(self.origin, message);
+            }
+        }
+    }
+
+    /// The stream cannot be read further: the engine may answer, then the connection ends.
+    fn give_up(&self, evidence: Bytes, error: sip::ParseError) {
+        let (Some(inbox), Some(id)) = (
+            self.inboxes.get(usize::from(self.shard)),
+            self.origin.connection,
+        ) else {
+            return;
+        };
+        inbox.extend(
+            [
+                Item::Malformed(self.origin, evidence, error),
+                Item::Hangup(id),
+            ]
+            .into_iter(),
+        );
+    }
+}
+
+async fn connect(source: IpAddr, peer: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if peer.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    if !source.is_unspecified() {
+        if source.is_ipv4() != peer.is_ipv4() {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        }
+        socket.bind(SocketAddr::new(source, 0))?;
+    }
+    socket.connect(peer).await
+}
+
+/// Options that make a dead peer known. A system that lacks one still works: `idle_timeout` ends the connection later.
+fn set_options(stream: &TcpStream, config: &TcpConfig) {
+    let socket = socket2::SockRef::from(stream);
+    let keepalive = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(15))
+        .with_retries(4);
+    let _ = socket.set_tcp_nodelay(true);
+    let _ = socket.set_tcp_keepalive(&keepalive);
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_user_timeout(Some(config.write_timeout));
+}
+
+/// Says that nothing more will be written, then drops what still comes in for a moment: closing a socket with unread bytes resets the
+/// connection, which could take the last answer away from the peer.
+async fn linger(stream: &TcpStream) {
+    let _ = socket2::SockRef::from(stream).shutdown(Shutdown::Write);
+    let deadline = Instant::now() + LINGER;
+    for _ in 0..LINGER_READS {
+        if !matches!(timeout_at(deadline, stream.readable()).await, Ok(Ok(()))) {
+            return;
+        }
+        let read = BUFFER.with_borrow_mut(|buffer| stream.try_read(buffer));
+        match read {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What the driver of a shard counts since its start; `Counts::totals` carries it beside what the engine counts.
+
+macro_rules! totals {
+    ($($(#[$doc:meta])* $name:ident => $text:literal,)*) => {
+        /// The totals of one shard's driver.
+        #[derive(Clone, Debug, Default)]
+        pub(crate) struct Totals {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Totals {
+            /// Each by its name.
+            pub fn list(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$(($text, self.$name),)*].into_iter()
+            }
+        }
+    };
+}
+
+totals! {
+    /// Datagrams received.
+    udp_received => "udp_received",
+    /// Datagrams handed to the kernel.
+    udp_sent => "udp_sent",
+    /// Datagrams that no buffer had room for when they were to be sent.
+    udp_send_dropped => "udp_send_dropped",
+    /// Datagrams that the kernel refused to send, or to tell about.
+    udp_errors => "udp_errors",
+    /// Datagrams that the kernel dropped because the receive buffer was full.
+    udp_kernel_dropped => "udp_kernel_dropped",
+    /// Messages received on stream connections.
+    stream_received => "stream_received",
+    /// Messages queued on stream connections.
+    stream_sent => "stream_sent",
+    /// Connections accepted.
+    accepted => "connections_accepted",
+    /// Connections opened.
+    opened => "connections_opened",
+    /// Connections refused because there were too many.
+    refused => "connections_refused",
+    /// Messages handed over to another shard.
+    handed_over => "handed_over",
+    /// Messages lost because the other shard was too far behind.
+    hand_over_dropped => "hand_over_dropped",
+    /// Panics caught: each is a bug, and cost a message.
+    panics => "panics",
+}
