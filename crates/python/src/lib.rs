@@ -1,1 +1,54 @@
-//! python
+//! `dracht._core`: the only crate that knows Python. Turns messages, events and commands of the Rust half into Python objects
+//! and back; decides nothing about SIP.
+//!
+//! Classes are frozen and no Python object enters the other crates; the I/O threads never take the interpreter (invariant 3 of
+//! ARCHITECTURE.md). What Python sees is written down in `python/dracht/_core.pyi`.
+mod address;
+pub mod bridge;
+mod cseq;
+mod draft;
+mod engine;
+mod errors;
+mod event;
+mod logging;
+mod message;
+mod origin;
+mod start;
+mod text;
+mod uri;
+mod via;
+pub mod wakeup;
+
+use pyo3::prelude::*;
+
+/// Reads a URI: `Uri.parse`.
+#[pyfunction]
+fn parse_uri(py: Python<'_>, text: &str) -> PyResult<uri::Uri> {
+    uri::Uri::read_text(py, text)
+}
+
+/// The usual reason phrase of a status; that of its class when it is not registered (RFC 3261 §21, IANA).
+#[pyfunction]
+fn reason_phrase(status: u16) -> &'static str {
+    sip::status::reason_phrase(status)
+}
+
+/// The Rust half of dracht: SIP messages, and an engine in this process.
+#[pymodule(gil_used = false)]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    for (name, kind) in event::KINDS {
+        module.add(name, kind)?;
+    }
+    module.add_class::<engine::Engine>()?;
+    module.add_class::<message::Message>()?;
+    module.add_class::<address::Address>()?;
+    module.add_class::<uri::Uri>()?;
+    module.add_class::<via::Via>()?;
+    module.add_class::<cseq::CSeq>()?;
+    module.add_class::<origin::Origin>()?;
+    module.add_function(wrap_pyfunction!(parse_uri, module)?)?;
+    module.add_function(wrap_pyfunction!(reason_phrase, module)?)?;
+    module.add_function(wrap_pyfunction!(logging::install_logging, module)?)?;
+    Ok(())
+}

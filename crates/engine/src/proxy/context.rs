@@ -10,15 +10,17 @@
 //! | only 503s | 500 (§16.7 item 6; Kamailio and OpenSIPS too), as a 503 would take us out of the caller's rotation | 503 |
 //! | 3xx beside others | lowest class first (§16.7 item 6) | last choice |
 //! | a branch timed out by the application or timer C | counts as 408, is cancelled, the next target is tried at once | the same |
+mod answer;
+mod search;
+
 use crate::command::ProxyOptions;
-use crate::event::{CommandError, ProxyDone, ProxyResponse};
 use crate::id::CommandId;
-use crate::proxy::best::{Rank, best};
 use crate::proxy::branch::{Branch, Linger};
-use crate::proxy::route::{Path, Route, names_us, preprocess};
+use crate::proxy::prepare::{Prepared, prepare};
+use crate::proxy::route::Route;
 use crate::proxy::{
     BranchFailure, BranchResponse, CancelReason, Effect, Effects, Hop, OwnNames, ProxyOrder,
-    ProxyTimers, Rejection, TimerKind, Upstream, forward, loops, response, targets, validate,
+    ProxyTimers, Rejection, TimerKind, Upstream, forward, loops, response,
 };
 use crate::time::Time;
 use bytes::Bytes;
@@ -26,9 +28,6 @@ use sip::{Message, Method, Scheme};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// Targets that redirections may add to one request: what a chain of hostile redirections can cost.
-const MAX_REDIRECTED: usize = 16;
 
 /// Where the search stands.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -328,276 +327,10 @@ impl ProxyContext {
         self.advance(now, effects);
     }
 
-    /// Takes the targets that a 3xx names, if it is to be followed. Returns whether there was one; then the 3xx is used up.
-    fn follow(&mut self, message: &Message) -> bool {
-        if !self.options.follow_redirects
-            || self.phase != Phase::Searching
-            || message.status() / 100 != 3
-        {
-            return false;
-        }
-        let mut added: SmallVec<[u32; 4]> = SmallVec::new();
-        for target in targets::redirected(message, self.is_secure()) {
-            if self.redirected >= MAX_REDIRECTED {
-                break;
-            }
-            if self
-                .branches
-                .iter()
-                .any(|branch| targets::same(&branch.target, &target))
-            {
-                continue;
-            }
-            let target: Arc<str> = Arc::from(target);
-            let path = if self.drachtio_compatible {
-                Path::by(&self.route, Arc::clone(&target), Arc::clone(&target))
-            } else {
-                Path::along(&self.route, &target)
-            };
-            self.redirected += 1;
-            added.push(self.add_branch(target, path));
-        }
-        for number in added.iter().rev() {
-            self.untried.push_front(*number);
-        }
-        !added.is_empty()
-    }
-
-    fn add_branch(&mut self, target: Arc<str>, path: Path) -> u32 {
-        let number = u32::try_from(self.branches.len()).unwrap_or(u32::MAX);
-        self.branches.push(Branch::new(number, target, path));
-        number
-    }
-
-    /// Starts what is due, and ends the search when nothing is left to wait for.
-    fn advance(&mut self, now: Time, effects: &mut Effects) {
-        if self.phase == Phase::Done {
-            return;
-        }
-        if self.phase == Phase::Searching {
-            while self.options.simultaneous || !self.branches.iter().any(Branch::is_live) {
-                let Some(next) = self.untried.pop_front() else {
-                    break;
-                };
-                self.launch(now, next, effects);
-            }
-        }
-        if !self.branches.iter().any(Branch::is_awaited) {
-            self.finish(effects);
-        }
-    }
-
-    fn launch(&mut self, now: Time, branch: u32, effects: &mut Effects) {
-        let Some(entry) = self.branches.get_mut(branch as usize) else {
-            return;
-        };
-        entry.launch(effects);
-        if let Some(timeout) = self.options.provisional_timeout {
-            entry.arm(TimerKind::Provisional, now + timeout, effects);
-        }
-        if let Some(timeout) = self.options.final_timeout {
-            entry.arm(TimerKind::Final, now + timeout, effects);
-        }
-        if self.is_invite {
-            entry.arm(TimerKind::C, now + self.timers.c, effects);
-        }
-    }
-
-    fn cancel_all(&mut self, now: Time, reason: &CancelReason, effects: &mut Effects) {
-        // Only an INVITE can be cancelled (RFC 3261 §9.1).
-        if self.is_invite {
-            let linger = self.linger();
-            for branch in &mut self.branches {
-                branch.cancel(now, reason.clone(), linger, effects);
-            }
-        }
-    }
-
-    fn end_with_made(&mut self, now: Time, branch: u32, status: u16, effects: &mut Effects) {
-        let Some(entry) = self.branches.get_mut(branch as usize) else {
-            return;
-        };
-        if !entry.is_pending() {
-            return;
-        }
-        entry.end(effects);
-        if !entry.is_given_up() {
-            self.add_made(branch, status, effects);
-        }
-        self.advance(now, effects);
-    }
-
-    /// A branch that gave no final response counts as if it had given this one.
-    fn add_made(&mut self, branch: u32, status: u16, effects: &mut Effects) {
-        if self.phase == Phase::Done {
-            return;
-        }
-        self.candidates.push(Candidate {
-            branch,
-            status,
-            message: None,
-        });
-        if self.is_reporting()
-            && let Some(message) = response::made(&self.request, status)
-        {
-            self.report(branch, &message, None, 0, effects);
-        }
-    }
-
-    /// Sends the best response upstream (RFC 3261 §16.7 item 6).
-    fn finish(&mut self, effects: &mut Effects) {
-        let cancelled = self.phase == Phase::Cancelled;
-        self.phase = Phase::Done;
-        self.untried.clear();
-        let candidates = std::mem::take(&mut self.candidates);
-        let chosen = if cancelled {
-            candidates.iter().find(|candidate| candidate.status == 487)
-        } else {
-            let ranks = candidates.iter().map(|one| Rank {
-                status: one.status,
-                received: one.message.is_some(),
-            });
-            best(ranks, self.drachtio_compatible).and_then(|index| candidates.get(index))
-        };
-        let status = chosen.map_or(if cancelled { 487 } else { 408 }, |chosen| chosen.status);
-        if status == 408 && !self.is_invite {
-            effects.push(Effect::Upstream(Upstream::Nothing));
-            self.done(None, None, effects);
-            return;
-        }
-        let forwarded = chosen
-            .filter(|_| status != 503 || self.drachtio_compatible)
-            .and_then(|chosen| {
-                let message = chosen.message.as_ref()?;
-                let is_challenge = |status| matches!(status, 401 | 407);
-                let others = candidates
-                    .iter()
-                    .filter(|other| {
-                        is_challenge(status)
-                            && is_challenge(other.status)
-                            && other.branch != chosen.branch
-                    })
-                    .filter_map(|other| other.message.as_deref());
-                Some((
-                    chosen.branch,
-                    response::upstream_with_challenges(message, others)?,
-                ))
-            });
-        let Some((branch, response)) = forwarded else {
-            let status = if status == 503 && !self.drachtio_compatible {
-                500
-            } else {
-                status
-            };
-            effects.push(Effect::Upstream(Upstream::Made { status }));
-            self.done(Some(status), None, effects);
-            return;
-        };
-        effects.push(Effect::Upstream(Upstream::Forwarded {
-            status,
-            branch,
-            response,
-        }));
-        self.done(Some(status), Some(branch), effects);
-    }
-
-    fn done(&self, status: Option<u16>, winner: Option<u32>, effects: &mut Effects) {
-        if let Some(command) = self.command {
-            effects.push(Effect::Done(ProxyDone {
-                command,
-                status,
-                winner,
-            }));
-        }
-    }
-
-    /// Whether the application is to be told of responses: not after the end (`ProxyDone` is the last it hears).
-    fn is_reporting(&self) -> bool {
-        self.options.report_responses && self.phase != Phase::Done
-    }
-
-    fn report(
-        &self,
-        branch: u32,
-        message: &Arc<Message>,
-        origin: Option<crate::transport::Origin>,
-        wire_bytes: usize,
-        effects: &mut Effects,
-    ) {
-        if let (true, Some(command)) = (self.is_reporting(), self.command) {
-            let message = Arc::clone(message);
-            effects.push(Effect::Report(ProxyResponse {
-                command,
-                branch,
-                message,
-                origin,
-                wire_bytes,
-            }));
-        }
-    }
-
     fn linger(&self) -> Linger {
         Linger {
             cancelled: self.timers.cancelled,
             crossing: self.timers.crossing,
         }
     }
-}
-
-/// A request that may be proxied: its route, and its targets with the way to each.
-pub(super) struct Prepared {
-    pub(super) route: Route,
-    pub(super) paths: SmallVec<[(Arc<str>, Path); 1]>,
-}
-
-/// RFC 3261 §16.3 to §16.5: validates a request, preprocesses its route, and finds the way to each target.
-pub(super) fn prepare(order: &ProxyOrder, own: &dyn OwnNames) -> Result<Prepared, Rejection> {
-    let refused = |error: CommandError| Rejection {
-        status: order.drachtio_compatible.then_some(500),
-        header: None,
-        error,
-    };
-    validate::check(&order.request, own)?;
-    forward::check_headers(&order.headers).map_err(refused)?;
-    let route = preprocess(&order.request, own);
-    let mut paths: SmallVec<[(Arc<str>, Path); 1]> = SmallVec::new();
-    if order.targets.is_empty() {
-        let path = Path::along(&route, &route.request_uri);
-        if !targets::is_routable(&path.next_hop) {
-            let error = CommandError::InvalidUri(format!(
-                "{} cannot be routed; name a target",
-                path.next_hop
-            ));
-            return Err(Rejection {
-                status: Some(416),
-                header: None,
-                error,
-            });
-        }
-        paths.push((Arc::clone(&route.request_uri), path));
-        return Ok(Prepared { route, paths });
-    }
-    let keeps_uri =
-        order.drachtio_compatible && !order.request.uri().is_ok_and(|uri| names_us(&uri, own));
-    for target in &order.targets {
-        let target: Arc<str> = Arc::from(targets::clean(target).map_err(refused)?);
-        if paths.iter().any(|(other, _)| targets::same(other, &target)) {
-            continue;
-        }
-        let path = if keeps_uri {
-            Path::by(&route, Arc::clone(&route.request_uri), Arc::clone(&target))
-        } else if order.drachtio_compatible {
-            Path::by(&route, Arc::clone(&target), Arc::clone(&target))
-        } else {
-            Path::along(&route, &target)
-        };
-        if !targets::is_routable(&path.next_hop) {
-            return Err(refused(CommandError::InvalidUri(format!(
-                "{} cannot be routed: not a sip or sips URI",
-                path.next_hop
-            ))));
-        }
-        paths.push((target, path));
-    }
-    Ok(Prepared { route, paths })
 }

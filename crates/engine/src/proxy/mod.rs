@@ -25,6 +25,7 @@ mod branch;
 pub mod context;
 pub mod forward;
 pub mod loops;
+mod prepare;
 pub mod relay;
 pub mod response;
 pub mod route;

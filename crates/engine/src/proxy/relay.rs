@@ -1,5 +1,5 @@
 //! Forwarding without a context: requests that come back by our Record-Route, and the stateless proxy (RFC 3261 §16.11).
-use crate::proxy::context::prepare;
+use crate::proxy::prepare::prepare;
 use crate::proxy::route::{Path, names_us, preprocess};
 use crate::proxy::{Hop, OwnNames, ProxyOrder, Rejection, forward, loops, validate};
 use bytes::Bytes;

@@ -1,0 +1,468 @@
+//! `Engine`: a server in this process, and the commands of the application that this interpreter is. Commands are queued as plain
+//! data and handed in by `flush`; events come through `bridge`. What they mean is the engine's business.
+use crate::bridge::Bridge;
+use crate::draft;
+use crate::event;
+use crate::start::{self, Running};
+use bytes::Bytes;
+use engine::Command;
+use engine::command::{Cancel, Draft, Proxy, ProxyOptions, Respond, SendRequest};
+use engine::counts::Counts;
+use engine::id::{ApplicationId, CommandId, TransactionId};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The room made for a batch before it is known how many events there are.
+const BATCH: usize = 256;
+/// What a caller is told who found the queue of events full.
+const RETRY_AFTER: &[u8] = b"5";
+/// The number of commands whose outcome nobody waits for: `take` leaves those events out.
+const NOBODYS: CommandId = CommandId(0);
+
+/// A SIP engine in this process: listeners, I/O threads, and (embedded) one application, which is this interpreter.
+#[pyclass(frozen, module = "dracht._core")]
+pub struct Engine {
+    running: Running,
+    application: Option<Application>,
+}
+
+/// This interpreter as an application.
+struct Application {
+    id: ApplicationId,
+    bridge: Arc<Bridge>,
+    commands: Mutex<Vec<Command>>,
+    next_command: AtomicU64,
+    queued: AtomicU64,
+    flushes: AtomicU64,
+}
+
+impl Application {
+    fn push(&self, command: Command) {
+        self.queue().push(command);
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Vec<Command>> {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn command_id(&self) -> CommandId {
+        CommandId(self.next_command.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Answers the new requests that found the queue of events full.
+    fn answer_shed(&self) {
+        for transaction in self.bridge.take_shed() {
+            let headers = vec![(
+                Bytes::from_static(b"Retry-After"),
+                Bytes::from_static(RETRY_AFTER),
+            )];
+            let draft = Draft {
+                headers,
+                body: Bytes::new(),
+            };
+            self.push(Command::Respond(Respond {
+                id: NOBODYS,
+                transaction,
+                status: 503,
+                reason: String::new(),
+                draft,
+            }));
+        }
+    }
+}
+
+impl Engine {
+    fn application(&self) -> PyResult<&Application> {
+        let refusal = || {
+            PyRuntimeError::new_err(
+                "this engine has no application: it was started with embedded=False",
+            )
+        };
+        self.application.as_ref().ok_or_else(refusal)
+    }
+}
+
+#[pymethods]
+impl Engine {
+    /// Opens the listeners and starts the I/O threads. Call it after any fork.
+    #[staticmethod]
+    #[pyo3(signature = (
+        listen, *, shards = 1, embedded = true, control = None, secret = None, advertise = None, t1 = 0.5, t2 = 4.0, t4 = 5.0,
+        timer_c = 185.0, application_timeout = 64.0, trying_after = 0.0, ringing_timeout = 3600.0, max_transactions = 1_000_000, max_dialogs = 500_000, max_event_age = 0.5,
+        max_events = 65_536, max_message_bytes = 65_535, dialog_idle = 43_200.0, udp_request_limit = Some(1300),
+        drachtio_compatible = false
+    ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keywords with defaults, as _core.pyi documents them"
+    )]
+    fn start(
+        py: Python<'_>,
+        listen: Vec<String>,
+        shards: u8,
+        embedded: bool,
+        control: Option<&str>,
+        secret: Option<&str>,
+        advertise: Option<&str>,
+        t1: f64,
+        t2: f64,
+        t4: f64,
+        timer_c: f64,
+        application_timeout: f64,
+        trying_after: f64,
+        ringing_timeout: f64,
+        max_transactions: usize,
+        max_dialogs: usize,
+        max_event_age: f64,
+        max_events: usize,
+        max_message_bytes: usize,
+        dialog_idle: f64,
+        udp_request_limit: Option<usize>,
+        drachtio_compatible: bool,
+    ) -> PyResult<Engine> {
+        let timers = engine::config::Timers {
+            t1: draft::positive_seconds("t1", t1)?,
+            t2: draft::positive_seconds("t2", t2)?,
+            t4: draft::positive_seconds("t4", t4)?,
+            c: draft::positive_seconds("timer_c", timer_c)?,
+            application: draft::positive_seconds("application_timeout", application_timeout)?,
+            trying: draft::seconds("trying_after", trying_after)?,
+            ringing: draft::positive_seconds("ringing_timeout", ringing_timeout)?,
+        };
+        let bounds = engine::config::Bounds {
+            transactions: max_transactions,
+            dialogs: max_dialogs,
+            event_age: draft::positive_seconds("max_event_age", max_event_age)?,
+            dialog_idle: draft::positive_seconds("dialog_idle", dialog_idle)?,
+        };
+        let config = net::ServerConfig {
+            listen: start::listeners(&listen, advertise)?,
+            shards: start::shards(shards)?,
+            timers,
+            bounds,
+            limits: sip::Limits {
+                message_bytes: max_message_bytes,
+                ..sip::Limits::default()
+            },
+            udp_request_limit,
+            drachtio_compatible,
+            ..net::ServerConfig::default()
+        };
+        let control = start::control(control, secret)?;
+        py.detach(|| {
+            let running = Running::start(config, control)?;
+            let application = if embedded {
+                let bridge = Arc::new(Bridge::new(shards, max_events)?);
+                Some(Application {
+                    id: running.commands().attach(Arc::clone(&bridge) as _),
+                    bridge,
+                    commands: Mutex::default(),
+                    next_command: AtomicU64::new(NOBODYS.0 + 1),
+                    queued: AtomicU64::new(0),
+                    flushes: AtomicU64::new(0),
+                })
+            } else {
+                None
+            };
+            Ok(Engine {
+                running,
+                application,
+            })
+        })
+    }
+
+    /// The descriptor that is readable while events wait. Watch it; do not read or close it.
+    fn fileno(&self) -> PyResult<i32> {
+        Ok(self.application()?.bridge.wakeup().fileno())
+    }
+
+    /// The oldest events, at most `limit`, in order of arrival within a shard (and so within a call).
+    #[pyo3(signature = (limit = 256, arm = true))]
+    fn take<'py>(&self, py: Python<'py>, limit: usize, arm: bool) -> PyResult<Bound<'py, PyList>> {
+        let application = self.application()?;
+        let mut events: Vec<Bound<'py, PyTuple>> = Vec::with_capacity(limit.min(BATCH));
+        let mut failed = None;
+        application.bridge.take(limit, arm, |event| match event {
+            engine::Event::Sent(engine::event::Sent {
+                command: NOBODYS, ..
+            })
+            | engine::Event::Failed(engine::event::Failed {
+                command: NOBODYS, ..
+            }) => {}
+            event => match event::to_tuple(py, event) {
+                Ok(tuple) => events.push(tuple),
+                // Out of memory: nothing else fails there.
+                Err(error) => failed = Some(error),
+            },
+        });
+        application.answer_shed();
+        match failed {
+            Some(error) => Err(error),
+            None => PyList::new(py, events),
+        }
+    }
+
+    /// Blocks, without the interpreter, until events wait or `timeout` seconds passed; says whether they do.
+    fn wait(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
+        let timeout = draft::seconds("timeout", timeout)?;
+        let bridge = &self.application()?.bridge;
+        Ok(py.detach(|| bridge.wakeup().wait(timeout)))
+    }
+
+    /// Asks for new requests of this method.
+    fn route(&self, method: &str) -> PyResult<()> {
+        self.application()?
+            .push(Command::Route(draft::method(method)?));
+        Ok(())
+    }
+
+    /// Asks for new requests of every method that no application asked for by name.
+    fn route_all(&self) -> PyResult<()> {
+        self.application()?.push(Command::RouteAll);
+        Ok(())
+    }
+
+    /// Takes `route` back.
+    fn unroute(&self, method: &str) -> PyResult<()> {
+        self.application()?
+            .push(Command::Unroute(draft::method(method)?));
+        Ok(())
+    }
+
+    /// Answers a request.
+    #[pyo3(signature = (transaction, status, reason = "", headers = None, body = None))]
+    fn respond(
+        &self,
+        transaction: u64,
+        status: u16,
+        reason: &str,
+        headers: Option<&Bound<'_, PyAny>>,
+        body: Option<&Bound<'_, PyBytes>>,
+    ) -> PyResult<u64> {
+        if !(101..=699).contains(&status) {
+            return Err(PyValueError::new_err(format!(
+                "status {status} is out of range: 101 to 699 (100 is the engine's)"
+            )));
+        }
+        let application = self.application()?;
+        let respond = Respond {
+            id: application.command_id(),
+            transaction: TransactionId::from_bits(transaction),
+            status,
+            reason: reason.to_owned(),
+            draft: draft::draft(headers, body)?,
+        };
+        let id = respond.id.0;
+        application.push(Command::Respond(respond));
+        Ok(id)
+    }
+
+    /// Sends a request: new, or within a dialog (ACK of a 2xx and PRACK included).
+    #[pyo3(signature = (method, uri, headers = None, body = None, dialog = None, next_hop = None))]
+    fn send_request(
+        &self,
+        method: &str,
+        uri: &str,
+        headers: Option<&Bound<'_, PyAny>>,
+        body: Option<&Bound<'_, PyBytes>>,
+        dialog: Option<&Bound<'_, PyAny>>,
+        next_hop: Option<&str>,
+    ) -> PyResult<u64> {
+        let application = self.application()?;
+        let request = SendRequest {
+            id: application.command_id(),
+            method: draft::method(method)?,
+            uri: uri.to_owned(),
+            dialog: dialog.map(draft::dialog).transpose()?,
+            next_hop: next_hop.map(str::to_owned),
+            draft: draft::draft(headers, body)?,
+        };
+        let id = request.id.0;
+        application.push(Command::Send(request));
+        Ok(id)
+    }
+
+    /// Cancels an INVITE that was sent (RFC 3261 §9.1); `headers` are added (Reason, RFC 3326).
+    #[pyo3(signature = (transaction, headers = None))]
+    fn cancel(&self, transaction: u64, headers: Option<&Bound<'_, PyAny>>) -> PyResult<u64> {
+        let application = self.application()?;
+        let id = application.command_id();
+        let transaction = TransactionId::from_bits(transaction);
+        application.push(Command::Cancel(Cancel {
+            id,
+            transaction,
+            draft: draft::draft(headers, None)?,
+        }));
+        Ok(id.0)
+    }
+
+    /// Proxies a request that was received (RFC 3261 §16).
+    #[pyo3(signature = (
+        transaction, targets = Vec::new(), *, record_route = false, simultaneous = false, follow_redirects = false,
+        provisional_timeout = None, final_timeout = None, stateless = false, report_responses = false, headers = None
+    ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keywords with defaults, as _core.pyi documents them"
+    )]
+    fn proxy(
+        &self,
+        transaction: u64,
+        targets: Vec<String>,
+        record_route: bool,
+        simultaneous: bool,
+        follow_redirects: bool,
+        provisional_timeout: Option<f64>,
+        final_timeout: Option<f64>,
+        stateless: bool,
+        report_responses: bool,
+        headers: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<u64> {
+        let application = self.application()?;
+        let length = |name, seconds: Option<f64>| {
+            seconds
+                .map(|seconds| draft::positive_seconds(name, seconds))
+                .transpose()
+        };
+        let options = ProxyOptions {
+            record_route,
+            simultaneous,
+            follow_redirects,
+            provisional_timeout: length("provisional_timeout", provisional_timeout)?,
+            final_timeout: length("final_timeout", final_timeout)?,
+            stateless,
+            report_responses,
+        };
+        let id = application.command_id();
+        let transaction = TransactionId::from_bits(transaction);
+        let headers = draft::headers(headers)?;
+        application.push(Command::Proxy(Proxy {
+            id,
+            transaction,
+            targets,
+            options,
+            headers,
+        }));
+        Ok(id.0)
+    }
+
+    /// Forgets a request without an answer.
+    fn drop(&self, transaction: u64) -> PyResult<()> {
+        self.application()?
+            .push(Command::Drop(TransactionId::from_bits(transaction)));
+        Ok(())
+    }
+
+    /// Hands the queued commands to the engine; how many there were.
+    fn flush(&self) -> PyResult<usize> {
+        let application = self.application()?;
+        let mut commands = application.queue();
+        let count = commands.len();
+        if count > 0 {
+            // In the lock, so that two threads that flush keep the order.
+            self.running
+                .commands()
+                .submit(application.id, &mut commands);
+            application
+                .queued
+                .fetch_add(count as u64, Ordering::Relaxed);
+            application.flushes.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(count)
+    }
+
+    /// What each shard holds and has done: the fields of its table sizes, then its totals since the start, by name.
+    fn counts<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let counts = py.detach(|| self.running.commands().counts());
+        counts
+            .into_iter()
+            .map(|counts| counts_dict(py, counts))
+            .collect()
+    }
+
+    /// The queue between engine and interpreter.
+    fn bridge_counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        use engine::seam::Events;
+        let application = self.application()?;
+        let (bridge, totals) = (&application.bridge, application.bridge.totals());
+        let dict = PyDict::new(py);
+        dict.set_item("waiting", bridge.waiting())?;
+        dict.set_item("oldest_microseconds", bridge.backlog().as_micros())?;
+        for (name, total) in [
+            ("events", &totals.events),
+            ("wakes", &totals.wakes),
+            ("takes", &totals.takes),
+            ("dropped", &totals.dropped),
+            ("commands", &application.queued),
+            ("flushes", &application.flushes),
+        ] {
+            dict.set_item(name, total.load(Ordering::Relaxed))?;
+        }
+        Ok(dict)
+    }
+
+    /// The listeners as `proto/host:port`: as advertised, and as bound.
+    fn hostports(&self) -> (Vec<String>, Vec<String>) {
+        self.running.commands().hostports()
+    }
+
+    /// Address and port of the control listener.
+    #[getter]
+    fn control_address(&self) -> Option<(String, u16)> {
+        self.running
+            .control_address()
+            .map(|address| (address.ip().to_string(), address.port()))
+    }
+
+    /// Closes the listeners and ends the threads; waits without the interpreter for at most `timeout` seconds.
+    #[pyo3(signature = (timeout = 5.0))]
+    fn stop(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
+        let timeout = draft::seconds("timeout", timeout)?;
+        Ok(py.detach(|| self.running.stop(timeout)))
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // The threads end by themselves; waiting for them here would block whoever collects garbage.
+        self.running.stop(Duration::ZERO);
+    }
+}
+
+fn counts_dict(py: Python<'_>, counts: Counts) -> PyResult<Bound<'_, PyDict>> {
+    // No `..`: a count that is added to the engine is to be added here.
+    let Counts {
+        shard,
+        server_transactions,
+        client_transactions,
+        dialogs,
+        proxies,
+        timers,
+        resolves,
+        applications,
+        connections,
+        totals,
+    } = counts;
+    let dict = PyDict::new(py);
+    for (name, number) in [
+        ("shard", usize::from(shard)),
+        ("server_transactions", server_transactions),
+        ("client_transactions", client_transactions),
+        ("dialogs", dialogs),
+        ("proxies", proxies),
+        ("timers", timers),
+        ("resolves", resolves),
+        ("applications", applications),
+        ("connections", connections),
+    ] {
+        dict.set_item(name, number)?;
+    }
+    for (name, total) in totals {
+        dict.set_item(name, total)?;
+    }
+    Ok(dict)
+}

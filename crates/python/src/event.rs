@@ -1,0 +1,121 @@
+//! Events as the tuples that `Engine.take` gives; their shapes are documented in `_core.pyi`.
+use crate::message::Message;
+use crate::origin::Origin;
+use engine::Event;
+use engine::event::{CommandError, DialogEndReason};
+use engine::id::DialogId;
+use pyo3::prelude::*;
+use pyo3::types::{PyString, PyTuple};
+use pyo3::{IntoPyObject, intern};
+use std::borrow::Cow;
+
+/// The kinds, by the names of their constants in the module.
+pub const KINDS: [(&str, u8); 7] = [
+    ("EVENT_REQUEST", REQUEST),
+    ("EVENT_RESPONSE", RESPONSE),
+    ("EVENT_SENT", SENT),
+    ("EVENT_FAILED", FAILED),
+    ("EVENT_PROXY_RESPONSE", PROXY_RESPONSE),
+    ("EVENT_PROXY_DONE", PROXY_DONE),
+    ("EVENT_DIALOG_ENDED", DIALOG_ENDED),
+];
+const REQUEST: u8 = 0;
+const RESPONSE: u8 = 1;
+const SENT: u8 = 2;
+const FAILED: u8 = 3;
+const PROXY_RESPONSE: u8 = 4;
+const PROXY_DONE: u8 = 5;
+const DIALOG_ENDED: u8 = 6;
+
+/// The tuple of an event.
+pub fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
+    match event {
+        Event::Request(request) => (
+            REQUEST,
+            request.transaction.to_bits(),
+            request.dialog.map(DialogId::to_bits),
+            Message::new(request.message),
+            Origin::new(request.origin),
+            request.wire_bytes,
+        )
+            .into_pyobject(py),
+        Event::Response(response) => (
+            RESPONSE,
+            response.transaction.to_bits(),
+            response.dialog.map(DialogId::to_bits),
+            Message::new(response.message),
+            response.origin.map(Origin::new),
+            response.wire_bytes,
+        )
+            .into_pyobject(py),
+        Event::Sent(sent) => (
+            SENT,
+            sent.command.0,
+            sent.transaction.to_bits(),
+            sent.dialog.map(DialogId::to_bits),
+            Message::new(sent.message),
+            Origin::new(sent.path),
+        )
+            .into_pyobject(py),
+        Event::Failed(failed) => {
+            let (code, detail) = failure(py, &failed.error);
+            (FAILED, failed.command.0, code, detail).into_pyobject(py)
+        }
+        Event::ProxyResponse(response) => (
+            PROXY_RESPONSE,
+            response.command.0,
+            response.branch,
+            Message::new(response.message),
+            response.origin.map(Origin::new),
+            response.wire_bytes,
+        )
+            .into_pyobject(py),
+        Event::ProxyDone(done) => {
+            (PROXY_DONE, done.command.0, done.status, done.winner).into_pyobject(py)
+        }
+        Event::DialogEnded(ended) => {
+            let reason = match ended.reason {
+                DialogEndReason::AckTimeout => intern!(py, "ack-timeout"),
+                DialogEndReason::AnsweredAfterCancel => intern!(py, "answered-after-cancel"),
+                DialogEndReason::CancelAfterAnswer => intern!(py, "cancel-after-answer"),
+                DialogEndReason::Idle => intern!(py, "idle"),
+            };
+            (
+                DIALOG_ENDED,
+                ended.dialog.to_bits(),
+                reason,
+                Message::new(ended.message),
+                Origin::new(ended.path),
+            )
+                .into_pyobject(py)
+        }
+    }
+}
+
+/// The code and the detail of a command's failure.
+fn failure<'py, 'a>(
+    py: Python<'py>,
+    error: &'a CommandError,
+) -> (&'py Bound<'py, PyString>, Cow<'a, str>) {
+    let (code, detail) = match error {
+        CommandError::UnknownTransaction => (intern!(py, "unknown-transaction"), ""),
+        CommandError::UnknownDialog => (intern!(py, "unknown-dialog"), ""),
+        CommandError::AlreadyAnswered => (intern!(py, "already-answered"), ""),
+        CommandError::AlreadyProxied => (intern!(py, "already-proxied"), ""),
+        CommandError::AckIsAutomatic => (intern!(py, "ack-is-automatic"), ""),
+        CommandError::NoInvite => (intern!(py, "no-invite"), ""),
+        CommandError::InvalidUri(detail) => (intern!(py, "invalid-uri"), detail.as_str()),
+        CommandError::InvalidMethod(detail) => (intern!(py, "invalid-method"), detail.as_str()),
+        CommandError::InvalidHeader(detail) => (intern!(py, "invalid-header"), detail.as_str()),
+        CommandError::MissingContentType => (intern!(py, "missing-content-type"), ""),
+        CommandError::TooManyHops => (intern!(py, "too-many-hops"), ""),
+        CommandError::Loop => (intern!(py, "loop"), ""),
+        CommandError::NoTransport(detail) => (intern!(py, "no-transport"), detail.as_str()),
+        CommandError::No100rel => (intern!(py, "no-100rel"), ""),
+        CommandError::Limit(limit) => (intern!(py, "limit"), *limit),
+        CommandError::Rejected(status) => {
+            return (intern!(py, "rejected"), Cow::Owned(status.to_string()));
+        }
+    };
+    (code, Cow::Borrowed(detail))
+}

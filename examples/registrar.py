@@ -1,0 +1,84 @@
+"""A registrar and the proxy that uses it: phones register, calls to a registered user reach every phone of that user.
+
+    dracht run examples/registrar.py --listen sip:127.0.0.1:5060
+
+Point two phones at 127.0.0.1:5060 as alice and bob, and let them call each other. Bindings live in this process and end with
+it. There is no authentication here: anybody may register as anybody. On a network that is not yours, add it.
+"""
+
+from typing import NamedTuple
+
+from dracht import App, Request, Response, SipError, Uri
+from dracht.middleware import Next
+from dracht.store import MemoryStore
+
+MINIMUM, MAXIMUM = 60, 3600  # seconds a binding lives
+
+
+class Binding(NamedTuple):
+    """A contact of a user, and the request that last registered it (RFC 3261 §10.3 step 7)."""
+
+    uri: Uri
+    call_id: str
+    cseq: int
+
+
+app = App()
+location: MemoryStore[Binding] = MemoryStore()
+
+
+@app.use
+async def timing(req: Request, res: Response, next: Next) -> None:
+    """A layer around every request: says how long it took."""
+    started = app.clock()
+    await next()
+    app.log.info("%s %s %.1f ms", req.method, res.status, (app.clock() - started) * 1000)
+
+
+@app.register
+async def register(req: Request, res: Response) -> None:
+    """Changes the bindings of the address in To, and answers with all of them (RFC 3261 §10.3)."""
+    address = f"{req.to.uri.user}@{req.to.uri.host}".lower()
+    contacts = req.contacts
+    held = await location.all(address)
+    cseq = req.cseq.number
+    if any(item.value.call_id == req.call_id and item.value.cseq >= cseq for item in held.values()):
+        raise SipError(500, "Request Out of Order")
+    if any(contact.is_wildcard for contact in contacts):
+        if len(contacts) > 1 or req.headers.get("Expires") != "0":
+            raise SipError(400, "Contact * Needs Expires 0 and No Other Contact")
+        await location.remove(address)
+        contacts = []
+    lifetimes = [lifetime(contact.param("expires") or req.headers.get("Expires")) for contact in contacts]
+    for contact, seconds in zip(contacts, lifetimes, strict=True):
+        same = next((key for key, item in held.items() if item.value.uri.equivalent(contact.uri)), None)
+        field = same or contact.uri_text
+        if seconds == 0:
+            await location.remove(address, field)
+        else:
+            await location.put(address, field, Binding(contact.uri, req.call_id, cseq), expires=seconds)
+    bindings = (await location.all(address)).values()
+    await res.send(
+        200, headers={"Contact": [f"<{item.value.uri}>;expires={round(item.expires)}" for item in bindings]}
+    )
+
+
+def lifetime(asked: str | None) -> int:
+    """The seconds that a binding gets when `asked` is what the phone wants: 0 to remove it; 423 for too few."""
+    seconds = int(asked) if asked and asked.isascii() and asked.isdigit() else MAXIMUM
+    if 0 < seconds < MINIMUM:
+        raise SipError(423, headers={"Min-Expires": str(MINIMUM)})
+    return min(seconds, MAXIMUM)
+
+
+@app.invite
+async def invite(req: Request, res: Response) -> None:
+    """A call to a registered user rings every phone of theirs; the first to answer has it."""
+    bindings = await location.all(f"{req.uri.user}@{req.uri.host}".lower())
+    if not bindings:
+        raise SipError(480)
+    await req.proxy([item.value.uri for item in bindings.values()], forking="simultaneous", record_route=True)
+
+
+if __name__ == "__main__":
+    app.run()  # from the environment: DRACHT_LISTEN, or DRACHT_CONNECT and DRACHT_SECRET

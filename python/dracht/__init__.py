@@ -1,0 +1,75 @@
+"""dracht: telephony for Python applications. A SIP engine in Rust; a client and a middleware framework in Python."""
+
+from typing import TYPE_CHECKING
+
+from dracht.agent import Agent, Cdr
+from dracht.app import App
+from dracht.dialogid import DialogHandle
+from dracht.digest import Digest
+from dracht.errors import (
+    AuthenticationFailed,
+    CallCancelled,
+    CommandFailed,
+    ConnectionLost,
+    ControlProtocolError,
+    DrachtError,
+    HeaderError,
+    ParseError,
+    RequestTimeout,
+    SipError,
+    UriError,
+)
+from dracht.message import DraftHeaders, Headers
+from dracht.proxy import BranchResponse, BranchResponses, ProxyResult
+from dracht.request import Request
+from dracht.response import Response, SentResponse
+from dracht.sending import SentRequest
+from dracht.transaction import ClientTransaction, IncomingResponse
+
+if TYPE_CHECKING:
+    from dracht._core import Address, CSeq, Message, Uri, Via, __version__
+
+__all__ = [
+    "Address",
+    "Agent",
+    "App",
+    "AuthenticationFailed",
+    "BranchResponse",
+    "BranchResponses",
+    "CSeq",
+    "CallCancelled",
+    "Cdr",
+    "ClientTransaction",
+    "CommandFailed",
+    "ConnectionLost",
+    "ControlProtocolError",
+    "DialogHandle",
+    "Digest",
+    "DrachtError",
+    "DraftHeaders",
+    "HeaderError",
+    "Headers",
+    "IncomingResponse",
+    "Message",
+    "ParseError",
+    "ProxyResult",
+    "Request",
+    "RequestTimeout",
+    "Response",
+    "SentRequest",
+    "SentResponse",
+    "SipError",
+    "Uri",
+    "UriError",
+    "Via",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> object:
+    """The public names of the Rust half, loaded when they are first asked for."""
+    if name in ("Address", "CSeq", "Message", "Uri", "Via", "__version__"):
+        from dracht import _core
+
+        return getattr(_core, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

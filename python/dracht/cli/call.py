@@ -1,0 +1,95 @@
+"""`dracht call sip:...`: a caller for trying things out. One call with its ladder, or many with their results."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dracht.agent import Agent
+from dracht.cli.caller import Caller
+from dracht.cli.failures import Failure, explained
+from dracht.cli.ladder import draw
+from dracht.cli.options import Json, LogLevel, set_log_level
+from dracht.cli.output import progress, say
+from dracht.cli.results import Results, lines
+from dracht.cli.trace import Trace, arrows
+from dracht.request import Request
+from dracht.response import Response
+
+
+def call(
+    uri: Annotated[str, typer.Argument(metavar="SIP-URI", help="Whom to call, as sip:1234@127.0.0.1:5060.")],
+    count: Annotated[int, typer.Option("--count", min=1, help="How many calls.")] = 1,
+    rate: Annotated[
+        float, typer.Option("--rate", min=0.01, help="How many calls to start per second.")
+    ] = 50.0,
+    duration: Annotated[
+        float, typer.Option("--duration", min=0.0, help="How long each call lasts, in seconds.")
+    ] = 0.0,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.1, help="How long an answer may take, in seconds.")
+    ] = 30.0,
+    listen: Annotated[
+        str,
+        typer.Option(
+            "--listen", metavar="SIP-URI", help="Where this caller is reached; port 0 is any free one."
+        ),
+    ] = "sip:127.0.0.1:0;transport=udp,tcp",
+    ladder: Annotated[
+        bool | None,
+        typer.Option("--ladder/--no-ladder", help="Draw the ladder of a call (the default for one)."),
+    ] = None,
+    trace: Annotated[
+        Path | None, typer.Option("--trace", metavar="FILE", help="Write the messages as JSON lines.")
+    ] = None,
+    as_json: Json = False,
+    log_level: LogLevel = "error",
+) -> None:
+    """Call somebody: INVITE with SDP, ACK, and BYE after --duration. Ends with 1 when a call failed."""
+    set_log_level(log_level)
+    if not uri.lower().startswith(("sip:", "sips:", "tel:")):
+        raise Failure(f"{uri}: not a SIP URI, as sip:1234@127.0.0.1:5060", 2)
+    draws = (count == 1 and not as_json) if ladder is None else ladder
+    seen = Trace(trace) if draws or trace else None
+    with explained(f"calling {uri} from {listen}"):
+        results = asyncio.run(_calls(uri, listen, count, rate, duration, timeout, seen))
+    if as_json:
+        print(json.dumps(results.summary(), indent=2))
+    else:
+        if seen is not None and draws and seen.seen:
+            first = [one for one in seen.seen if one.call_id == seen.seen[0].call_id]
+            for line in draw(["caller", uri], arrows(first, "caller", uri)):
+                say(line)
+        for line in lines(results.summary()):
+            say(line, "red" if results.failed else "green")
+    if results.failed or not results.outcomes:
+        sys.exit(1)
+
+
+async def _calls(
+    uri: str, listen: str, count: int, rate: float, duration: float, timeout: float, trace: Trace | None
+) -> Results:
+    async with Agent(hung_up).serving(listen=listen) as agent:
+        caller = Caller(agent, uri, hold=duration, timeout=timeout, trace=trace)
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(NotImplementedError):
+                loop.add_signal_handler(number, stop.set)
+        with progress("calls", count) as advance:
+            return await caller.calls(count, rate, stop, advance)
+
+
+async def hung_up(req: Request, res: Response) -> None:
+    """What a caller answers to requests of the other side: the other one may hang up or ask for nothing more."""
+    if req.method in ("BYE", "OPTIONS", "INFO", "NOTIFY", "MESSAGE"):
+        await res.send(200)
+    else:
+        await res.send(488 if req.method in ("INVITE", "UPDATE") else 405)

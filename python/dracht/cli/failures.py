@@ -1,0 +1,55 @@
+"""Errors for people: what was wrong, where, and what to do, in a line or two; and the exit status.
+
+1: it was tried and failed. 2: it was asked for wrongly (a bad option, a missing file).
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Failure(Exception):
+    """A failure with a text for people; ends the command with `code`."""
+
+    def __init__(self, text: str, code: int = 1) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def explain(error: BaseException, doing: str) -> str:
+    """One line for `error`, which came up while `doing` ("listening on sip:*:5060")."""
+    advice = ""
+    if isinstance(error, OSError):
+        advice = {
+            errno.EADDRINUSE: "another program uses this address: stop it, or choose another port",
+            errno.EADDRNOTAVAIL: "this machine does not have that address: use one of its own, or `*` for all",
+            errno.EACCES: "not permitted: ports below 1024 need privileges",
+            errno.ECONNREFUSED: "nothing listens there: start `dracht serve`, or correct the address",
+            errno.EMFILE: "too many open files: raise the limit (ulimit -n)",
+        }.get(error.errno or 0, "")
+    reason = str(error) or type(error).__name__
+    return f"{doing}: {reason}" + (f" ({advice})" if advice else "")
+
+
+@contextmanager
+def explained(doing: str) -> Iterator[None]:
+    """Turns what can go wrong with addresses, links and secrets while `doing` into a `Failure`."""
+    from dracht.errors import DrachtError
+
+    try:
+        yield
+    except Failure:
+        raise
+    except ValueError as error:
+        raise Failure(explain(error, doing), 2) from error
+    except (OSError, DrachtError, TimeoutError) as error:
+        raise Failure(explain(error, doing)) from error
+
+
+def report(failure: Failure) -> int:
+    """Writes the failure to stderr and gives the exit status."""
+    print(f"dracht: {failure}", file=sys.stderr)
+    return failure.code

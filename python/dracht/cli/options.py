@@ -1,0 +1,77 @@
+"""Options that several commands share, with the environment variables they may come from."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated, Any
+
+import typer
+
+from dracht.cli.failures import Failure
+
+Listen = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--listen",
+        envvar="DRACHT_LISTEN",
+        metavar="SIP-URI",
+        help="SIP listener, as sip:127.0.0.1:5060;transport=udp,tcp. May be repeated; `*` as host means every address.",
+    ),
+]
+Connect = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--connect",
+        envvar="DRACHT_CONNECT",
+        metavar="URL",
+        help="A server's control port, as tcp://127.0.0.1:9022.",
+    ),
+]
+Secret = Annotated[
+    str | None,
+    typer.Option(
+        "--secret", envvar="DRACHT_SECRET", metavar="TEXT", help="What applications authenticate with."
+    ),
+]
+Control = Annotated[
+    str | None,
+    typer.Option(
+        "--control", metavar="HOST:PORT", help="Where the control protocol is accepted, as 127.0.0.1:9022."
+    ),
+]
+LogLevel = Annotated[
+    str,
+    typer.Option("--log-level", metavar="LEVEL", help="error, warning, info or debug."),
+]
+Shards = Annotated[
+    int,
+    typer.Option(
+        "--shards", min=1, max=255, help="SIP engines, with a thread each; calls are spread over them."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for programs.")]
+
+
+def set_log_level(level: str) -> None:
+    """Sends the logs of both halves, Python and Rust, to stderr from `level` up."""
+    from dracht import _core
+
+    number = logging.getLevelNamesMapping().get(level.upper())
+    if number is None:
+        raise Failure(f"--log-level {level}: one of error, warning, info, debug", 2)
+    logging.basicConfig(level=number, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    _core.install_logging(level.lower())
+
+
+def links(listen: list[str] | None, connect: list[str] | None) -> dict[str, Any]:
+    """The link options of `App.run` and `Agent.run`: exactly one of the two ways; `Failure` otherwise."""
+    if listen and connect:
+        raise Failure("--listen and --connect exclude one another: embedded, or driving a server", 2)
+    if connect:
+        return {"connect": connect if len(connect) > 1 else connect[0]}
+    if listen:
+        return {"listen": listen if len(listen) > 1 else listen[0]}
+    raise Failure(
+        "where to? give --listen sip:127.0.0.1:5060 (embedded) or --connect tcp://127.0.0.1:9022 (driving a server)",
+        2,
+    )

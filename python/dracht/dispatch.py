@@ -1,0 +1,270 @@
+"""`Dispatcher`: matches what one link delivers with what the application holds. One for each link of an agent.
+
+Its tables, and when an entry leaves each of them:
+
+    clients    client transactions      at the final response, at a timeout of the application, when the link is lost
+    invites    INVITEs that came in     at a final response other than 2xx, when proxied or dropped, at the ACK
+    answers    2xx awaiting their ACK   at the ACK, when the engine ends the dialog, or after 64 s
+    reliable   1xx awaiting a PRACK     at the PRACK, at the final response
+    confirmed  INVITEs that got a 2xx   after 64 s: a 2xx of another fork is recognised by it
+    established  dialogs of answered INVITEs  at a BYE, when the engine ends the dialog
+
+It keeps no state of dialogs: in-dialog requests are new requests to the handler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from dracht.errors import ConnectionLost, DrachtError
+from dracht.link.base import CdrKind, DialogId, Link, Origin, TransactionId
+from dracht.request import Request
+from dracht.response import Response, SentResponse
+from dracht.sending import SentRequest
+
+if TYPE_CHECKING:
+    from dracht._core import Message
+    from dracht.agent import Agent
+    from dracht.transaction import ClientTransaction
+
+__all__ = ["Dispatcher"]
+
+log = logging.getLogger("dracht")
+
+# 64*T1 doubled: the longest that an engine retransmits a 2xx and waits for its ACK, with a margin; seconds.
+_LINGER = 64.0
+
+
+class Dispatcher:
+    """The receiver of one link."""
+
+    __slots__ = (
+        "agent",
+        "answers",
+        "established",
+        "clients",
+        "confirmed",
+        "invites",
+        "link",
+        "loop",
+        "reliable",
+    )
+
+    def __init__(self, agent: Agent, link: Link, loop: asyncio.AbstractEventLoop) -> None:
+        self.agent = agent
+        self.link = link
+        self.loop = loop
+        self.clients: dict[TransactionId, ClientTransaction] = {}
+        self.invites: dict[TransactionId, Request] = {}
+        self.answers: dict[DialogId, tuple[float, SentResponse]] = {}
+        self.reliable: dict[tuple[DialogId, str], SentResponse] = {}
+        self.confirmed: dict[TransactionId, tuple[float, DialogId | None]] = {}
+        self.established: set[DialogId] = set()
+
+    # ---- what the link tells
+
+    def link_ready(self, link: Link) -> None:
+        """The link works (again)."""
+        self.agent._link_ready(self)
+
+    def link_lost(self, link: Link, error: Exception) -> None:
+        """The link is gone: everything that waits for it is told."""
+        clients, self.clients = self.clients, {}
+        for client in clients.values():
+            client.lost(error)
+        answers, self.answers = self.answers, {}
+        for _, sent in answers.values():
+            sent.unacknowledged()
+        reliable, self.reliable = self.reliable, {}
+        for sent in reliable.values():
+            sent.unacknowledged()
+        self.invites.clear()
+        self.confirmed.clear()
+        self.established.clear()
+        if self.agent.calls is not None:
+            self.agent.calls.lost(self)
+        self.agent._link_lost(self, error)
+
+    def request_received(
+        self, transaction: TransactionId, dialog: DialogId | None, message: Message, origin: Origin
+    ) -> None:
+        """A request."""
+        method = message.method
+        if method == "ACK":
+            self._ack_received(transaction, dialog, message, origin)
+            if "ack" not in self.agent.routes:
+                return
+        elif method == "CANCEL":
+            self._cancel_received(transaction, message)
+            if "cancel" not in self.agent.routes:
+                return
+        elif method == "PRACK" and self._prack_received(transaction, dialog, message, origin):
+            return
+        request = Request(self, transaction, dialog, message, origin, method in ("ACK", "CANCEL"))
+        request.res = Response(request)
+        if method == "INVITE":
+            self.invites[transaction] = request
+        elif method == "BYE" and dialog is not None:
+            self.established.discard(dialog)
+            if self.agent.calls is not None:
+                self.agent.calls.ended(self, dialog)
+        self.agent._handle(request)
+
+    def response_received(
+        self, transaction: TransactionId, dialog: DialogId | None, message: Message, origin: Origin | None
+    ) -> None:
+        """A response to a request of ours."""
+        client = self.clients.get(transaction)
+        if client is not None:
+            client.response_received(transaction, dialog, message, origin)
+        elif 200 <= message.status < 300 and message.method == "INVITE" and dialog is not None:
+            known = self.confirmed.get(transaction)
+            if known is None or known[1] != dialog:
+                self.end_stray(dialog)
+
+    def dialog_ended(self, dialog: DialogId, message: Message, origin: Origin) -> None:
+        """The engine ended a dialog itself: the handler is told with the BYE."""
+        self.established.discard(dialog)
+        held = self.answers.pop(dialog, None)
+        if held is not None:
+            held[1].unacknowledged()
+            self.invites.pop(held[1].res.req._transaction, None)
+        if self.agent.calls is not None:
+            self.agent.calls.ended(self, dialog)
+        request = Request(self, "", dialog, message, origin, True)
+        request.res = Response(request)
+        self.agent._handle(request)
+
+    def cdr(self, kind: CdrKind, source: str, time: str, detail: str, message: Message) -> None:
+        """A call detail record."""
+        self.agent._cdr(kind, source, time, detail, message)
+
+    # ---- requests that belong to an INVITE
+
+    def _ack_received(
+        self, transaction: TransactionId, dialog: DialogId | None, message: Message, origin: Origin
+    ) -> None:
+        # A drachtio-server names the INVITE's transaction in the first ACK of a dialog only, so the dialog decides.
+        held = self.answers.pop(dialog, None) if dialog is not None else None
+        self.invites.pop(transaction, None)
+        if held is not None:
+            self.invites.pop(held[1].res.req._transaction, None)
+            held[1].acknowledged(transaction, dialog, message, origin)
+
+    def _cancel_received(self, transaction: TransactionId, message: Message) -> None:
+        request = self.invites.pop(transaction, None)
+        if request is None or request.res.final or request.proxied:
+            return
+        self._forget_reliable(request._dialog)
+        request._cancel = message
+        self.agent._cancelled(request)
+
+    def _prack_received(
+        self, transaction: TransactionId, dialog: DialogId | None, message: Message, origin: Origin
+    ) -> bool:
+        rack = (message.header("RAck") or "").split()
+        held = self.reliable.pop((dialog, rack[0]), None) if dialog is not None and rack else None
+        if held is not None:
+            held.acknowledged(transaction, dialog, message, origin)
+        if "prack" in self.agent.routes:
+            return False
+        # RFC 3262 §3: a PRACK that matches gets a 2xx, one that does not 481. An engine that matches itself only passes
+        # on what does, so that what is unknown here was sent reliably without this agent's knowledge.
+        request = Request(self, transaction, dialog, message, origin)
+        request.res = Response(request)
+        request.res.send(200)
+        return True
+
+    # ---- what responses leave behind
+
+    def provisional_sent(self, sent: SentResponse, dialog: DialogId) -> None:
+        """A provisional response to an INVITE is on the wire; a reliable one awaits its PRACK."""
+        if "Require" not in sent.headers or sent.res.final:
+            return
+        number = sent.msg.header("RSeq")
+        if number is not None:
+            self.reliable[dialog, number.strip()] = sent
+
+    def final_given(self, request: Request, status: int) -> None:
+        """A final response is on its way."""
+        if request.msg.method != "INVITE":
+            return
+        if self.reliable:
+            self._forget_reliable(request._dialog)
+        if status >= 300:
+            self.invites.pop(request._transaction, None)
+
+    def final_failed(self, request: Request) -> None:
+        """A final response did not go out."""
+        self.invites.pop(request._transaction, None)
+
+    def answer_sent(self, sent: SentResponse, dialog: DialogId | None) -> None:
+        """A 2xx to an INVITE is on the wire; it awaits its ACK."""
+        if dialog is None:
+            self.invites.pop(sent.res.req._transaction, None)
+            return
+        if self.agent.calls is not None:
+            self.agent.calls.confirmed(self, dialog, sent._message)
+        now = self.loop.time()
+        answers = self.answers
+        while answers:
+            oldest = next(iter(answers))
+            if answers[oldest][0] > now - _LINGER:
+                break
+            _, lost = answers.pop(oldest)
+            self.invites.pop(lost.res.req._transaction, None)
+            lost.unacknowledged()
+        answers.pop(dialog, None)
+        answers[dialog] = (now, sent)
+        self.established.add(dialog)
+
+    def forget(self, request: Request) -> None:
+        """A request was proxied or dropped: CANCEL and ACK of it are the engine's."""
+        self.invites.pop(request._transaction, None)
+
+    def _forget_reliable(self, dialog: DialogId | None) -> None:
+        for key in [key for key in self.reliable if key[0] == dialog]:
+            self.reliable.pop(key).unacknowledged()
+
+    # ---- what requests of ours leave behind
+
+    def confirm(self, transaction: TransactionId, dialog: DialogId | None) -> None:
+        """An INVITE of ours got its first 2xx."""
+        now = self.loop.time()
+        confirmed = self.confirmed
+        while confirmed:
+            oldest = next(iter(confirmed))
+            if confirmed[oldest][0] > now - _LINGER:
+                break
+            del confirmed[oldest]
+        confirmed[transaction] = (now, dialog)
+        if dialog is not None:
+            self.established.add(dialog)
+
+    def end_stray(self, dialog: DialogId) -> None:
+        """Ends a call that nobody wants: a 2xx of another fork, or one that came after the application gave up.
+
+        It must be acknowledged before it is ended (RFC 3261 §13.2.2.4, §15).
+        """
+        for method in ("ACK", "BYE"):
+            stray = SentRequest(self, method)
+            stray._seen = True
+            self.link.request(method, "", (), b"", dialog, None, stray)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is awaited: no command, no final response, no ACK or PRACK."""
+        return not (self.link.pending or self.clients or self.answers or self.reliable)
+
+    def lost_error(self) -> ConnectionLost:
+        """What is raised when the link cannot be used."""
+        return ConnectionLost(f"there is no connection to {self.link.name}")
+
+    def check(self) -> None:
+        """Raises ConnectionLost or DrachtError when commands cannot be given."""
+        if not self.link.ready:
+            raise self.lost_error()
+        if asyncio.get_running_loop() is not self.loop:
+            raise DrachtError("an agent is used from the loop that opened it")

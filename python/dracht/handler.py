@@ -1,0 +1,117 @@
+"""Runs the application's handler for one request: its errors, its defaults, and the caller's CANCEL.
+
+A handler that raises gives its status, else 500; the traceback is logged, never sent. A handler that returns without having
+answered gives 500, and an error log that names it. The CANCEL of an INVITE raises `CallCancelled` from what the handler awaits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any, TypeAlias
+
+from dracht.errors import CallCancelled, ConnectionLost, DrachtError, SipError
+from dracht.request import Request
+from dracht.response import Response
+
+__all__ = ["Handler", "cancelled", "run", "shown"]
+
+log = logging.getLogger("dracht")
+
+Handler: TypeAlias = Callable[[Request, Response], Awaitable[None]]
+
+
+async def run(handler: Handler, request: Request, running: set[Request]) -> None:
+    """Runs the handler to its end, and answers where it did not."""
+    response = request.res
+    try:
+        if request.msg.method == "INVITE":
+            await _cancellable(handler, request, response)
+        else:
+            await handler(request, response)
+        if not request.handled:
+            log.error(
+                "handler %s returned without answering %r: it got 500; answer, proxy or drop every request",
+                shown(handler),
+                request,
+            )
+            response.send(500)
+    except CallCancelled:
+        pass
+    except SipError as error:
+        _answer(request, error.status, error)
+    except asyncio.CancelledError:
+        _answer(request, 503, None)
+        raise
+    except ConnectionLost as error:
+        log.info("handler %s ended for %r: %s", shown(handler), request, error)
+        _answer(request, 500, None)
+    except Exception:
+        log.exception("handler %s raised for %r", shown(handler), request)
+        _answer(request, 500, None)
+    finally:
+        running.discard(request)
+
+
+def shown(handler: object) -> str:
+    """A handler's name and place, for people."""
+    function = getattr(handler, "__func__", handler)
+    name = getattr(function, "__qualname__", None) or type(handler).__qualname__
+    code = getattr(function, "__code__", None)
+    return f"{name} ({code.co_filename}:{code.co_firstlineno})" if code is not None else name
+
+
+def _answer(request: Request, status: int, error: SipError | None) -> None:
+    if request.handled or not request._dispatcher.link.ready:
+        return
+    reason, headers = (error.reason, error.headers) if error is not None else (None, None)
+    try:
+        request.res.send(status, reason, headers=headers)
+    except (DrachtError, ValueError, TypeError):
+        log.exception("%r could not be answered with %s; it gets 500", request, status)
+        request.res.send(500)
+
+
+def cancelled(request: Request) -> None:
+    """The caller cancelled: whatever the handler awaits is cancelled, and raises `CallCancelled`."""
+    task = request._task
+    if task is not None and not task.done():
+        task.cancel()
+
+
+@types.coroutine
+def _cancellable(handler: Handler, request: Request, response: Response) -> Generator[Any, Any, None]:
+    """Awaits the handler; where a CANCEL interrupts it, the cancellation is turned into `CallCancelled` on its way in.
+
+    The task is really cancelled, so that what it waits for is cancelled as well (a gather, a task group and their children);
+    only what is thrown at the place of waiting is another exception, and the task counts as not cancelled afterwards.
+    """
+    handling = handler(request, response)
+    inner: Generator[Any, Any, None] | Coroutine[Any, Any, None]
+    inner = handling if isinstance(handling, Coroutine) else handling.__await__()
+    told = False
+    try:
+        waiting = inner.send(None)
+        while True:
+            try:
+                value = yield waiting
+            except asyncio.CancelledError as error:
+                if request._cancel is not None and not told:
+                    told = True
+                    task = asyncio.current_task()
+                    if task is not None:
+                        task.uncancel()
+                    waiting = inner.throw(CallCancelled(request._cancel.header("Reason")))
+                else:
+                    waiting = inner.throw(error)
+            except GeneratorExit:
+                inner.close()
+                raise
+            except BaseException as error:
+                waiting = inner.throw(error)
+            else:
+                waiting = inner.send(value)
+    except StopIteration:
+        return

@@ -1,0 +1,315 @@
+"""`NativeLink`: a link to an engine in this process, `dracht._core.Engine`.
+
+The loop watches one descriptor, which becomes readable once for a batch of events; a pass takes a bounded number of them, so that
+timers and other descriptors run in between; the commands given meanwhile go out with one wake of the engine. No threads here,
+and no call into the loop from another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from typing import Any, Unpack
+
+from dracht import _core
+from dracht.errors import CommandFailed, ConnectionLost
+from dracht.link.base import (
+    Completion,
+    DialogReference,
+    HeaderList,
+    ProxyCompletion,
+    ProxyOptions,
+    Receiver,
+    TransactionId,
+)
+from dracht.link.options import EngineOptions
+
+__all__ = ["NativeLink"]
+
+log = logging.getLogger("dracht")
+
+# How many events one pass takes: enough for one wake per batch under load, few enough that a pass stays well below 10 ms.
+_BATCH = 256
+# An ACK, CANCEL or PRACK comes to the owner of its INVITE; there is nothing to ask for.
+_NEVER_NEW = frozenset({"ack", "cancel", "prack"})
+
+
+class NativeLink:
+    """A link to an engine in this process, which it starts and stops.
+
+    Args:
+        listen: `sip:HOST:PORT[;transport=udp,tcp]` each.
+        control: `HOST:PORT` on which the engine accepts other applications.
+        secret: what those authenticate with.
+        options: see `dracht._core.Engine.start`.
+    """
+
+    def __init__(
+        self,
+        listen: Sequence[str],
+        *,
+        control: str | None = None,
+        secret: str | None = None,
+        **options: Unpack[EngineOptions],
+    ) -> None:
+        self._listen = list(listen)
+        self._control = control
+        self._secret = secret
+        self._options = options
+        self._engine: _core.Engine | None = None
+        self._receiver: Receiver | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._routes: dict[str, None] = {}
+        self._commands: dict[int, Completion] = {}
+        self._proxied: dict[int, ProxyCompletion] = {}
+        self._flushing = False
+        self._hostports: list[str] = []
+        self._waiter: asyncio.Task[None] | None = None
+
+    # ---- how it is
+
+    @property
+    def name(self) -> str:
+        """What it listens on."""
+        return ", ".join(self._listen)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the engine runs."""
+        return self._engine is not None
+
+    @property
+    def pending(self) -> int:
+        """How many commands have not been completed."""
+        return len(self._commands) + len(self._proxied)
+
+    @property
+    def hostports(self) -> list[str]:
+        """The listeners as bound, `proto/host:port`."""
+        return self._hostports
+
+    @property
+    def engine(self) -> _core.Engine:
+        """The engine.
+
+        Raises:
+            ConnectionLost: it does not run.
+        """
+        if self._engine is None:
+            raise ConnectionLost("the engine does not run")
+        return self._engine
+
+    # ---- starting and stopping
+
+    async def open(self, receiver: Receiver, *, timeout: float) -> None:
+        """Starts the engine.
+
+        Raises:
+            ValueError: an argument cannot be used.
+            OSError: a listener cannot be opened.
+        """
+        loop = self._loop = asyncio.get_running_loop()
+        self._receiver = receiver
+        options: dict[str, Any] = dict(self._options)
+        engine = _core.Engine.start(self._listen, control=self._control, secret=self._secret, **options)
+        self._engine = engine
+        self._hostports = engine.hostports()[1]
+        for method in self._routes:
+            self._ask_route(method)
+        engine.flush()
+        try:
+            loop.add_reader(engine.fileno(), self._pass)
+        except NotImplementedError:
+            # A loop that cannot watch descriptors (Windows): a thread waits, and wakes the loop once for a batch.
+            self._waiter = asyncio.create_task(self._wait(engine))
+        receiver.link_ready(self)
+
+    async def close(self) -> None:
+        """Stops the engine; what was answered before still goes out."""
+        engine, loop = self._engine, self._loop
+        if engine is None or loop is None:
+            return
+        engine.flush()
+        if self._waiter is None:
+            with contextlib.suppress(ValueError, NotImplementedError):
+                loop.remove_reader(engine.fileno())
+        await loop.run_in_executor(None, engine.stop)
+        self._pass()
+        self._engine = None
+        if self._waiter is not None:
+            await asyncio.gather(self._waiter, return_exceptions=True)
+        error = ConnectionLost("the engine was stopped")
+        commands, self._commands = self._commands, {}
+        proxied, self._proxied = self._proxied, {}
+        for completion in commands.values():
+            completion.failed(error)
+        for proxying in proxied.values():
+            proxying.failed(error)
+        if self._receiver is not None:
+            self._receiver.link_lost(self, error)
+
+    async def _wait(self, engine: _core.Engine) -> None:
+        loop = asyncio.get_running_loop()
+        while self._engine is engine:
+            if await loop.run_in_executor(None, engine.wait, 0.5):
+                self._pass()
+
+    # ---- events
+
+    def _pass(self) -> None:
+        """Takes a batch of events, hands each on, and sends off the commands that were given meanwhile."""
+        engine, receiver = self._engine, self._receiver
+        if engine is None or receiver is None:
+            return
+        # Commands of handlers that start at once go out at the end of this pass, not with a pass of the loop of their own.
+        scheduled, self._flushing = self._flushing, True
+        events = engine.take(_BATCH)
+        for event in events:
+            try:
+                self._event(event, receiver)
+            except Exception:
+                log.exception("an event could not be handled: %r", event)
+        self._flushing = scheduled
+        engine.flush()
+        if len(events) == _BATCH and self._loop is not None:
+            self._loop.call_soon(self._pass)
+
+    def _event(self, event: _core._Event, receiver: Receiver) -> None:
+        if event[0] == 0:
+            receiver.request_received(event[1], event[2], event[3], event[4])
+        elif event[0] == 2:
+            completion = self._commands.pop(event[1], None)
+            if completion is not None:
+                completion.sent(event[2], event[3], event[4], event[5])
+        elif event[0] == 1:
+            receiver.response_received(event[1], event[2], event[3], event[4])
+        elif event[0] == 4:
+            self._proxied[event[1]].response(event[2], event[3], event[4])
+        elif event[0] == 5:
+            self._proxied.pop(event[1]).done(event[2], event[3])
+        elif event[0] == 3:
+            failing = self._commands.pop(event[1], None) or self._proxied.pop(event[1], None)
+            if failing is not None:
+                failing.failed(CommandFailed(event[2], event[3]))
+        else:
+            receiver.dialog_ended(event[1], event[3], event[4])
+
+    # ---- commands
+
+    def _flush_soon(self) -> None:
+        if not self._flushing and self._loop is not None:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if self._engine is not None:
+            self._engine.flush()
+
+    def route(self, method: str) -> None:
+        """Asks for new requests of a method. Call detail records are not made by an embedded engine."""
+        self._routes[method] = None
+        if self._engine is not None:
+            self._ask_route(method)
+            self._flush_soon()
+
+    def _ask_route(self, method: str) -> None:
+        if method == "*":
+            self.engine.route_all()
+        elif method not in _NEVER_NEW and not method.startswith("cdr:"):
+            self.engine.route(method.upper())
+
+    def unroute(self, method: str) -> None:
+        """Takes `route` back."""
+        self._routes.pop(method, None)
+        if self._engine is not None and method not in _NEVER_NEW and method != "*":
+            self._engine.unroute(method.upper())
+            self._flush_soon()
+
+    def respond(
+        self,
+        transaction: TransactionId,
+        status: int,
+        reason: str,
+        headers: HeaderList,
+        body: bytes,
+        completion: Completion,
+    ) -> None:
+        """Answers a request."""
+        engine = self._engine
+        if engine is None:
+            completion.failed(ConnectionLost("the engine does not run"))
+            return
+        number = engine.respond(transaction, status, reason, headers, body)  # type: ignore[arg-type]
+        self._commands[number] = completion
+        if not self._flushing:
+            self._flush_soon()
+
+    def request(
+        self,
+        method: str,
+        uri: str,
+        headers: HeaderList,
+        body: bytes,
+        dialog: DialogReference | None,
+        next_hop: str | None,
+        completion: Completion,
+    ) -> None:
+        """Sends a request."""
+        engine = self._engine
+        if engine is None:
+            completion.failed(ConnectionLost("the engine does not run"))
+            return
+        try:
+            number = engine.send_request(method, uri, headers, body, dialog, next_hop)  # type: ignore[arg-type]
+        except ValueError as error:
+            completion.failed(CommandFailed("invalid-method", str(error)))
+            return
+        self._commands[number] = completion
+        if not self._flushing:
+            self._flush_soon()
+
+    def cancel(self, transaction: TransactionId, headers: HeaderList, completion: Completion) -> None:
+        """Cancels an INVITE."""
+        engine = self._engine
+        if engine is None:
+            completion.failed(ConnectionLost("the engine does not run"))
+            return
+        self._commands[engine.cancel(transaction, headers)] = completion  # type: ignore[arg-type]
+        self._flush_soon()
+
+    def proxy(
+        self,
+        transaction: TransactionId,
+        targets: Sequence[str],
+        options: ProxyOptions,
+        headers: HeaderList,
+        completion: ProxyCompletion,
+    ) -> None:
+        """Proxies a request."""
+        engine = self._engine
+        if engine is None:
+            completion.failed(ConnectionLost("the engine does not run"))
+            return
+        number = engine.proxy(
+            transaction,  # type: ignore[arg-type]
+            targets,
+            record_route=options.record_route,
+            simultaneous=options.simultaneous,
+            follow_redirects=options.follow_redirects,
+            provisional_timeout=options.provisional_timeout,
+            final_timeout=options.final_timeout,
+            stateless=options.stateless,
+            report_responses=True,
+            headers=headers,
+        )
+        self._proxied[number] = completion
+        self._flush_soon()
+
+    def drop(self, transaction: TransactionId) -> None:
+        """Forgets a request without an answer."""
+        if self._engine is not None:
+            self._engine.drop(transaction)  # type: ignore[arg-type]
+            self._flush_soon()

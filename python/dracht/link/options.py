@@ -1,0 +1,23 @@
+"""What an engine in this process can be told: the keyword arguments of `dracht._core.Engine.start`. No defaults of its own."""
+
+from typing import TypedDict
+
+
+class EngineOptions(TypedDict, total=False):
+    """Options of an engine; times in seconds. `dracht._core.Engine.start` documents each."""
+
+    shards: int
+    advertise: str | None
+    t1: float
+    t2: float
+    t4: float
+    timer_c: float
+    application_timeout: float
+    max_transactions: int
+    max_dialogs: int
+    max_event_age: float
+    max_events: int
+    max_message_bytes: int
+    dialog_idle: float
+    udp_request_limit: int | None
+    drachtio_compatible: bool

@@ -1,0 +1,159 @@
+"""What the control protocol's texts mean: paths of messages, error texts, addresses, and values that may stand in a frame.
+
+Nothing here keeps anything.
+"""
+
+import ssl
+from typing import NamedTuple
+
+from dracht.errors import CommandFailed, UriError
+from dracht.link.base import DialogReference, HeaderList, ProxyOptions
+
+__all__ = ["Target", "WirePath", "dialog_text", "failure", "fields_text", "one_word", "proxy_meta"]
+
+
+class WirePath:
+    """Where a message came from or went, as the tokens of its frame say: read when asked for."""
+
+    __slots__ = ("_at", "_tokens")
+
+    def __init__(self, tokens: list[str], at: int) -> None:
+        self._tokens = tokens
+        self._at = at
+
+    @property
+    def transport(self) -> str:
+        """`udp`, `tcp`, `tls`, `ws` or `wss`; "" where the server does not say."""
+        return self._tokens[self._at]
+
+    @property
+    def peer(self) -> tuple[str, int]:
+        """The peer's address and port; for a request of ours over UDP a server may give its own."""
+        address, port = self._tokens[self._at + 1 : self._at + 3]
+        return address.strip("[]"), int(port) if port.isdecimal() else 5060
+
+    @property
+    def local(self) -> tuple[str, int] | None:
+        """The server's address and port, where it says: for a new request."""
+        tokens = self._tokens
+        if tokens[1] != "sip" or len(tokens) < 12 or not tokens[11].isdecimal():
+            return None
+        return tokens[10].strip("[]"), int(tokens[11])
+
+    def __repr__(self) -> str:
+        return f"<{self.transport or 'unknown'} {self.peer[0]}:{self.peer[1]}>"
+
+
+class Target(NamedTuple):
+    """Where a control connection leads."""
+
+    secure: bool
+    host: str
+    port: int
+
+    @staticmethod
+    def parse(text: str) -> "Target":
+        """Reads `tcp://HOST:PORT` or `tls://HOST:PORT`; `HOST:PORT` alone is tcp, and the port 9022 where none is given.
+
+        Raises:
+            ValueError: it cannot be read.
+        """
+        scheme, mark, rest = text.strip().partition("://")
+        if not mark:
+            scheme, rest = "tcp", text.strip()
+        host, port = rest.rstrip("/"), ""
+        if host.startswith("["):
+            host, closed, tail = host[1:].partition("]")
+            if not closed or (tail and not tail.startswith(":")):
+                host = ""
+            port = tail[1:]
+        elif host.count(":") == 1:
+            host, _, port = host.partition(":")
+        number = int(port) if port.isdecimal() else 0 if port else 9022
+        if (
+            scheme not in ("tcp", "tls")
+            or not host
+            or not 0 <= number < 65536
+            or (port and not port.isdecimal())
+        ):
+            raise ValueError(f"{text!r} is no address of a server: write tcp://HOST:PORT or tls://HOST:PORT")
+        return Target(scheme == "tls", host, number)
+
+    def context(self, tls: ssl.SSLContext | bool | None) -> ssl.SSLContext | None:
+        """The TLS context to connect with: the one given, the system's for `tls://` or True, or none."""
+        if isinstance(tls, ssl.SSLContext):
+            return tls
+        return ssl.create_default_context() if self.secure or tls else None
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'tls' if self.secure else 'tcp'}://{host}:{self.port}"
+
+
+# How the servers' texts begin or what they hold, and the code of the engine that means the same.
+_CODES = (
+    ("unknown transaction", "unknown-transaction"),
+    ("unable to cancel", "no-invite"),
+    ("unable to find dialog", "unknown-dialog"),
+    ("unable to find active leg", "unknown-dialog"),
+    ("automatically generated", "ack-is-automatic"),
+    ("unable to find iip", "no-invite"),
+    ("invalid request-uri", "invalid-uri"),
+    ("invalid from", "invalid-header"),
+    ("invalid or missing method", "invalid-method"),
+    ("missing content-type", "missing-content-type"),
+    ("too many hops", "too-many-hops"),
+    ("can not send request to myself", "loop"),
+    ("transport not available", "no-transport"),
+    ("does not support 100rel", "no-100rel"),
+)
+
+
+def failure(text: str) -> CommandFailed:
+    """The error for what a server says went wrong."""
+    lower = text.lower()
+    code = next((code for part, code in _CODES if part in lower), "failed")
+    return CommandFailed(code, text)
+
+
+def one_word(text: str, what: str) -> str:
+    """The text, when it may stand as one token of a frame or as one word of a start line.
+
+    Raises:
+        UriError: it holds a space, a `|` or a control character.
+    """
+    if not text.isprintable() or " " in text or "|" in text:
+        raise UriError(f"{what} has a space, a `|` or a control character in it: {text!r}")
+    return text
+
+
+def fields_text(headers: HeaderList) -> str:
+    """Header fields as lines. They were checked when the application gave them."""
+    return "".join([f"{name}: {value}\r\n" for name, value in headers])
+
+
+def dialog_text(dialog: DialogReference | None) -> str:
+    """A dialog as the protocol names it."""
+    if dialog is None:
+        return ""
+    if isinstance(dialog, tuple):
+        return one_word(f"{dialog[0]};from-tag={dialog[1]}", "the name of a dialog")
+    return str(dialog)
+
+
+def proxy_meta(options: ProxyOptions) -> str:
+    """The tokens of a proxy frame that say how."""
+    return "|".join(
+        (
+            "remainInDialog" if options.record_route else "",
+            "fullResponse",
+            "followRedirects" if options.follow_redirects else "",
+            "simultaneous" if options.simultaneous else "serial",
+            _milliseconds(options.provisional_timeout),
+            _milliseconds(options.final_timeout),
+        )
+    )
+
+
+def _milliseconds(value: float | None) -> str:
+    return "" if value is None else f"{max(1, round(value * 1000))}ms"

@@ -1,0 +1,168 @@
+"""`ProxyResult`: what became of a proxied request, branch by branch. The proxying itself is the engine's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dracht.link.base import Origin
+
+if TYPE_CHECKING:
+    from dracht._core import Message
+
+__all__ = ["BranchResponse", "BranchResponses", "ProxyResult", "Proxying", "seconds"]
+
+
+class BranchResponse(NamedTuple):
+    """A response of one branch."""
+
+    time: float
+    """When it arrived: seconds of the loop's clock after `req.proxy` was called."""
+    status: int
+    msg: Message
+
+
+class BranchResponses:
+    """Every response of one branch, that is of one target."""
+
+    __slots__ = ("address", "branch", "messages", "port")
+
+    def __init__(self, branch: int, origin: Origin | None) -> None:
+        self.branch = branch
+        """The number of the branch: embedded, the index of its target; over a control connection, in order of first response."""
+        self.address, self.port = origin.peer if origin is not None else ("", 0)
+        self.messages: list[BranchResponse] = []
+
+    @property
+    def final(self) -> BranchResponse | None:
+        """Its final response."""
+        return next((one for one in reversed(self.messages) if one.status >= 200), None)
+
+
+class ProxyResult:
+    """What became of a proxied request."""
+
+    __slots__ = ("final_status", "responses", "winner")
+
+    def __init__(
+        self, final_status: int | None, winner: BranchResponses | None, responses: list[BranchResponses]
+    ) -> None:
+        self.final_status = final_status
+        """The status that the caller got; None for what has none (an ACK, a stateless proxy)."""
+        self.winner = winner
+        """The branch whose response was sent upstream; None when the engine made it."""
+        self.responses = responses
+        """Every branch that answered, with each of its responses."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the caller got a 2xx."""
+        return self.final_status is not None and 200 <= self.final_status <= 299
+
+    @property
+    def final_response(self) -> BranchResponse | None:
+        """The response that was sent upstream, as its branch gave it."""
+        return self.winner.final if self.winner is not None else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result in the shape of drachtio: `connected`, `finalStatus`, `finalResponse`, `responses`."""
+        final = self.final_response
+        return {
+            "connected": self.connected,
+            "finalStatus": self.final_status,
+            "finalResponse": _plain(final) if final is not None else None,
+            "responses": [
+                {"address": one.address, "port": one.port, "msgs": [_plain(each) for each in one.messages]}
+                for one in self.responses
+            ],
+        }
+
+    def to_json(self, indent: int | None = None) -> str:
+        """`to_dict` as JSON."""
+        return json.dumps(self.to_dict(), indent=indent)
+
+    def __repr__(self) -> str:
+        branches = ", ".join(
+            f"{one.address}:{one.port} {'/'.join(str(each.status) for each in one.messages)}"
+            for one in self.responses
+        )
+        return f"<ProxyResult {self.final_status} ({branches})>"
+
+
+class Proxying:
+    """The completion of `req.proxy`: collects what the branches answer."""
+
+    __slots__ = ("_branches", "_loop", "_started", "finished", "refused")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._started = loop.time()
+        self._branches: dict[int, BranchResponses] = {}
+        self.finished: asyncio.Future[ProxyResult] = loop.create_future()
+        self.refused = False
+
+    def response(self, branch: int, message: Message, origin: Origin | None) -> None:
+        """A response of one branch."""
+        held = self._branches.get(branch)
+        if held is None:
+            held = self._branches[branch] = BranchResponses(branch, origin)
+        held.messages.append(BranchResponse(self._loop.time() - self._started, message.status, message))
+
+    def done(self, status: int | None, winner: int | None) -> None:
+        """The end."""
+        responses = [self._branches[number] for number in sorted(self._branches)]
+        chosen = self._branches.get(winner) if winner is not None else None
+        if not self.finished.done():
+            self.finished.set_result(ProxyResult(status, chosen, responses))
+
+    def failed(self, error: Exception) -> None:
+        """It was not proxied, or the link is gone."""
+        self.refused = getattr(error, "code", None) in (
+            "invalid-uri",
+            "invalid-header",
+            "no-transport",
+            "limit",
+        )
+        if not self.finished.done():
+            self.finished.set_exception(error)
+
+
+def seconds(value: float | str | None) -> float | None:
+    """A time as an application writes it: a number of seconds, or a text as drachtio has it, `"2s"` or `"100ms"`.
+
+    Raises:
+        ValueError: it is neither, or not positive.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        text = value.strip()
+        number, unit = (text[:-2], 0.001) if text.endswith("ms") else (text.removesuffix("s"), 1.0)
+        try:
+            value = float(number) * unit
+        except ValueError:
+            raise ValueError(f"{text!r} is not a time: give seconds, '2s' or '100ms'") from None
+    if not 0 < value < 86_400 * 365:
+        raise ValueError(f"a timeout is a positive number of seconds, not {value!r}")
+    return float(value)
+
+
+def _plain(response: BranchResponse) -> dict[str, Any]:
+    msg = response.msg
+    headers: dict[str, str] = {}
+    for name, value in msg.fields():
+        key = name.lower()
+        headers[key] = f"{headers[key]},{value}" if key in headers else value
+    return {
+        "time": round(response.time, 6),
+        "status": response.status,
+        "msg": {
+            "type": "response",
+            "status": msg.status,
+            "reason": msg.reason,
+            "version": "2.0",
+            "headers": headers,
+            "body": msg.body.decode("utf-8", "replace"),
+        },
+    }

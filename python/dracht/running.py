@@ -1,0 +1,108 @@
+"""Running an application as a process: link options from the environment, and a run that ends well at a signal.
+
+The first SIGINT or SIGTERM lets what is served drain; the second ends it at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import TYPE_CHECKING, Any
+
+from dracht.link.options import EngineOptions
+
+if TYPE_CHECKING:
+    from dracht.agent import Tls
+
+__all__ = ["LinkOptions", "from_environment", "patient", "until_stopped"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class LinkOptions(EngineOptions, total=False):
+    """How an application reaches an engine, and how that engine is set up where it is in this process."""
+
+    listen: str | Sequence[str] | None
+    """Embedded: `sip:HOST:PORT[;transport=udp,tcp]`, or several."""
+    connect: str | Sequence[str] | None
+    """Connected: `tcp://HOST:PORT` or `tls://HOST:PORT`, or several."""
+    accept: str | None
+    """Called: not possible yet."""
+    secret: str | None
+    """What a server was started with; with `control`, what others authenticate with."""
+    control: str | None
+    """Embedded: `HOST:PORT` on which the engine accepts other applications, and answers `dracht status`."""
+    tls: Tls
+    """SSL context for `connect`."""
+    tags: Sequence[str]
+    """Labels of this application, for a server that routes by tag."""
+    timeout: float
+    """Seconds until a first server must be ready."""
+    retry: bool
+    """Keep trying for that long where no server is there yet."""
+
+
+def from_environment(options: LinkOptions) -> LinkOptions:
+    """The options, completed from DRACHT_LISTEN, DRACHT_CONNECT (several separated by spaces) and DRACHT_SECRET.
+
+    What is given wins: with a link given, only the secret is looked up.
+    """
+    complete = options.copy()
+    if not any(complete.get(way) for way in ("listen", "connect", "accept")):
+        if listen := os.environ.get("DRACHT_LISTEN", "").split():
+            complete["listen"] = listen
+        elif connect := os.environ.get("DRACHT_CONNECT", "").split():
+            complete["connect"] = connect
+    if not complete.get("secret") and (secret := os.environ.get("DRACHT_SECRET")):
+        complete["secret"] = secret
+    return complete
+
+
+def patient(options: LinkOptions) -> LinkOptions:
+    """The options of a process that runs for long: a server that is not there yet is waited for."""
+    if not options.get("connect"):
+        return options
+    waiting: LinkOptions = {"retry": True, "timeout": float("inf")}
+    return {**waiting, **options}
+
+
+async def until_stopped(
+    serving: AbstractAsyncContextManager[Any], stop: asyncio.Event, ready: Callable[[], None] | None = None
+) -> None:
+    """Enters `serving`, calls `ready`, and leaves it when `stop` is set or a signal comes.
+
+    A signal before it was entered, or a second one, cancels what goes on.
+    """
+    task = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    entered = False
+    interrupted = False
+
+    def signalled() -> None:
+        nonlocal interrupted
+        if task is not None and (stop.is_set() or not entered):
+            interrupted = True
+            task.cancel()
+        stop.set()
+
+    for number in _SIGNALS:
+        with suppress(NotImplementedError, RuntimeError, ValueError):  # not the main thread, or Windows
+            loop.add_signal_handler(number, signalled)
+    try:
+        async with serving:
+            entered = True
+            if ready is not None:
+                ready()
+            await stop.wait()
+    except asyncio.CancelledError:
+        if not interrupted:
+            raise
+    finally:
+        for number in _SIGNALS:
+            with suppress(NotImplementedError, RuntimeError, ValueError):
+                loop.remove_signal_handler(number)

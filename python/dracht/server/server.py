@@ -1,0 +1,60 @@
+"""A running server: the engine without an application of its own, and its control listener.
+
+Everything that happens per message happens in Rust; this starts it, says where it listens, and ends it.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from dracht import _core
+from dracht.server.config import ServerConfig
+
+
+class Server:
+    """A server, as a context manager: entering opens the listeners (`OSError` where one cannot be), leaving closes them."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        self.config = config
+        self._engine: _core.Engine | None = None
+
+    def __enter__(self) -> Self:
+        self._engine = _core.Engine.start(
+            list(self.config.listen),
+            shards=self.config.shards,
+            embedded=False,
+            control=self.config.control,
+            secret=self.config.secret,
+            advertise=self.config.advertise,
+            drachtio_compatible=self.config.drachtio_compatible,
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._engine is not None:
+            self._engine.stop()
+            self._engine = None
+
+    @property
+    def engine(self) -> _core.Engine:
+        """The engine; `RuntimeError` when the server does not run."""
+        if self._engine is None:
+            raise RuntimeError("the server does not run: enter it with `with Server(config) as server:`")
+        return self._engine
+
+    @property
+    def hostports(self) -> list[str]:
+        """The SIP listeners as `proto/host:port`, ports filled in."""
+        return self.engine.hostports()[1]
+
+    @property
+    def control(self) -> str:
+        """`HOST:PORT` on which applications are accepted, the port filled in."""
+        address = self.engine.control_address
+        if address is None:
+            return self.config.control
+        host, port = address
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
