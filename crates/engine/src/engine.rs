@@ -4,7 +4,7 @@
 //! `None`, then sleeps until `poll_timeout` or until something happens. The verbs are all there is: no callback, no clock.
 //!
 //! The work is done beside this file, one concern each: `uas` (requests that come), `uac` (requests that go), `transaction`,
-//! `dialog`, `proxying` (the proxy core's wiring), `dispatch` (applies the machines' effects).
+//! `dialog`, `proxying` and `relaying` (the proxy core's wiring), `dispatch` (applies the machines' effects).
 use crate::application::Applications;
 use crate::command::Command;
 use crate::config::Config;
