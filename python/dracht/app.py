@@ -70,7 +70,9 @@ class App(Registration):
     def agent(self) -> Agent:
         """The agent of an application that serves; `RuntimeError` otherwise."""
         if self._agent is None:
-            raise RuntimeError("the application does not serve: `async with app.serving(listen=...)`, or app.run(...)")
+            raise RuntimeError(
+                "the application does not serve: `async with app.serving(listen=...)`, or app.run(...)"
+            )
         return self._agent
 
     @property
@@ -233,9 +235,13 @@ class App(Registration):
 
     async def _shut_down(self, agent: Agent) -> None:
         if len(self._calls) or not agent.idle:
-            self.log.info("shutting down: %d calls go on for at most %g s", len(self._calls), self.shutdown_timeout)
+            self.log.info(
+                "shutting down: %d calls go on for at most %g s", len(self._calls), self.shutdown_timeout
+            )
         if not await self.drain() and len(self._calls):
-            self.log.warning("%d calls are left after %g s: each gets a BYE", len(self._calls), self.shutdown_timeout)
+            self.log.warning(
+                "%d calls are left after %g s: each gets a BYE", len(self._calls), self.shutdown_timeout
+            )
             await self.end_calls()
 
     async def end_calls(self) -> None:
@@ -244,7 +250,9 @@ class App(Registration):
 
         async def end(dialog: Dialog) -> None:
             with suppress(DrachtError):
-                bye = await self.agent.request(method="BYE", dialog=dialog, headers=reason, timeout=_BYE_TIMEOUT)
+                bye = await self.agent.request(
+                    method="BYE", dialog=dialog, headers=reason, timeout=_BYE_TIMEOUT
+                )
                 await bye.final()
 
         await asyncio.gather(*(end(dialog) for dialog in self._calls))

@@ -63,7 +63,11 @@ class Calls:
 
     def ended(self, dispatcher: Dispatcher, dialog: DialogId | None) -> None:
         """A BYE ended the dialog, or the engine did."""
-        if dialog is not None and self._calls.pop((id(dispatcher), dialog), None) is not None and not self._calls:
+        if (
+            dialog is not None
+            and self._calls.pop((id(dispatcher), dialog), None) is not None
+            and not self._calls
+        ):
             self._wake()
 
     def lost(self, dispatcher: Dispatcher) -> None:

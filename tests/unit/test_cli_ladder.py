@@ -33,7 +33,9 @@ def test_an_arrow_past_a_party_reaches_the_far_one() -> None:
 
 
 def test_a_long_label_is_cut_and_the_columns_stay() -> None:
-    first, second = draw(PARTIES, [Arrow(0, "caller", "proxy", "X" * 80), Arrow(0, "caller", "proxy", "ACK")])[2:4]
+    first, second = draw(
+        PARTIES, [Arrow(0, "caller", "proxy", "X" * 80), Arrow(0, "caller", "proxy", "ACK")]
+    )[2:4]
     assert len(first) == len(second)
     assert "…" in first
 

@@ -12,7 +12,9 @@ def test_percentiles_are_values_that_occurred() -> None:
 
 
 def test_calls_are_counted_by_status_and_by_error() -> None:
-    results = Results([Outcome(200, 0.01), Outcome(486, 0.01), Outcome(486, 0.02), Outcome(200, 0.01, "BYE: 408")], 2.0)
+    results = Results(
+        [Outcome(200, 0.01), Outcome(486, 0.01), Outcome(486, 0.02), Outcome(200, 0.01, "BYE: 408")], 2.0
+    )
     assert (results.answered, results.failed) == (1, 3)
     assert results.failures() == {"486": 2, "BYE: 408": 1}
     assert results.summary()["setup_ms"] == {"p50": 10.0, "p95": 10.0, "p99": 10.0, "max": 10.0}

@@ -28,14 +28,21 @@ def answer(
     listen: Listen = None,
     connect: Connect = None,
     secret: Secret = None,
-    status: Annotated[int, typer.Option("--status", min=200, max=699, help="The final answer to calls.")] = 200,
-    ring: Annotated[float, typer.Option("--ring", min=0.0, help="How long to ring before it, in seconds.")] = 0.0,
-    ringing: Annotated[bool, typer.Option("--ringing/--no-ringing", help="Whether to send 180 first.")] = True,
+    status: Annotated[
+        int, typer.Option("--status", min=200, max=699, help="The final answer to calls.")
+    ] = 200,
+    ring: Annotated[
+        float, typer.Option("--ring", min=0.0, help="How long to ring before it, in seconds.")
+    ] = 0.0,
+    ringing: Annotated[
+        bool, typer.Option("--ringing/--no-ringing", help="Whether to send 180 first.")
+    ] = True,
     hangup: Annotated[
         float | None, typer.Option("--hangup", min=0.0, help="Send the BYE so many seconds after the ACK.")
     ] = None,
     trace: Annotated[
-        Path | None, typer.Option("--trace", metavar="FILE", help="Write the messages as JSON lines at the end.")
+        Path | None,
+        typer.Option("--trace", metavar="FILE", help="Write the messages as JSON lines at the end."),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No line per call.")] = False,
     log_level: LogLevel = "error",

@@ -27,14 +27,24 @@ from .trace import Trace, arrows
 def call(
     uri: Annotated[str, typer.Argument(metavar="SIP-URI", help="Whom to call, as sip:1234@127.0.0.1:5060.")],
     count: Annotated[int, typer.Option("--count", min=1, help="How many calls.")] = 1,
-    rate: Annotated[float, typer.Option("--rate", min=0.01, help="How many calls to start per second.")] = 50.0,
-    duration: Annotated[float, typer.Option("--duration", min=0.0, help="How long each call lasts, in seconds.")] = 0.0,
-    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="How long an answer may take, in seconds.")] = 30.0,
+    rate: Annotated[
+        float, typer.Option("--rate", min=0.01, help="How many calls to start per second.")
+    ] = 50.0,
+    duration: Annotated[
+        float, typer.Option("--duration", min=0.0, help="How long each call lasts, in seconds.")
+    ] = 0.0,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.1, help="How long an answer may take, in seconds.")
+    ] = 30.0,
     listen: Annotated[
-        str, typer.Option("--listen", metavar="SIP-URI", help="Where this caller is reached; port 0 is any free one.")
+        str,
+        typer.Option(
+            "--listen", metavar="SIP-URI", help="Where this caller is reached; port 0 is any free one."
+        ),
     ] = "sip:127.0.0.1:0;transport=udp,tcp",
     ladder: Annotated[
-        bool | None, typer.Option("--ladder/--no-ladder", help="Draw the ladder of a call (the default for one).")
+        bool | None,
+        typer.Option("--ladder/--no-ladder", help="Draw the ladder of a call (the default for one)."),
     ] = None,
     trace: Annotated[
         Path | None, typer.Option("--trace", metavar="FILE", help="Write the messages as JSON lines.")

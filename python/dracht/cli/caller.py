@@ -29,7 +29,9 @@ OFFER = (
 class Caller:
     """Calls one URI. `hold` is how long a call lasts once answered, `timeout` how long an answer may take; seconds."""
 
-    def __init__(self, agent: Agent, uri: str, *, hold: float, timeout: float, trace: Trace | None = None) -> None:
+    def __init__(
+        self, agent: Agent, uri: str, *, hold: float, timeout: float, trace: Trace | None = None
+    ) -> None:
         self._agent = agent
         self._uri = uri
         self._hold = hold
@@ -40,7 +42,9 @@ class Caller:
         """One call: INVITE with SDP, ACK, hold, BYE. What goes wrong is in the outcome."""
         started = time.perf_counter()
         try:
-            transaction = await self._agent.request(self._uri, method="INVITE", body=OFFER, timeout=self._timeout)
+            transaction = await self._agent.request(
+                self._uri, method="INVITE", body=OFFER, timeout=self._timeout
+            )
             self._note("sent", transaction)
             async for response in transaction:
                 self._note("received", response)

@@ -34,8 +34,13 @@ def draw(parties: Sequence[str], arrows: Iterable[Arrow]) -> list[str]:
     lines = [" " * 9 + head, " " * 9 + rail]
     for arrow in ordered:
         if arrow.source not in columns or arrow.target not in columns:
-            raise ValueError(f"the ladder has no party {arrow.source!r} or {arrow.target!r}; it has {list(parties)}")
-        lines.append(f"{(arrow.at - started) * 1000:8.1f} " + _row(len(parties), columns[arrow.source], columns[arrow.target], arrow.label))
+            raise ValueError(
+                f"the ladder has no party {arrow.source!r} or {arrow.target!r}; it has {list(parties)}"
+            )
+        lines.append(
+            f"{(arrow.at - started) * 1000:8.1f} "
+            + _row(len(parties), columns[arrow.source], columns[arrow.target], arrow.label)
+        )
     return [*lines, " " * 9 + rail]
 
 

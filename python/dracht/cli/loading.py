@@ -49,7 +49,9 @@ def _execute(path: Path) -> object:
         spec.loader.exec_module(module)
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
-        here = next((frame for frame in reversed(frames) if Path(frame.filename).resolve() == path.resolve()), None)
+        here = next(
+            (frame for frame in reversed(frames) if Path(frame.filename).resolve() == path.resolve()), None
+        )
         line = f":{here.lineno}" if here else ""
         raise Failure(f"{path}{line}: {type(error).__name__}: {error}", 1) from error
     return module
@@ -63,7 +65,9 @@ def _find(namespace: dict[str, object], path: Path, name: str | None) -> App | A
         found = namespace.get(name)
         if isinstance(found, App | Agent):
             return found
-        what = "is not there" if name not in namespace else f"is a {type(found).__name__}, not an App or Agent"
+        what = (
+            "is not there" if name not in namespace else f"is a {type(found).__name__}, not an App or Agent"
+        )
         raise Failure(f"{path}: `{name}` {what}", 2)
     for usual in NAMES:
         found = namespace.get(usual)

@@ -21,23 +21,33 @@ Listen = Annotated[
 Connect = Annotated[
     list[str] | None,
     typer.Option(
-        "--connect", envvar="DRACHT_CONNECT", metavar="URL", help="A server's control port, as tcp://127.0.0.1:9022."
+        "--connect",
+        envvar="DRACHT_CONNECT",
+        metavar="URL",
+        help="A server's control port, as tcp://127.0.0.1:9022.",
     ),
 ]
 Secret = Annotated[
     str | None,
-    typer.Option("--secret", envvar="DRACHT_SECRET", metavar="TEXT", help="What applications authenticate with."),
+    typer.Option(
+        "--secret", envvar="DRACHT_SECRET", metavar="TEXT", help="What applications authenticate with."
+    ),
 ]
 Control = Annotated[
     str | None,
-    typer.Option("--control", metavar="HOST:PORT", help="Where the control protocol is accepted, as 127.0.0.1:9022."),
+    typer.Option(
+        "--control", metavar="HOST:PORT", help="Where the control protocol is accepted, as 127.0.0.1:9022."
+    ),
 ]
 LogLevel = Annotated[
     str,
     typer.Option("--log-level", metavar="LEVEL", help="error, warning, info or debug."),
 ]
 Shards = Annotated[
-    int, typer.Option("--shards", min=1, max=255, help="SIP engines, with a thread each; calls are spread over them.")
+    int,
+    typer.Option(
+        "--shards", min=1, max=255, help="SIP engines, with a thread each; calls are spread over them."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for programs.")]
 
@@ -62,5 +72,6 @@ def links(listen: list[str] | None, connect: list[str] | None) -> dict[str, Any]
     if listen:
         return {"listen": listen if len(listen) > 1 else listen[0]}
     raise Failure(
-        "where to? give --listen sip:127.0.0.1:5060 (embedded) or --connect tcp://127.0.0.1:9022 (driving a server)", 2
+        "where to? give --listen sip:127.0.0.1:5060 (embedded) or --connect tcp://127.0.0.1:9022 (driving a server)",
+        2,
     )

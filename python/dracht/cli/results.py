@@ -48,7 +48,9 @@ class Results:
 
     def setup(self) -> dict[str, float]:
         """Setup times of the answered calls, in milliseconds: p50, p95, p99 and the longest; empty without any."""
-        times = sorted(outcome.setup for outcome in self.outcomes if outcome.answered and outcome.setup is not None)
+        times = sorted(
+            outcome.setup for outcome in self.outcomes if outcome.answered and outcome.setup is not None
+        )
         if not times:
             return {}
         named = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
@@ -74,7 +76,9 @@ class Results:
         ]
         lines += [f"  {count} × {what}" for what, count in self.failures().most_common(10)]
         if times := self.setup():
-            lines.append("setup time: " + ", ".join(f"{name} {value:.1f} ms" for name, value in times.items()))
+            lines.append(
+                "setup time: " + ", ".join(f"{name} {value:.1f} ms" for name, value in times.items())
+            )
         return lines
 
 

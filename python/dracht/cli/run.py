@@ -13,7 +13,9 @@ from .output import say
 
 
 def run(
-    file: Annotated[str, typer.Argument(metavar="FILE[:APP]", help="A Python file with an `app` or `agent` in it.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE[:APP]", help="A Python file with an `app` or `agent` in it.")
+    ],
     listen: Listen = None,
     connect: Connect = None,
     secret: Secret = None,
@@ -29,7 +31,9 @@ def run(
         options["shards"] = shards
         if control:
             if not secret:
-                raise Failure("--control needs --secret TEXT (or DRACHT_SECRET): what others authenticate with", 2)
+                raise Failure(
+                    "--control needs --secret TEXT (or DRACHT_SECRET): what others authenticate with", 2
+                )
             options["control"] = control
     elif control or shards != 1:
         raise Failure("--control and --shards belong to an engine in this process: they need --listen", 2)
@@ -43,6 +47,8 @@ def run(
 
     from ..agent import Agent
 
-    doing = f"listening on {options['listen']}" if "listen" in options else f"connecting to {options['connect']}"
+    doing = (
+        f"listening on {options['listen']}" if "listen" in options else f"connecting to {options['connect']}"
+    )
     with explained(f"{file}: {doing}"):
         application.run(ready=ready, **options)

@@ -27,7 +27,10 @@ def serve(
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    with explained(f"listening on {', '.join(config.listen)}, control on {config.control}"), Server(config) as server:
+    with (
+        explained(f"listening on {', '.join(config.listen)}, control on {config.control}"),
+        Server(config) as server,
+    ):
         say(f"SIP on {', '.join(server.hostports)}", "green")
         say(f"applications on tcp://{server.control}", "green")
         ended.wait()

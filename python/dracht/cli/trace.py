@@ -57,7 +57,9 @@ class Trace:
         self.seen: list[Seen] = []
         self._limit = limit
 
-    def record(self, direction: Literal["sent", "received"], message: Readable, at: float | None = None) -> None:
+    def record(
+        self, direction: Literal["sent", "received"], message: Readable, at: float | None = None
+    ) -> None:
         """Keeps a message; `at` is when, seconds since the epoch, now if left out."""
         if len(self.seen) < self._limit:
             label = message.method if message.is_request else f"{message.status} {message.reason}"
@@ -82,7 +84,9 @@ def read(path: Path) -> list[Seen]:
 def arrows(seen: Iterable[Seen], own: str, other: str) -> list[Arrow]:
     """The messages of one user agent as arrows between it and its peer."""
     return [
-        Arrow(one.at, own, other, one.label) if one.direction == "sent" else Arrow(one.at, other, own, one.label)
+        Arrow(one.at, own, other, one.label)
+        if one.direction == "sent"
+        else Arrow(one.at, other, own, one.label)
         for one in seen
     ]
 
@@ -99,5 +103,7 @@ def through(middle: str, ends: Mapping[str, Iterable[Seen]]) -> list[Arrow]:
         for seen in trace:
             arrow = arrows([seen], name, middle)[0]
             at = seen.at if seen.direction == "sent" else max(seen.at, sent_at.get(seen.key(), seen.at))
-            drawn.append((at, int(seen.direction == "received"), Arrow(at, arrow.source, arrow.target, arrow.label)))
+            drawn.append(
+                (at, int(seen.direction == "received"), Arrow(at, arrow.source, arrow.target, arrow.label))
+            )
     return [arrow for _, _, arrow in sorted(drawn, key=lambda one: one[:2])]

@@ -186,7 +186,9 @@ def check_arguments(what: str, function: object, arguments: tuple[str, ...]) -> 
 def check_layer(layer: object) -> None:
     """Raises `TypeError` unless `layer` is a coroutine function of (req, res, next)."""
     check_arguments("layer", layer, ("req", "res", "next"))
-    if not (inspect.iscoroutinefunction(layer) or inspect.iscoroutinefunction(getattr(layer, "__call__", None))):
+    if not (
+        inspect.iscoroutinefunction(layer) or inspect.iscoroutinefunction(getattr(layer, "__call__", None))
+    ):
         raise TypeError(f"{describe(layer)}: a layer is `async def`, because it awaits next()")
 
 

@@ -61,7 +61,9 @@ class MemoryStore(Generic[Value]):
         self._keys[key] = fields
         heapq.heappush(self._deadlines, (deadline, key, field))
         if len(self._deadlines) > 2 * self._size + 64:  # refreshed items left their old deadlines behind
-            self._deadlines = [(at, key, field) for key, held in self._keys.items() for field, (at, _) in held.items()]
+            self._deadlines = [
+                (at, key, field) for key, held in self._keys.items() for field, (at, _) in held.items()
+            ]
             heapq.heapify(self._deadlines)
 
     async def get(self, key: str, field: str = "") -> Item[Value] | None:
