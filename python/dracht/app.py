@@ -1,7 +1,7 @@
 """`App`: the framework. Middleware around handlers per SIP method, defaults for what nobody handles, a life from start to drain.
 
 What an application is made of is recorded by `Registration`, composed once at the start (`middleware.stack`), and run here for
-every request. What nobody takes is answered by `defaults`. Everything SIP is the `Agent`'s, one of which an App holds while it serves.
+every request. What nobody takes is answered by `defaults`. Everything SIP is the business of the `Agent` that it holds while serving.
 """
 
 from __future__ import annotations
@@ -13,22 +13,23 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack
 
-from .agent import Agent, Dialog
-from .calls import Calls
-from .defaults import allowed, default
-from .errors import ConnectionLost, DrachtError, SipError
-from .middleware.stack import describe
-from .registration import METHODS, Registration
-from .running import LinkOptions, from_environment, patient, until_stopped
+from dracht.agent import Agent, Dialog
+from dracht.calls import Calls
+from dracht.defaults import allowed, default
+from dracht.errors import ConnectionLost, DrachtError, SipError
+from dracht.middleware.stack import describe
+from dracht.registration import METHODS, Registration
+from dracht.running import LinkOptions, from_environment, patient, until_stopped
 
 if TYPE_CHECKING:
-    from ._core import Uri
-    from .digest import Credentials
-    from .message import Body, HeadersInput
-    from .middleware.stack import Endpoint
-    from .request import Request
-    from .response import Response
-    from .transaction import ClientTransaction
+    from dracht._core import Uri
+    from dracht.digest import Credentials
+    from dracht.link.base import Link
+    from dracht.message import Body, HeadersInput
+    from dracht.middleware.stack import Endpoint
+    from dracht.request import Request
+    from dracht.response import Response
+    from dracht.transaction import ClientTransaction
 
 __all__ = ["App", "Lifespan"]
 
@@ -157,12 +158,15 @@ class App(Registration):
     # ---- its life
 
     @asynccontextmanager
-    async def serving(self, **options: Unpack[LinkOptions]) -> AsyncIterator[Self]:
+    async def serving(
+        self, *, link: Link | None = None, **options: Unpack[LinkOptions]
+    ) -> AsyncIterator[Self]:
         """Serves within a block, in the running loop: beside FastAPI, in a test, anywhere.
 
-        At the end of the block new requests get 503, calls may go on for `shutdown_timeout`, and those left then are ended with BYE.
+        At the end of the block new requests get 503, calls may go on for `shutdown_timeout`, and those left then get a BYE.
 
         Args:
+            link: a link of one's own making instead of options (`dracht.link.memory`, for tests).
             options: exactly one of `listen` and `connect`, and what `LinkOptions` names besides.
 
         Raises:
@@ -170,7 +174,8 @@ class App(Registration):
             OSError: a listener cannot be opened.
             ConnectionLost, AuthenticationFailed: the server is not there, or refuses the secret.
         """
-        _check(options)
+        if link is None:
+            _check(options)
         if self._agent is not None:
             raise RuntimeError("the application serves already")
         async with AsyncExitStack() as stack:
@@ -185,7 +190,8 @@ class App(Registration):
             stack.callback(self._ended)
             agent.calls = self._calls
             agent.route(*self._routes(embedded=bool(options.get("listen"))))
-            async with agent.serving(**options, shutdown_timeout=0):
+            opening = agent.serving(**options, shutdown_timeout=0) if link is None else _attached(agent, link)
+            async with opening:
                 yield self
                 await self._shut_down(agent)
 
@@ -266,6 +272,14 @@ class App(Registration):
 
     def _ended(self) -> None:
         self._agent = None
+
+
+@asynccontextmanager
+async def _attached(agent: Agent, link: Link) -> AsyncIterator[Agent]:
+    try:
+        yield await agent.attach(link)
+    finally:
+        await agent.close()
 
 
 def _check(options: LinkOptions) -> None:

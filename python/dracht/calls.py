@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
-from .dialogid import DialogHandle
+from dracht.dialogid import DialogHandle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ._core import Message
-    from .dispatch import Dispatcher
-    from .link.base import DialogId, DialogReference
-    from .request import Request
+    from dracht._core import Message
+    from dracht.dispatch import Dispatcher
+    from dracht.link.base import DialogId, DialogReference
+    from dracht.request import Request
 
 __all__ = ["Calls"]
 

@@ -15,10 +15,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .calls import Calls
-    from .middleware.stack import Endpoint
-    from .request import Request
-    from .response import Response
+    from dracht.calls import Calls
+    from dracht.middleware.stack import Endpoint
+    from dracht.request import Request
+    from dracht.response import Response
 
 FINE_IN_DIALOG = frozenset({"BYE", "INFO", "OPTIONS", "MESSAGE", "NOTIFY"})
 ALWAYS_ALLOWED = frozenset({"ACK", "BYE", "CANCEL", "PRACK"})

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, overload
 
-from .middleware.stack import (
+from dracht.middleware.stack import (
     Entry,
     ErrorHandler,
     Handler,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from dracht.cli.ladder import Arrow, draw
 
 PARTIES = ["caller", "proxy", "callee"]

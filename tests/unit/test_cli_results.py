@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dracht.cli.results import Outcome, Results, percentile
+from dracht.cli.results import Outcome, Results, lines, percentile
 
 
 def test_percentiles_are_values_that_occurred() -> None:
@@ -18,7 +18,7 @@ def test_calls_are_counted_by_status_and_by_error() -> None:
     assert (results.answered, results.failed) == (1, 3)
     assert results.failures() == {"486": 2, "BYE: 408": 1}
     assert results.summary()["setup_ms"] == {"p50": 10.0, "p95": 10.0, "p99": 10.0, "max": 10.0}
-    assert results.lines()[0] == "4 calls in 2.00 s (2.0 per second): 1 answered, 3 failed"
+    assert lines(results.summary())[0] == "4 calls in 2.00 s (2.0 per second): 1 answered, 3 failed"
 
 
 def test_without_an_answered_call_there_are_no_setup_times() -> None:

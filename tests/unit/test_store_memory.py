@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-
 from dracht.store import MemoryStore, StoreFull
 
 

@@ -440,7 +440,7 @@ impl Engine {
 fn via_address(message: &Message) -> Option<(Transport, SocketAddr)> {
     let via = message.top_via().ok()?;
     let transport = Transport::from_name(via.transport)?;
-    let address = match (via.received(), &via.host) {
+    let address = match (via.received_address(), &via.host) {
         (Some(address), _) => address,
         (None, Host::V4(address)) => IpAddr::V4(*address),
         (None, Host::V6(address)) => IpAddr::V6(*address),

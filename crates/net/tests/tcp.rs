@@ -6,6 +6,7 @@
     clippy::indexing_slicing
 )]
 mod support;
+use engine::seam::Commands;
 use engine::transport::Transport;
 use net::{Server, TcpConfig};
 use std::io::Write;
@@ -150,7 +151,7 @@ fn a_peer_that_never_reads_is_bounded_and_closed() {
             break;
         }
     }
-    assert!(is_closed, "the connection was kept");
+    assert!(is_closed, "the connection was kept: {:?}", server.counts());
     wait_for(&server, "it is forgotten", |counts| {
         connections(counts) == 0
     });

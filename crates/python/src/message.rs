@@ -23,7 +23,10 @@ impl Message {
     }
 
     fn addresses(&self, py: Python<'_>, name: HeaderName) -> PyResult<Vec<Address>> {
-        self.0.values(name).map(|value| Address::from_header(py, name, &value)).collect()
+        self.0
+            .values(name)
+            .map(|value| Address::from_header(py, name, &value))
+            .collect()
     }
 
     fn address(&self, py: Python<'_>, name: HeaderName) -> PyResult<Address> {
@@ -35,7 +38,10 @@ impl Message {
 }
 
 fn missing(py: Python<'_>, name: HeaderName) -> PyErr {
-    ErrorClass::Header.error(py, format!("the message has no {} header field", name.as_str()))
+    ErrorClass::Header.error(
+        py,
+        format!("the message has no {} header field", name.as_str()),
+    )
 }
 
 #[pymethods]
@@ -94,31 +100,51 @@ impl Message {
     /// The value of Content-Type.
     #[getter]
     fn content_type<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
-        self.0.header(HeaderName::ContentType).map(|field| text::text(py, &field.value())).transpose()
+        self.0
+            .header(HeaderName::ContentType)
+            .map(|field| text::text(py, &field.value()))
+            .transpose()
     }
 
     /// The value of the first header field of that name, unfolded; None when there is none.
     fn header<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyString>>> {
-        self.0.named(name).next().map(|field| text::text(py, &field.value())).transpose()
+        self.0
+            .named(name)
+            .next()
+            .map(|field| text::text(py, &field.value()))
+            .transpose()
     }
 
     /// The value of every header field of that name, one item per field, in order.
     fn headers_all<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Vec<Bound<'py, PyString>>> {
-        self.0.named(name).map(|field| text::text(py, &field.value())).collect()
+        self.0
+            .named(name)
+            .map(|field| text::text(py, &field.value()))
+            .collect()
     }
 
     /// Every single value of that header: comma-separated lists split outside quotes and angle brackets.
     fn values<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Vec<Bound<'py, PyString>>> {
-        self.0.named(name).flat_map(|field| field.values()).map(|value| text::text(py, &value)).collect()
+        self.0
+            .named(name)
+            .flat_map(|field| field.values())
+            .map(|value| text::text(py, &value))
+            .collect()
     }
 
     /// Every header field in order: name as sent (compact forms in the long one, known names spelled as in the RFC), value.
-    fn fields<'py>(&self, py: Python<'py>) -> PyResult<Vec<(Bound<'py, PyString>, Bound<'py, PyString>)>> {
+    fn fields<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<Vec<(Bound<'py, PyString>, Bound<'py, PyString>)>> {
         let name = |field: &Field<'_>| match field.name() {
             HeaderName::Other => PyString::new(py, field.raw_name()),
             known => PyString::intern(py, known.as_str()),
         };
-        self.0.fields().map(|field| Ok((name(&field), text::text(py, &field.value())?))).collect()
+        self.0
+            .fields()
+            .map(|field| Ok((name(&field), text::text(py, &field.value())?)))
+            .collect()
     }
 
     /// The From header field.
@@ -163,13 +189,19 @@ impl Message {
     /// Every Via, top first.
     #[getter]
     fn vias(&self, py: Python<'_>) -> PyResult<Vec<Via>> {
-        self.0.values(HeaderName::Via).map(|value| Via::from_header(py, &value)).collect()
+        self.0
+            .values(HeaderName::Via)
+            .map(|value| Via::from_header(py, &value))
+            .collect()
     }
 
     /// The CSeq header field.
     #[getter]
     fn cseq(&self, py: Python<'_>) -> PyResult<CSeq> {
-        self.0.cseq().map(CSeq::new).map_err(|error| ErrorClass::Header.error(py, error))
+        self.0
+            .cseq()
+            .map(CSeq::new)
+            .map_err(|error| ErrorClass::Header.error(py, error))
     }
 
     fn __bytes__<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
@@ -182,7 +214,11 @@ impl Message {
 
     fn __repr__(&self) -> String {
         if self.0.is_request() {
-            format!("<Message {} {}>", self.0.method().as_str(), self.0.request_uri())
+            format!(
+                "<Message {} {}>",
+                self.0.method().as_str(),
+                self.0.request_uri()
+            )
         } else {
             format!("<Message {} {}>", self.0.status(), self.0.method().as_str())
         }

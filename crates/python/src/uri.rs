@@ -54,7 +54,10 @@ impl Uri {
     /// The user part with its %-escapes decoded; of a tel URI the number.
     #[getter]
     fn user(&self, py: Python<'_>) -> PyResult<Option<String>> {
-        Ok(self.read(py)?.user_decoded().map(std::borrow::Cow::into_owned))
+        Ok(self
+            .read(py)?
+            .user_decoded()
+            .map(std::borrow::Cow::into_owned))
     }
 
     /// The user part as sent.
@@ -89,13 +92,20 @@ impl Uri {
 
     /// The value of a URI parameter ("" when it has none); None when it is not there.
     fn param(&self, py: Python<'_>, name: &str) -> PyResult<Option<String>> {
-        Ok(self.read(py)?.param(name).map(|value| value.unwrap_or_default().to_owned()))
+        Ok(self
+            .read(py)?
+            .param(name)
+            .map(|value| value.unwrap_or_default().to_owned()))
     }
 
     /// The header fields after `?`, names and values as sent (RFC 3261 §19.1.1).
     #[getter]
     fn headers(&self, py: Python<'_>) -> PyResult<Vec<(String, String)>> {
-        Ok(self.read(py)?.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+        Ok(self
+            .read(py)?
+            .headers()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect())
     }
 
     /// The transport parameter, as sent.

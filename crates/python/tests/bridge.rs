@@ -11,7 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 fn numbered(number: u64) -> Event {
-    Event::ProxyDone(ProxyDone { command: CommandId(number), status: None, winner: None })
+    Event::ProxyDone(ProxyDone {
+        command: CommandId(number),
+        status: None,
+        winner: None,
+    })
 }
 
 fn number(event: &Event) -> u64 {
@@ -28,9 +32,21 @@ fn request(method: &str, transaction: u64, dialog: Option<DialogId>) -> Event {
     );
     let message = sip::Message::parse(Bytes::from(text), &sip::Limits::default()).unwrap();
     let peer = "127.0.0.1:5060".parse().unwrap();
-    let origin = Origin { listener: ListenerId(0), transport: Transport::Udp, peer, local: peer, connection: None };
+    let origin = Origin {
+        listener: ListenerId(0),
+        transport: Transport::Udp,
+        peer,
+        local: peer,
+        connection: None,
+    };
     let transaction = TransactionId::new(0, transaction);
-    Event::Request(Request { transaction, dialog, message: Arc::new(message), origin, wire_bytes: 1 })
+    Event::Request(Request {
+        transaction,
+        dialog,
+        message: Arc::new(message),
+        origin,
+        wire_bytes: 1,
+    })
 }
 
 /// Four shards push as fast as they can, in turns of different sizes; the loop sleeps whenever the descriptor is not readable. A lost
@@ -58,11 +74,18 @@ fn no_event_is_lost_or_overtaken_and_no_wake_up_is_missed() {
         }
         let mut next = [0_u64; 4];
         while next.iter().sum::<u64>() < 4 * EVENTS {
-            assert!(bridge.wakeup().wait(Duration::from_secs(20)), "asleep with events waiting, after {next:?}");
+            assert!(
+                bridge.wakeup().wait(Duration::from_secs(20)),
+                "asleep with events waiting, after {next:?}"
+            );
             let taken = bridge.take(64, true, |event| {
                 let number = number(&event);
                 let shard = usize::try_from(number >> 32).unwrap();
-                assert_eq!(number & 0xffff_ffff, next[shard], "out of order in shard {shard}");
+                assert_eq!(
+                    number & 0xffff_ffff,
+                    next[shard],
+                    "out of order in shard {shard}"
+                );
                 next[shard] += 1;
             });
             assert!(taken <= 64);
@@ -128,7 +151,10 @@ fn a_full_queue_refuses_new_requests_and_nothing_else() {
         ],
     );
     assert_eq!(bridge.waiting(), 6);
-    assert_eq!(bridge.take_shed(), [TransactionId::new(0, 2), TransactionId::new(0, 6)]);
+    assert_eq!(
+        bridge.take_shed(),
+        [TransactionId::new(0, 2), TransactionId::new(0, 6)]
+    );
     assert_eq!(bridge.take_shed(), []);
 }
 

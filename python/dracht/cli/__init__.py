@@ -11,6 +11,6 @@ def main() -> None:
     if importlib.util.find_spec("typer") is None or importlib.util.find_spec("rich") is None:
         print("dracht: the command line needs two more packages: pip install 'dracht[cli]'", file=sys.stderr)
         raise SystemExit(2)
-    from .commands import run
+    from dracht.cli.commands import run
 
     run()

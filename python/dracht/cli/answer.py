@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from ..app import App
-from ..errors import DrachtError, SipError
-from ..request import Request
-from ..response import Response
-from .failures import explained
-from .options import Connect, Listen, LogLevel, Secret, links, set_log_level
-from .output import is_person, say
-from .trace import Trace
+from dracht.app import App
+from dracht.cli.failures import explained
+from dracht.cli.options import Connect, Listen, LogLevel, Secret, links, set_log_level
+from dracht.cli.output import is_person, say
+from dracht.cli.trace import MessageHolder, Trace
+from dracht.errors import DrachtError, SipError
+from dracht.request import Request
+from dracht.response import Response
 
 ANSWER = (
     b"v=0\r\no=callee 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
@@ -42,14 +42,15 @@ def answer(
     ] = None,
     trace: Annotated[
         Path | None,
-        typer.Option("--trace", metavar="FILE", help="Write the messages as JSON lines at the end."),
+        typer.Option("--trace", metavar="FILE", help="Write the messages as JSON lines."),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No line per call.")] = False,
     log_level: LogLevel = "error",
 ) -> None:
     """Answer calls: 180, 200 with SDP, 200 to the BYE. Runs until SIGINT or SIGTERM."""
     set_log_level(log_level)
-    seen = Trace() if trace else None
+    with explained(f"writing {trace}"):
+        seen = Trace(trace) if trace else None
     callee = Callee(status, ring if ringing else None, hangup, seen, verbose=is_person() and not quiet)
     options = links(listen or (None if connect else ["sip:127.0.0.1:5070"]), connect)
 
@@ -59,9 +60,6 @@ def answer(
     with explained(f"answering on {options.get('listen') or options.get('connect')}"):
         callee.app.run(ready=ready, secret=secret, **options)
     say(f"{callee.calls} calls: {callee.answered} answered, {callee.ended} ended by BYE")
-    if seen is not None and trace is not None:
-        with explained(f"writing {trace}"):
-            seen.write(trace)
 
 
 class Callee:
@@ -121,6 +119,6 @@ class Callee:
         self._note("received", req)
         self._note("sent", await res.send(200))
 
-    def _note(self, direction: str, message: object) -> None:
+    def _note(self, direction: Literal["sent", "received"], message: MessageHolder) -> None:
         if self._trace is not None:
-            self._trace.record(direction, message.msg)  # type: ignore[attr-defined,arg-type]
+            self._trace.record(direction, message.msg)

@@ -12,16 +12,16 @@ from typing import Annotated
 
 import typer
 
-from ..agent import Agent
-from ..request import Request
-from ..response import Response
-from .caller import Caller
-from .failures import Failure, explained
-from .ladder import draw
-from .options import Json, LogLevel, set_log_level
-from .output import progress, say
-from .results import Results
-from .trace import Trace, arrows
+from dracht.agent import Agent
+from dracht.cli.caller import Caller
+from dracht.cli.failures import Failure, explained
+from dracht.cli.ladder import draw
+from dracht.cli.options import Json, LogLevel, set_log_level
+from dracht.cli.output import progress, say
+from dracht.cli.results import Results, lines
+from dracht.cli.trace import Trace, arrows
+from dracht.request import Request
+from dracht.response import Response
 
 
 def call(
@@ -57,12 +57,9 @@ def call(
     if not uri.lower().startswith(("sip:", "sips:", "tel:")):
         raise Failure(f"{uri}: not a SIP URI, as sip:1234@127.0.0.1:5060", 2)
     draws = (count == 1 and not as_json) if ladder is None else ladder
-    seen = Trace() if draws or trace else None
+    seen = Trace(trace) if draws or trace else None
     with explained(f"calling {uri} from {listen}"):
         results = asyncio.run(_calls(uri, listen, count, rate, duration, timeout, seen))
-    if seen is not None and trace is not None:
-        with explained(f"writing {trace}"):
-            seen.write(trace)
     if as_json:
         print(json.dumps(results.summary(), indent=2))
     else:
@@ -70,7 +67,7 @@ def call(
             first = [one for one in seen.seen if one.call_id == seen.seen[0].call_id]
             for line in draw(["caller", uri], arrows(first, "caller", uri)):
                 say(line)
-        for line in results.lines():
+        for line in lines(results.summary()):
             say(line, "red" if results.failed else "green")
     if results.failed or not results.outcomes:
         sys.exit(1)

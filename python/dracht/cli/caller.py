@@ -8,14 +8,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Literal
 
-from ..errors import DrachtError
-from .results import Outcome, Results
-from .trace import Trace
+from dracht.cli.results import Outcome, Results
+from dracht.cli.trace import MessageHolder, Trace
+from dracht.errors import DrachtError
 
 if TYPE_CHECKING:
-    from ..agent import Agent
+    from dracht.agent import Agent
 
 Finished = Callable[[int, int], None]
 
@@ -63,35 +64,35 @@ class Caller:
             return Outcome(None, None, f"{type(error).__name__}: {error}")
         return Outcome(final.status, setup, None if ended.ok else f"BYE: {ended.status} {ended.reason}")
 
-    async def calls(self, count: int, rate: float, finished: Finished) -> Results:
-        """`count` calls, started `rate` per second on a fixed schedule, however long each takes.
+    async def calls(self, count: int, rate: float, stop: asyncio.Event, finished: Finished) -> Results:
+        """`count` calls, started `rate` per second on a fixed schedule, however long each takes; none more once `stop` is set.
 
-        A start that is late is made up for, but no more than `rate` start at once: a stall shows as time, not as a burst.
-        `finished(done, failed)` is told of progress. Cancelling it stops new calls and ends those that run.
+        `finished(done, failed)` is told of progress. Calls that run when `stop` is set are let end.
         """
         results = Results()
+        failed = 0
+
+        def one_ended(call: asyncio.Task[Outcome]) -> None:
+            nonlocal failed
+            if call.cancelled() or call.exception() is not None:
+                return
+            results.outcomes.append(call.result())
+            failed += not call.result().answered
+            finished(len(results.outcomes), failed)
+
         started = time.perf_counter()
-
-        async def one() -> None:
-            results.outcomes.append(await self.call())
-            failed = 0 if results.outcomes[-1].answered else 1
-            tally[0] += failed
-            finished(len(results.outcomes), tally[0])
-
-        tally = [0]
-        try:
-            async with asyncio.TaskGroup() as group:
-                for number in range(count):
-                    due = started + number / rate
-                    if (wait := due - time.perf_counter()) > 0:
-                        await asyncio.sleep(wait)
-                    elif number % 32 == 31:
-                        await asyncio.sleep(0)
-                    group.create_task(one())
-        finally:
-            results.seconds = time.perf_counter() - started
+        async with asyncio.TaskGroup() as group:
+            for number in range(count):
+                if (wait := started + number / rate - time.perf_counter()) > 0:
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(stop.wait(), wait)
+                if stop.is_set():
+                    break
+                group.create_task(self.call()).add_done_callback(one_ended)
+                await asyncio.sleep(0)
+        results.seconds = time.perf_counter() - started
         return results
 
-    def _note(self, direction: str, message: object) -> None:
+    def _note(self, direction: Literal["sent", "received"], message: MessageHolder) -> None:
         if self._trace is not None:
-            self._trace.record(direction, message.msg)  # type: ignore[arg-type,attr-defined]
+            self._trace.record(direction, message.msg)

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from .. import __version__
-from . import answer, call, demo, run as run_command, serve, status
-from .failures import Failure, report
+from dracht import __version__
+from dracht.cli import answer, call, demo, serve, status
+from dracht.cli import run as run_command
+from dracht.cli.failures import Failure, report
 
 cli = typer.Typer(
     name="dracht",

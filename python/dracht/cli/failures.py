@@ -37,7 +37,7 @@ def explain(error: BaseException, doing: str) -> str:
 @contextmanager
 def explained(doing: str) -> Iterator[None]:
     """Turns what can go wrong with addresses, links and secrets while `doing` into a `Failure`."""
-    from ..errors import DrachtError
+    from dracht.errors import DrachtError
 
     try:
         yield

@@ -8,11 +8,11 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .failures import Failure
+from dracht.cli.failures import Failure
 
 if TYPE_CHECKING:
-    from ..agent import Agent
-    from ..app import App
+    from dracht.agent import Agent
+    from dracht.app import App
 
 NAMES = ("app", "agent")
 
@@ -58,8 +58,8 @@ def _execute(path: Path) -> object:
 
 
 def _find(namespace: dict[str, object], path: Path, name: str | None) -> App | Agent:
-    from ..agent import Agent
-    from ..app import App
+    from dracht.agent import Agent
+    from dracht.app import App
 
     if name is not None:
         found = namespace.get(name)

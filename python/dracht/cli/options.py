@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .failures import Failure
+from dracht.cli.failures import Failure
 
 Listen = Annotated[
     list[str] | None,
@@ -54,7 +54,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout,
 
 def set_log_level(level: str) -> None:
     """Sends the logs of both halves, Python and Rust, to stderr from `level` up."""
-    from .. import _core
+    from dracht import _core
 
     number = logging.getLevelNamesMapping().get(level.upper())
     if number is None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One call: its final status (None without one), seconds from INVITE to final response, and what went wrong if something did."""
+    """One call: its final status (None without one), seconds from INVITE to final response, and what went wrong."""
 
     status: int | None
     setup: float | None = None
@@ -67,19 +67,20 @@ class Results:
             "setup_ms": self.setup(),
         }
 
-    def lines(self) -> list[str]:
-        """The summary as lines of text."""
-        rate = len(self.outcomes) / self.seconds if self.seconds else 0.0
-        lines = [
-            f"{len(self.outcomes)} calls in {self.seconds:.2f} s ({rate:.1f} per second): "
-            f"{self.answered} answered, {self.failed} failed"
-        ]
-        lines += [f"  {count} × {what}" for what, count in self.failures().most_common(10)]
-        if times := self.setup():
-            lines.append(
-                "setup time: " + ", ".join(f"{name} {value:.1f} ms" for name, value in times.items())
-            )
-        return lines
+
+def lines(summary: Mapping[str, Any]) -> list[str]:
+    """A summary, as `Results.summary` gives it, as lines of text."""
+    seconds = summary["seconds"]
+    rate = summary["calls"] / seconds if seconds else 0.0
+    text = [
+        f"{summary['calls']} calls in {seconds:.2f} s ({rate:.1f} per second): "
+        f"{summary['answered']} answered, {summary['failed']} failed"
+    ]
+    worst = sorted(summary["failures"].items(), key=lambda item: -item[1])
+    text += [f"  {count} × {what}" for what, count in worst[:10]]
+    if times := summary["setup_ms"]:
+        text.append("setup time: " + ", ".join(f"{name} {value:.1f} ms" for name, value in times.items()))
+    return text
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:

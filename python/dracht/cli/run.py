@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from .failures import Failure, explained
-from .loading import load
-from .options import Connect, Control, Listen, LogLevel, Secret, Shards, links, set_log_level
-from .output import say
+from dracht.cli.failures import Failure, explained
+from dracht.cli.loading import load
+from dracht.cli.options import Connect, Control, Listen, LogLevel, Secret, Shards, links, set_log_level
+from dracht.cli.output import say
 
 
 def run(
@@ -45,7 +45,7 @@ def run(
         else:
             say(f"{file} serves through {', '.join(link.name for link in agent.links)}", "green")
 
-    from ..agent import Agent
+    from dracht.agent import Agent
 
     doing = (
         f"listening on {options['listen']}" if "listen" in options else f"connecting to {options['connect']}"

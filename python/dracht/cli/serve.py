@@ -5,10 +5,10 @@ from __future__ import annotations
 import signal
 import threading
 
-from ..server import Server, ServerConfig
-from .failures import Failure, explained
-from .options import Control, Listen, LogLevel, Secret, Shards, set_log_level
-from .output import say
+from dracht.cli.failures import Failure, explained
+from dracht.cli.options import Control, Listen, LogLevel, Secret, Shards, set_log_level
+from dracht.cli.output import say
+from dracht.server import Server, ServerConfig
 
 
 def serve(

@@ -8,31 +8,21 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from .ladder import Arrow
+from dracht.cli.ladder import Arrow
 
 if TYPE_CHECKING:
+    from dracht._core import Message
 
-    class Readable(Protocol):
-        """What a message must offer to be recorded."""
 
-        @property
-        def is_request(self) -> bool: ...
-        @property
-        def method(self) -> str: ...
-        @property
-        def status(self) -> int: ...
-        @property
-        def reason(self) -> str: ...
-        @property
-        def body(self) -> bytes: ...
-        @property
-        def call_id(self) -> str: ...
-        @property
-        def cseq(self) -> object: ...
+class MessageHolder(Protocol):
+    """Anything with a message in it: a request or response, received or sent."""
+
+    @property
+    def msg(self) -> Message: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,32 +41,35 @@ class Seen:
 
 
 class Trace:
-    """The messages that one user agent saw, at most `limit`; later ones are not kept."""
+    """The first messages that one user agent saw, at most `limit`; written to `path` too as they come, one JSON object each."""
 
-    def __init__(self, limit: int = 10_000) -> None:
+    def __init__(self, path: Path | None = None, limit: int = 1000) -> None:
         self.seen: list[Seen] = []
         self._limit = limit
+        self._file = path.open("w", encoding="utf-8") if path else None
 
     def record(
-        self, direction: Literal["sent", "received"], message: Readable, at: float | None = None
+        self, direction: Literal["sent", "received"], message: Message, at: float | None = None
     ) -> None:
         """Keeps a message; `at` is when, seconds since the epoch, now if left out."""
         if len(self.seen) < self._limit:
             label = message.method if message.is_request else f"{message.status} {message.reason}"
             if message.body:
                 label += " (SDP)" if message.body.startswith(b"v=") else " (body)"
-            self.seen.append(Seen(at or time.time(), direction, message.call_id, label, message.method))
+            seen = Seen(at or time.time(), direction, message.call_id, label, message.method)
+            self.seen.append(seen)
+            if self._file is not None:
+                self._file.write(json.dumps(asdict(seen)) + "\n")
+                self._file.flush()
 
-    def write(self, path: Path) -> None:
-        """Writes one JSON object per message."""
-        with path.open("w", encoding="utf-8") as file:
-            for seen in self.seen:
-                json.dump({name: getattr(seen, name) for name in Seen.__slots__}, file)
-                file.write("\n")
+    def close(self) -> None:
+        """Closes the file."""
+        if self._file is not None:
+            self._file.close()
 
 
 def read(path: Path) -> list[Seen]:
-    """The messages of a file that `Trace.write` made."""
+    """The messages of a file that a `Trace` wrote."""
     with path.open(encoding="utf-8") as file:
         return [Seen(**json.loads(line)) for line in file if line.strip()]
 

@@ -1,5 +1,5 @@
 """Middleware: what runs around handlers. One file each; `stack` is the onion itself."""
 
-from .stack import ErrorHandler, Handler, Layer, Next, Predicate
+from dracht.middleware.stack import ErrorHandler, Handler, Layer, Next, Predicate
 
 __all__ = ["ErrorHandler", "Handler", "Layer", "Next", "Predicate"]

@@ -14,8 +14,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from ..request import Request
-    from ..response import Response
+    from dracht.request import Request
+    from dracht.response import Response
 
 Next: TypeAlias = Callable[[], Awaitable[None]]
 Endpoint: TypeAlias = "Callable[[Request, Response], Awaitable[Any]]"
@@ -186,9 +186,8 @@ def check_arguments(what: str, function: object, arguments: tuple[str, ...]) -> 
 def check_layer(layer: object) -> None:
     """Raises `TypeError` unless `layer` is a coroutine function of (req, res, next)."""
     check_arguments("layer", layer, ("req", "res", "next"))
-    if not (
-        inspect.iscoroutinefunction(layer) or inspect.iscoroutinefunction(getattr(layer, "__call__", None))
-    ):
+    method = getattr(type(layer), "__call__", None)  # noqa: B004  (whether it is a coroutine function, not whether it is there)
+    if not (inspect.iscoroutinefunction(layer) or inspect.iscoroutinefunction(method)):
         raise TypeError(f"{describe(layer)}: a layer is `async def`, because it awaits next()")
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from .. import _core
-from .config import ServerConfig
+from dracht import _core
+from dracht.server.config import ServerConfig
 
 
 class Server:

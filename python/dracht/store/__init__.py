@@ -1,5 +1,5 @@
 """Where an application keeps what outlives a request: bindings of a registrar, sessions. One file per kind of storage."""
 
-from .memory import Item, MemoryStore, StoreFull
+from dracht.store.memory import Item, MemoryStore, StoreFull
 
 __all__ = ["Item", "MemoryStore", "StoreFull"]

@@ -2,7 +2,7 @@
 use super::{Dialog, Role};
 use crate::dispatch::Incoming;
 use crate::engine::{Engine, Timer};
-use crate::id::{ApplicationId, DialogId, TransactionId};
+use crate::id::{ApplicationId, DialogId, DialogRole, TransactionId};
 use crate::transaction::client::User;
 use crate::transaction::key::Digest;
 use crate::transport::Origin;
@@ -261,7 +261,11 @@ impl Engine {
     }
 
     fn add_dialog(&mut self, dialog: Dialog) -> DialogId {
-        let id = DialogId::new(self.config.shard, self.next_number());
+        let role = match dialog.role {
+            Role::Client => DialogRole::Uac,
+            Role::Server => DialogRole::Uas,
+        };
+        let id = DialogId::with_role(self.config.shard, self.next_number(), role);
         let confirmed = dialog.confirmed;
         self.dialogs.insert(id, dialog);
         if confirmed {

@@ -110,6 +110,37 @@ pub(crate) struct ClientTransaction {
 }
 
 impl ClientTransaction {
+    /// A transaction that has sent nothing yet.
+    pub(crate) fn new(
+        method: Method,
+        user: User,
+        announce: Announce,
+        dialog: Option<DialogId>,
+    ) -> ClientTransaction {
+        ClientTransaction {
+            secret: 0,
+            attempt: 0,
+            machine: ClientMachine::Resolving,
+            method,
+            user,
+            announce,
+            request: Bytes::new(),
+            ack: Bytes::new(),
+            destination: None,
+            plan: None,
+            targets: SmallVec::new(),
+            flow: None,
+            resolve: None,
+            dialog,
+            forks: SmallVec::new(),
+            subscription: None,
+            cancellation: Cancellation::None,
+            switched: false,
+            retransmit: None,
+            timeout: None,
+        }
+    }
+
     /// Whether a final response came.
     pub(crate) fn is_answered(&self) -> bool {
         match self.machine {

@@ -7,13 +7,13 @@ use crate::proxy::{Hop, forward::record_route_uri, loops};
 use crate::resolve::{Resolve, Resolved};
 use crate::target::{Target, target};
 use crate::totals::Total;
-use crate::transaction::client::{Announce, Cancellation, ClientMachine, ClientTransaction, User};
+use crate::transaction::client::{Announce, ClientTransaction, User};
 use crate::transaction::key::client_branch;
-use crate::transport::{Destination, ListenerId, TransmitToken, Transport};
+use crate::transport::{Destination, ListenerId, Origin, TransmitToken, Transport};
 use crate::uas::via::unlimited;
 use bytes::Bytes;
 use sip::{Message, Method};
-use smallvec::{SmallVec, smallvec};
+use smallvec::smallvec;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -23,6 +23,21 @@ struct Way {
     listener: ListenerId,
     transport: Transport,
     peer: SocketAddr,
+}
+
+/// Where a request for `hop` goes; over the peer's connection if there is one. Its Contact is for when there is none, and may
+/// be no address at all (RFC 7118 §5.6).
+fn locate(hop: &str, flow: Option<Origin>) -> Result<Target, CommandError> {
+    let found = target(hop);
+    let Some(origin) = flow else { return found };
+    let address = match found {
+        Ok(Target::Address(resolved)) => resolved.address,
+        Ok(Target::Name { .. }) | Err(_) => origin.peer,
+    };
+    Ok(Target::Address(Resolved {
+        transport: origin.transport,
+        address,
+    }))
 }
 
 impl Engine {
@@ -42,64 +57,21 @@ impl Engine {
             self.totals.add(Total::Full);
             return Err(CommandError::Limit("transactions"));
         }
-        let flow = dialog
-            .and_then(|dialog| self.dialogs.get(dialog))
-            .filter(|dialog| dialog.route_set.is_empty());
-        let flow = flow.map(|dialog| dialog.origin);
-        let flow = flow.filter(|origin| {
-            origin
-                .connection
-                .is_some_and(|connection| self.connections.contains(&connection))
-        });
-        let target = match (target(hop), flow) {
-            // The peer's connection is there: its Contact is for when it is not (and may be no address at all, RFC 7118 §5.6).
-            (Ok(Target::Name { .. }) | Err(_), Some(origin)) => Target::Address(Resolved {
-                transport: origin.transport,
-                address: origin.peer,
-            }),
-            (Ok(Target::Address(resolved)), Some(origin)) => Target::Address(Resolved {
-                transport: origin.transport,
-                address: resolved.address,
-            }),
-            (target, None) => target?,
-        };
+        let flow = self.flow_of(dialog);
+        let target = locate(hop, flow)?;
         let id = self.next_transaction();
         let timeout = self.timers.set(
             self.now,
             self.config.timers.long(),
             Timer::ClientTimeout(id),
         );
-        let transaction = ClientTransaction {
-            secret: 0,
-            attempt: 0,
-            machine: ClientMachine::Resolving,
-            method: self.method_of(&plan),
-            user,
-            announce,
-            request: Bytes::new(),
-            ack: Bytes::new(),
-            destination: None,
-            plan: Some(plan),
-            targets: SmallVec::new(),
-            flow: flow.and_then(|origin| origin.connection),
-            resolve: None,
-            dialog,
-            forks: SmallVec::new(),
-            subscription: None,
-            cancellation: Cancellation::None,
-            switched: false,
-            retransmit: None,
-            timeout: Some(timeout),
-        };
+        let mut transaction = ClientTransaction::new(self.method_of(&plan), user, announce, dialog);
+        transaction.plan = Some(plan);
+        transaction.flow = flow.and_then(|origin| origin.connection);
+        transaction.timeout = Some(timeout);
         self.clients.insert(id, Box::new(transaction));
         self.index_subscription(id);
-        if let (Some(dialog), Some(transaction)) = (dialog, self.clients.get(id)) {
-            if transaction.method == Method::Invite {
-                if let Some(dialog) = self.dialogs.get_mut(dialog) {
-                    dialog.local_invite = Some(id);
-                }
-            }
-        }
+        self.note_local_invite(id);
         match target {
             Target::Address(resolved) => {
                 if let Some(transaction) = self.clients.get_mut(id) {
@@ -127,6 +99,26 @@ impl Engine {
             }
         }
         Ok(id)
+    }
+
+    /// The connection of a dialog's peer, while it is open and nobody stands between.
+    fn flow_of(&self, dialog: Option<DialogId>) -> Option<Origin> {
+        let dialog = self.dialogs.get(dialog?)?;
+        let open = self.connections.contains(&dialog.origin.connection?);
+        (open && dialog.route_set.is_empty()).then_some(dialog.origin)
+    }
+
+    /// An INVITE within a dialog shuts out the peer's until it is answered (RFC 3261 §14.2).
+    fn note_local_invite(&mut self, id: TransactionId) {
+        let Some(transaction) = self.clients.get(id) else {
+            return;
+        };
+        let dialog = transaction
+            .dialog
+            .filter(|_| transaction.method == Method::Invite);
+        if let Some(dialog) = dialog.and_then(|dialog| self.dialogs.get_mut(dialog)) {
+            dialog.local_invite = Some(id);
+        }
     }
 
     fn method_of(&self, plan: &Plan) -> Method {

@@ -11,7 +11,6 @@ use crate::transaction::key::cancel_of;
 use crate::uas::via::unlimited;
 use bytes::Bytes;
 use sip::{Build, HeaderName, Message, Method};
-use smallvec::SmallVec;
 
 impl Engine {
     /// An application cancels its INVITE.
@@ -82,28 +81,11 @@ impl Engine {
             let announce = command.map_or(Announce::Nobody, |(application, command)| {
                 Announce::Sent(application, command)
             });
-            let cancel = ClientTransaction {
-                secret: transaction.secret,
-                attempt: 0,
-                machine: ClientMachine::Resolving,
-                method: Method::Cancel,
-                user: User::Engine,
-                announce,
-                request: bytes.clone(),
-                ack: Bytes::new(),
-                destination: transaction.destination,
-                plan: None,
-                targets: SmallVec::new(),
-                flow: None,
-                resolve: None,
-                dialog: transaction.dialog,
-                forks: SmallVec::new(),
-                subscription: None,
-                cancellation: Cancellation::None,
-                switched: false,
-                retransmit: None,
-                timeout: None,
-            };
+            let dialog = transaction.dialog;
+            let mut cancel = ClientTransaction::new(Method::Cancel, User::Engine, announce, dialog);
+            cancel.secret = transaction.secret;
+            cancel.request = bytes.clone();
+            cancel.destination = transaction.destination;
             self.open_cancel(cancel_of(id), cancel, &bytes);
         }
         self.apply_client(id, effects, None);
