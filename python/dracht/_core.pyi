@@ -11,6 +11,27 @@ nothing by themselves.
 from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias, final
 
+__all__ = [
+    "EVENT_DIALOG_ENDED",
+    "EVENT_FAILED",
+    "EVENT_PROXY_DONE",
+    "EVENT_PROXY_RESPONSE",
+    "EVENT_REQUEST",
+    "EVENT_RESPONSE",
+    "EVENT_SENT",
+    "Address",
+    "CSeq",
+    "Engine",
+    "Message",
+    "Origin",
+    "Uri",
+    "Via",
+    "__version__",
+    "install_logging",
+    "parse_uri",
+    "reason_phrase",
+]
+
 __version__: Final[str]
 
 # ---- events: what Engine.take gives -------------------------------------------------------------------------------------
@@ -67,11 +88,12 @@ _FailedCode: TypeAlias = Literal[
     "missing-content-type",
     "too-many-hops",  # the caller got 483 (RFC 3261 §16.3)
     "loop",
+    "rejected",  # the request cannot be proxied; the caller got the status that `detail` holds (RFC 3261 §16.3)
     "no-transport",
     "no-100rel",  # RFC 3262 §3
     "limit",
 ]
-_DialogEndReason: TypeAlias = Literal["ack-timeout", "answered-after-cancel", "cancel-after-answer"]
+_DialogEndReason: TypeAlias = Literal["ack-timeout", "answered-after-cancel", "cancel-after-answer", "idle"]
 _Headers: TypeAlias = Sequence[tuple[str, str | bytes]]
 _Transport: TypeAlias = Literal["udp", "tcp", "tls", "ws", "wss"]
 
@@ -273,8 +295,8 @@ class Uri:
     def param(self, name: str) -> str | None:
         """The value of a URI parameter ("" when it has none); None when it is not there."""
     @property
-    def headers(self) -> str | None:
-        """What stands after `?`, as sent."""
+    def headers(self) -> list[tuple[str, str]]:
+        """The header fields after `?`, names and values as sent (RFC 3261 §19.1.1)."""
     @property
     def transport(self) -> str | None:
         """The transport parameter, as sent."""
@@ -333,7 +355,7 @@ def parse_uri(text: str) -> Uri:
     """Reads a URI: `Uri.parse`. Raises dracht.errors.UriError."""
 
 def reason_phrase(status: int) -> str:
-    """The standard reason phrase of a status code, "" when there is none (RFC 3261 §21 and the IANA registry)."""
+    """The usual reason phrase of a status; that of its class when it is not registered (RFC 3261 §21, IANA)."""
 
 # ---- the engine ---------------------------------------------------------------------------------------------------------
 
@@ -367,13 +389,15 @@ class Engine:
         t4: float = 5.0,
         timer_c: float = 185.0,
         application_timeout: float = 64.0,
+        trying_after: float = 0.0,
+        ringing_timeout: float = 3600.0,
         max_transactions: int = 1_000_000,
         max_dialogs: int = 500_000,
         max_event_age: float = 0.5,
         max_events: int = 65_536,
         max_message_bytes: int = 65_535,
         dialog_idle: float = 43_200.0,
-        udp_request_limit: int | None = 1300,
+        udp_request_limit: int | None = ...,
         drachtio_compatible: bool = False,
     ) -> Engine:
         """Opens the listeners and starts the I/O threads. Call it after any fork.
@@ -390,12 +414,14 @@ class Engine:
             t1, t2, t4: RFC 3261 §17.1.1.2, table 4; seconds.
             timer_c: limit of a proxied INVITE without a final response; seconds (RFC 3261 §16.6 item 11).
             application_timeout: how long a request waits for its first answer before the engine answers it; seconds.
+            trying_after: how long an INVITE waits for a response before the engine sends 100 (RFC 3261 §17.2.1); seconds.
+            ringing_timeout: limit of an INVITE that had a provisional response, when the application sets none; seconds.
             max_transactions, max_dialogs: how many the engine holds, per shard.
             max_event_age: the age of the oldest event not taken past which new requests get 503; seconds.
             max_events: how many events may wait before events of new requests are dropped (the peer retransmits).
             max_message_bytes: the largest message accepted.
             dialog_idle: how long a confirmed dialog may live without a message; seconds.
-            udp_request_limit: a request longer than this goes over TCP (RFC 3261 §18.1.1); None: never.
+            udp_request_limit: a request longer than this goes over TCP (RFC 3261 §18.1.1); None: never. Not given: 1300.
             drachtio_compatible: behave as drachtio-server where it differs.
 
         Raises:
@@ -486,7 +512,7 @@ class Engine:
 
         Args:
             transaction: its server transaction.
-            targets: URIs in order of preference; none: the request-URI.
+            targets: URIs in order of preference; none (as when not given): the request-URI.
             record_route: stay in the path of the dialog; for REGISTER add Path (RFC 3327).
             simultaneous: try all targets at once.
             follow_redirects: try the Contacts of a 3xx too.

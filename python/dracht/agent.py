@@ -22,15 +22,18 @@ from dracht.handler import Handler, cancelled, run
 from dracht.link.base import CdrKind, DialogReference, Link
 from dracht.link.options import EngineOptions
 from dracht.message import Body, HeadersInput, body_bytes, header_list
+from dracht.proxy import ProxyResult
 from dracht.request import Request
+from dracht.response import Response
 from dracht.running import LinkOptions, from_environment, patient, until_stopped
-from dracht.transaction import ClientTransaction
+from dracht.transaction import ClientTransaction, IncomingResponse
 
 if TYPE_CHECKING:
     from dracht._core import Message, Uri
     from dracht.calls import Calls
+    from dracht.link.accept import Acceptor
 
-__all__ = ["Agent", "Cdr"]
+__all__ = ["Agent", "Cdr", "ClientTransaction", "IncomingResponse", "ProxyResult", "Request", "Response"]
 
 log = logging.getLogger("dracht")
 
@@ -78,6 +81,7 @@ class Agent:
         self.calls: Calls | None = None
         """The table of the calls it takes part in, kept up to date for whoever puts one here, as an `App` does."""
         self._dispatchers: list[Dispatcher] = []
+        self._acceptors: list[Acceptor] = []
         self._running: set[Request] = set()
         self._turn = 0
         self._cdr_hooks: list[Callable[[Cdr], None]] = []
@@ -233,6 +237,7 @@ class Agent:
 
     async def close(self) -> None:
         """Closes every link. What is awaited raises ConnectionLost; handlers that run are cancelled."""
+        acceptors, self._acceptors = self._acceptors, []
         dispatchers, self._dispatchers = self._dispatchers, []
         tasks = [request._task for request in self._running if request._task is not None]
         current = asyncio.current_task()
@@ -242,6 +247,8 @@ class Agent:
         await asyncio.gather(*(task for task in tasks if task is not current), return_exceptions=True)
         for dispatcher in dispatchers:
             await dispatcher.link.close()
+        for acceptor in acceptors:
+            await acceptor.close()
 
     async def drain(self, timeout: float = 5.0) -> bool:
         """Answers new requests outside dialogs with 503 from now on, and waits until nothing is under way.
@@ -298,7 +305,9 @@ class Agent:
             elif control is not None or options:
                 raise ValueError(f"control= and {', '.join(options) or 'engine options'} need listen=")
             if connect is not None:
-                await self.connect(connect, secret=secret or "", tls=tls, tags=tags, timeout=timeout, retry=retry)
+                await self.connect(
+                    connect, secret=secret or "", tls=tls, tags=tags, timeout=timeout, retry=retry
+                )
             if accept is not None:
                 await self.accept(accept, secret=secret or "", tls=tls, tags=tags)
             yield self
@@ -316,9 +325,25 @@ class Agent:
             secret: what the servers were started with; a server that refuses it is disconnected.
             tls: the SSL context with our certificate, for `tls://`.
         """
-        from dracht.link.accept import AcceptLink
+        from dracht.link.accept import AcceptedLink, Acceptor
+        from dracht.link.base import Receiver
 
-        await self._open([AcceptLink(self, address, secret=secret, tls=tls, tags=tags)], 10.0)
+        loop = asyncio.get_running_loop()
+        held: dict[AcceptedLink, Dispatcher] = {}
+
+        def begin(link: AcceptedLink) -> tuple[Receiver, Callable[[], bool]]:
+            dispatcher = held[link] = Dispatcher(self, link, loop)
+            self._dispatchers.append(dispatcher)
+            return dispatcher, lambda: dispatcher.idle and not dispatcher.established
+
+        def end(link: AcceptedLink) -> None:
+            dispatcher = held.pop(link)
+            if dispatcher in self._dispatchers:
+                self._dispatchers.remove(dispatcher)
+
+        acceptor = Acceptor(address, secret=secret, tls=tls, tags=tags, begin=begin, end=end)
+        await acceptor.open()
+        self._acceptors.append(acceptor)
         return self
 
     def run(
@@ -463,7 +488,10 @@ class Agent:
             hook(error)
 
     def _cdr(self, kind: CdrKind, source: str, time: str, detail: str, message: Message) -> None:
-        role, reason = (detail or None) if kind == "start" else None, (detail or None) if kind == "stop" else None
+        role, reason = (
+            (detail or None) if kind == "start" else None,
+            (detail or None) if kind == "stop" else None,
+        )
         record = Cdr(kind, source, time, role, reason, message)
         for hook in self._cdr_hooks:
             try:

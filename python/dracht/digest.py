@@ -112,7 +112,11 @@ class Digest:
         hashed = params.get("userhash", "").lower() == "true"
         if hashed:
             username = hashing(f"{self.username}:{realm}".encode())
-        fields = [f'username="{_escaped(username)}"', f'realm="{_escaped(realm)}"', f'nonce="{_escaped(nonce)}"']
+        fields = [
+            f'username="{_escaped(username)}"',
+            f'realm="{_escaped(realm)}"',
+            f'nonce="{_escaped(nonce)}"',
+        ]
         fields.append(f'uri="{_escaped(uri)}"')
         cnonce = cnonce or secrets.token_hex(16)
         count = self._count(nonce) if qop else 0
@@ -282,7 +286,9 @@ class _Hashing:
 def _hashing(algorithm: str) -> _Hashing:
     base = algorithm.upper().removesuffix("-SESS")
     if base not in _ALGORITHMS:
-        raise HeaderError(f"the digest algorithm {algorithm!r} is not known; known are {', '.join(_ALGORITHMS)}")
+        raise HeaderError(
+            f"the digest algorithm {algorithm!r} is not known; known are {', '.join(_ALGORITHMS)}"
+        )
     return _Hashing(_ALGORITHMS[base])
 
 

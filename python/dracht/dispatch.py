@@ -7,6 +7,7 @@ Its tables, and when an entry leaves each of them:
     answers    2xx awaiting their ACK   at the ACK, when the engine ends the dialog, or after 64 s
     reliable   1xx awaiting a PRACK     at the PRACK, at the final response
     confirmed  INVITEs that got a 2xx   after 64 s: a 2xx of another fork is recognised by it
+    established  dialogs of answered INVITEs  at a BYE, when the engine ends the dialog
 
 It keeps no state of dialogs: in-dialog requests are new requests to the handler.
 """
@@ -42,6 +43,7 @@ class Dispatcher:
     __slots__ = (
         "agent",
         "answers",
+        "established",
         "clients",
         "confirmed",
         "invites",
@@ -59,6 +61,7 @@ class Dispatcher:
         self.answers: dict[DialogId, tuple[float, SentResponse]] = {}
         self.reliable: dict[tuple[DialogId, str], SentResponse] = {}
         self.confirmed: dict[TransactionId, tuple[float, DialogId | None]] = {}
+        self.established: set[DialogId] = set()
 
     # ---- what the link tells
 
@@ -79,6 +82,7 @@ class Dispatcher:
             sent.unacknowledged()
         self.invites.clear()
         self.confirmed.clear()
+        self.established.clear()
         if self.agent.calls is not None:
             self.agent.calls.lost(self)
         self.agent._link_lost(self, error)
@@ -102,8 +106,10 @@ class Dispatcher:
         request.res = Response(request)
         if method == "INVITE":
             self.invites[transaction] = request
-        elif method == "BYE" and self.agent.calls is not None:
-            self.agent.calls.ended(self, dialog)
+        elif method == "BYE" and dialog is not None:
+            self.established.discard(dialog)
+            if self.agent.calls is not None:
+                self.agent.calls.ended(self, dialog)
         self.agent._handle(request)
 
     def response_received(
@@ -120,6 +126,7 @@ class Dispatcher:
 
     def dialog_ended(self, dialog: DialogId, message: Message, origin: Origin) -> None:
         """The engine ended a dialog itself: the handler is told with the BYE."""
+        self.established.discard(dialog)
         held = self.answers.pop(dialog, None)
         if held is not None:
             held[1].unacknowledged()
@@ -211,6 +218,7 @@ class Dispatcher:
             lost.unacknowledged()
         answers.pop(dialog, None)
         answers[dialog] = (now, sent)
+        self.established.add(dialog)
 
     def forget(self, request: Request) -> None:
         """A request was proxied or dropped: CANCEL and ACK of it are the engine's."""
@@ -232,6 +240,8 @@ class Dispatcher:
                 break
             del confirmed[oldest]
         confirmed[transaction] = (now, dialog)
+        if dialog is not None:
+            self.established.add(dialog)
 
     def end_stray(self, dialog: DialogId) -> None:
         """Ends a call that nobody wants: a 2xx of another fork, or one that came after the application gave up.

@@ -118,7 +118,12 @@ class Proxying:
 
     def failed(self, error: Exception) -> None:
         """It was not proxied, or the link is gone."""
-        self.refused = getattr(error, "code", None) in ("invalid-uri", "invalid-header", "no-transport", "limit")
+        self.refused = getattr(error, "code", None) in (
+            "invalid-uri",
+            "invalid-header",
+            "no-transport",
+            "limit",
+        )
         if not self.finished.done():
             self.finished.set_exception(error)
 

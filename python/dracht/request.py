@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from dracht.dialogid import DialogHandle
 from dracht.link.base import DialogId, Origin, ProxyOptions, TransactionId
 from dracht.message import HeadersInput, RequestView, header_list
-from dracht.proxy import ProxyResult, Proxying, seconds
+from dracht.proxy import Proxying, ProxyResult, seconds
 
 if TYPE_CHECKING:
     import asyncio
@@ -70,6 +70,8 @@ class Request(RequestView):
         """Whether it was proxied or dropped."""
         self._cancel: Message | None = None
         self._task: asyncio.Task[None] | None = None
+        self._uri: Uri | None = None
+        self._state: SimpleNamespace | None = None
 
     @property
     def agent(self) -> Agent:
@@ -79,20 +81,18 @@ class Request(RequestView):
     @property
     def uri(self) -> Uri:
         """The request-URI. Raises UriError when it cannot be read; `msg.uri` is its text."""
-        try:
-            return self._uri
-        except AttributeError:
-            self._uri = super().uri
-            return self._uri
+        uri = self._uri
+        if uri is None:
+            uri = self._uri = super().uri
+        return uri
 
     @property
     def state(self) -> SimpleNamespace:
         """Room for middleware and handlers."""
-        try:
-            return self._state
-        except AttributeError:
-            self._state = SimpleNamespace()
-            return self._state
+        state = self._state
+        if state is None:
+            state = self._state = SimpleNamespace()
+        return state
 
     @property
     def dialog_id(self) -> DialogHandle | None:
@@ -184,7 +184,9 @@ class Request(RequestView):
         proxying = Proxying(self._dispatcher.loop)
         self.proxied = True
         self._dispatcher.forget(self)
-        self._dispatcher.link.proxy(self._transaction, [_target(one) for one in many], options, fields, proxying)
+        self._dispatcher.link.proxy(
+            self._transaction, [_target(one) for one in many], options, fields, proxying
+        )
         try:
             return await proxying.finished
         finally:

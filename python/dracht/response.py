@@ -109,12 +109,12 @@ class Response:
 
     def _refuse(self) -> None:
         if self.req.proxied:
-            raise CommandFailed("already-proxied", f"{self.req!r} was proxied or dropped; it cannot be answered as well")
+            raise CommandFailed(
+                "already-proxied", f"{self.req!r} was proxied or dropped; it cannot be answered as well"
+            )
         raise CommandFailed("already-answered", f"{self.req!r} got its final response, {self.status}")
 
-    def _complete(
-        self, status: int, fields: list[tuple[str, str]], reliable: bool
-    ) -> list[tuple[str, str]]:
+    def _complete(self, status: int, fields: list[tuple[str, str]], reliable: bool) -> list[tuple[str, str]]:
         draft = DraftHeaders(self._headers.items() if self._headers else None)
         for name, _ in fields:
             if name in draft:

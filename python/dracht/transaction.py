@@ -248,7 +248,7 @@ class ClientTransaction(Sending):
                 if self.final_response is not None:
                     return
                 try:
-                    await self._until(lambda: len(self.responses) > at, self._deadline)
+                    await self._until(self._has(at), self._deadline)
                 except asyncio.CancelledError:
                     self.abandon()
                     raise
@@ -341,6 +341,8 @@ class ClientTransaction(Sending):
         response = IncomingResponse(self, dialog, message, origin)
         if status >= 200:
             del self._dispatcher.clients[transaction]
+            if self.method == "BYE" and dialog is not None and status not in (401, 407):
+                self._dispatcher.established.discard(dialog)
             if status in (401, 407) and self._auth is not None and self._answer_challenge(response):
                 return
             self.final_response = response
@@ -356,6 +358,9 @@ class ClientTransaction(Sending):
 
     # ---- inside
 
+    def _has(self, at: int) -> _Reached:
+        return lambda: len(self.responses) > at
+
     def _send(self) -> None:
         self._dispatcher.link.request(
             self.method, self._uri, self._headers, self._body, self._dialog, self._next_hop, self
@@ -369,7 +374,12 @@ class ClientTransaction(Sending):
     def _answer_challenge(self, response: IncomingResponse) -> bool:
         """Sends the request again with credentials, once for each challenger; says whether it did."""
         digest = self._auth
-        if digest is None or self._cancelled is not None or self._abandoned or not self._dispatcher.link.ready:
+        if (
+            digest is None
+            or self._cancelled is not None
+            or self._abandoned
+            or not self._dispatcher.link.ready
+        ):
             return False
         asked = self.msg
         try:

@@ -106,7 +106,13 @@ def test_a_request_becomes_an_event_and_its_answer_goes_on_the_wire(engine: Engi
     assert wire_bytes < len(message), "received and rport were filled in"
     assert message.via.rport == peer.port
 
-    command = engine.respond(transaction, 200, "Fine", [("X-Text", "é"), ("X-Bytes", b"\xff")], b"body")
+    command = engine.respond(
+        transaction,
+        200,
+        "Fine",
+        [("X-Text", "é"), ("X-Bytes", b"\xff"), ("Content-Type", "text/plain")],
+        b"body",
+    )
     peer.socket.settimeout(0.05)
     with pytest.raises(TimeoutError):
         peer.receive()

@@ -169,7 +169,7 @@ def test_what_is_no_message_is_refused_with_a_value_error(data: bytes) -> None:
 
 
 def test_an_unreadable_header_field_is_refused_when_read_and_not_before() -> None:
-    message = Message.parse(INVITE.replace(b"From: Alice <sip:alice", b"From: Alice <<sip:alice"))
+    message = Message.parse(INVITE.replace(b";transport=tcp>;tag=1928", b";transport=tcp;tag=1928"))
     assert message.header("From")
     with pytest.raises(HeaderError, match="From"):
         _ = message.from_
@@ -189,7 +189,7 @@ def test_a_uri_gives_its_parts() -> None:
     assert (uri.host, uri.port, uri.transport) == ("2001:db8::9:1", 5062, "TCP")
     assert uri.params["lr"] is None
     assert list(uri.params) == ["transport", "lr", "x"]
-    assert uri.headers == "subject=project%20x&priority=urgent"
+    assert uri.headers == [("subject", "project%20x"), ("priority", "urgent")]
     assert (uri.param("lr"), uri.param("maddr")) == ("", None)
     assert str(uri).startswith("SIP:al%69ce")
 
@@ -229,7 +229,7 @@ def test_known_methods_are_one_object(invite: Message) -> None:
 
 def test_reason_phrases() -> None:
     assert reason_phrase(486) == "Busy Here"
-    assert reason_phrase(299) == ""
+    assert reason_phrase(299) == reason_phrase(200), "that of its class"
 
 
 def test_classes_cannot_be_changed_made_or_subclassed(invite: Message) -> None:

@@ -13,31 +13,33 @@ const FROM_TAG: &str = ";from-tag=";
 /// Opens the name of a dialog whose Call-ID or tag would break a frame's tokens; 16 hexadecimal digits follow.
 const PLAIN_NAME: &str = "dracht:";
 
-fn digit(nibble: u64) -> u8 {
-    // The mask leaves 0 to 15, so the cast is exact.
-    let nibble = (nibble & 15) as u8;
-    if nibble < 10 {
-        b'0' + nibble
-    } else {
-        b'a' + (nibble - 10)
-    }
-}
-
-fn fill<'a>(slots: impl DoubleEndedIterator<Item = &'a mut u8>, mut value: u64) {
-    for slot in slots.rev().filter(|slot| **slot != b'-') {
-        *slot = digit(value);
-        value >>= 4;
-    }
+/// Eight hexadecimal digits, all at once: each nibble is moved to a byte of its own, then made a digit.
+fn hexadecimal(value: u32) -> [u8; 8] {
+    let spread = u64::from(value);
+    let spread = ((spread & 0xffff_0000) << 16) | (spread & 0x0000_ffff);
+    let spread = ((spread & 0x0000_ff00_0000_ff00) << 8) | (spread & 0x0000_00ff_0000_00ff);
+    let spread = ((spread & 0x00f0_00f0_00f0_00f0) << 4) | (spread & 0x000f_000f_000f_000f);
+    let is_letter = ((spread + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
+    (spread + 0x3030_3030_3030_3030 + is_letter * 0x27).to_be_bytes()
 }
 
 const TEMPLATE: [u8; UUID_BYTES] = *b"00000000-0000-0000-0000-000000000000";
 
 fn uuid(high: u64, low: u64) -> [u8; UUID_BYTES] {
     let mut text = TEMPLATE;
+    let [a, b, c, d, e, f, g, h] = hexadecimal((high >> 32) as u32);
+    let [i, j, k, l, m, n, o, p] = hexadecimal(high as u32);
     let (left, right) = text.split_at_mut(18);
-    fill(left.iter_mut(), high);
-    fill(right.iter_mut(), low);
+    left.copy_from_slice(&[a, b, c, d, e, f, g, h, b'-', i, j, k, l, b'-', m, n, o, p]);
+    right.copy_from_slice(&uuid_tail(low));
     text
+}
+
+/// The second half of a UUID's text, from the hyphen before the variant on.
+fn uuid_tail(low: u64) -> [u8; 18] {
+    let [a, b, c, d, e, f, g, h] = hexadecimal((low >> 32) as u32);
+    let [i, j, k, l, m, n, o, p] = hexadecimal(low as u32);
+    [b'-', a, b, c, d, b'-', e, f, g, h, i, j, k, l, m, n, o, p]
 }
 
 fn parse_uuid(text: &[u8]) -> Option<(u64, u64)> {
@@ -81,10 +83,8 @@ impl MessageIds {
     pub fn next_text(&mut self) -> &[u8; UUID_BYTES] {
         self.counter += 1;
         let (_, right) = self.text.split_at_mut(18);
-        fill(
-            right.iter_mut(),
-            (self.counter & 0x0fff_ffff_ffff_ffff) | 0x8000_0000_0000_0000,
-        );
+        let low = (self.counter & 0x0fff_ffff_ffff_ffff) | 0x8000_0000_0000_0000;
+        right.copy_from_slice(&uuid_tail(low));
         &self.text
     }
 }
@@ -156,9 +156,8 @@ pub fn write_dialog(out: &mut Vec<u8>, message: &Message, dialog: DialogId, send
     let is_from = (sender == Sender::Application) == (dialog.role() == DialogRole::Uac);
     if !write_tags(out, message, is_from) {
         out.extend_from_slice(PLAIN_NAME.as_bytes());
-        let digits = out.len();
-        out.extend_from_slice(b"0000000000000000");
-        fill(out.iter_mut().skip(digits), dialog.to_bits());
+        out.extend_from_slice(&hexadecimal((dialog.to_bits() >> 32) as u32));
+        out.extend_from_slice(&hexadecimal(dialog.to_bits() as u32));
         out.extend_from_slice(FROM_TAG.as_bytes());
     }
 }

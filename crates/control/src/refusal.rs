@@ -3,6 +3,7 @@
 //! Clients show these texts and do not interpret them.
 use crate::name::TransactionNames;
 use crate::request::Asked;
+use crate::write::write_number;
 use engine::event::CommandError;
 
 /// Appends the text of `error` for a command of the kind `asked`. It has no separator and no line end.
@@ -41,6 +42,12 @@ pub fn write_failure(
                 out.extend_from_slice(
                     b"Rejected with 483 Too Many Hops due to Max-Forwards value of 0",
                 );
+            }
+            CommandError::Rejected(status) => {
+                out.extend_from_slice(b"Rejected with ");
+                write_number(out, usize::from(*status));
+                out.push(b' ');
+                out.extend_from_slice(sip::status::reason_phrase(*status).as_bytes());
             }
             _ => detailed(out, "error proxying request to ", error),
         },
@@ -105,7 +112,15 @@ fn new_request(out: &mut Vec<u8>, error: &CommandError) {
             out.extend_from_slice(b"requested protocol/transport not available")
         }
         CommandError::InvalidHeader(value) => {
-            out.extend_from_slice(b"invalid from value provided by client: ");
+            let is_from = value
+                .get(..4)
+                .is_some_and(|name| name.eq_ignore_ascii_case("from"));
+            let opening: &[u8] = if is_from {
+                b"invalid from value provided by client: "
+            } else {
+                b"invalid header: "
+            };
+            out.extend_from_slice(opening);
             out.extend_from_slice(value.as_bytes());
         }
         CommandError::MissingContentType => out.extend_from_slice(b"missing content-type"),
@@ -134,6 +149,7 @@ fn detailed(out: &mut Vec<u8>, opening: &str, error: &CommandError) {
         CommandError::MissingContentType => ("missing content-type", ""),
         CommandError::TooManyHops => ("Max-Forwards is 0", ""),
         CommandError::Loop => ("it would come back to this server", ""),
+        CommandError::Rejected(status) => ("rejected: ", sip::status::reason_phrase(*status)),
         CommandError::NoTransport(target) => {
             ("requested protocol/transport not available: ", target)
         }

@@ -4,7 +4,7 @@
 //! characters. Names and values are slices of the frame. What the fields mean, and whether they may be sent, is the engine's business.
 use bytes::Bytes;
 use engine::command::Draft;
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 
 /// The SIP part of a frame.
 #[derive(Clone, Debug, Default)]
@@ -19,10 +19,8 @@ impl SipText {
     /// Reads `text`. Lines that are no header field are left out.
     #[must_use]
     pub fn parse(text: &Bytes) -> SipText {
-        let mut lines = Lines { rest: text.clone() };
-        let Some(start_line) = lines.next() else {
-            return SipText::default();
-        };
+        let mut lines = Lines { rest: text };
+        let start_line = lines.next().unwrap_or_default();
         let mut draft = Draft {
             headers: Vec::with_capacity(8),
             body: Bytes::new(),
@@ -30,46 +28,45 @@ impl SipText {
         // Whether the line before became a field: a folded line continues it, or is left out with it.
         let mut is_kept = false;
         while let Some(line) = lines.next() {
-            if line.is_empty() {
-                draft.body = lines.rest;
-                break;
-            }
-            if line
-                .first()
-                .is_some_and(|byte| matches!(byte, b' ' | b'\t'))
-            {
-                if let Some((_, value)) = draft.headers.last_mut().filter(|_| is_kept) {
-                    *value = unfold(value, &line);
+            match line.first() {
+                None => {
+                    draft.body = text.slice_ref(lines.rest);
+                    break;
                 }
-                continue;
+                Some(b' ' | b'\t') => {
+                    if let Some((_, value)) = draft.headers.last_mut().filter(|_| is_kept) {
+                        *value = unfold(value, line);
+                    }
+                }
+                Some(_) => {
+                    let field = field(line);
+                    is_kept = field.is_some();
+                    draft.headers.extend(
+                        field.map(|(name, value)| (text.slice_ref(name), text.slice_ref(value))),
+                    );
+                }
             }
-            let field = field(&line);
-            is_kept = field.is_some();
-            draft.headers.extend(field);
         }
-        SipText { start_line, draft }
+        SipText {
+            start_line: text.slice_ref(start_line),
+            draft,
+        }
     }
 }
 
 /// Joins a folded line to the value it continues (RFC 3261 §7.3.1).
-fn unfold(value: &Bytes, line: &Bytes) -> Bytes {
-    [value.as_ref(), line.as_ref().trim_ascii()]
-        .join(&b' ')
-        .into()
+fn unfold(value: &Bytes, line: &[u8]) -> Bytes {
+    [value.as_ref(), line.trim_ascii()].join(&b' ').into()
 }
 
-fn field(line: &Bytes) -> Option<(Bytes, Bytes)> {
-    let colon = memchr::memchr(b':', line)?;
+/// Name and value of a header field; none for what is no field, and for Content-Length, which applications count in characters.
+fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = memchr(b':', line)?;
     let name = line.get(..colon)?.trim_ascii();
     let value = line.get(colon + 1..)?.trim_ascii();
-    if name.is_empty()
-        || !name.iter().all(|&byte| is_token(byte))
-        || name.eq_ignore_ascii_case(b"content-length")
-        || name.eq_ignore_ascii_case(b"l")
-    {
-        return None;
-    }
-    Some((line.slice_ref(name), line.slice_ref(value)))
+    let is_length = name.eq_ignore_ascii_case(b"content-length") || name.eq_ignore_ascii_case(b"l");
+    let is_field = !name.is_empty() && name.iter().all(|&byte| is_token(byte)) && !is_length;
+    is_field.then_some((name, value))
 }
 
 /// Whether a byte may stand in a token (RFC 3261 §25.1).
@@ -82,24 +79,22 @@ pub fn is_token(byte: u8) -> bool {
         )
 }
 
-struct Lines {
-    rest: Bytes,
+struct Lines<'a> {
+    rest: &'a [u8],
 }
 
-impl Lines {
+impl<'a> Lines<'a> {
     /// The next line without its end (CRLF, LF or CR); none at the end of the text.
-    fn next(&mut self) -> Option<Bytes> {
+    fn next(&mut self) -> Option<&'a [u8]> {
         if self.rest.is_empty() {
             return None;
         }
-        let end = memchr2(b'\r', b'\n', &self.rest).unwrap_or(self.rest.len());
-        let line = self.rest.split_to(end);
-        let terminator = match self.rest.as_ref() {
-            [b'\r', b'\n', ..] => 2,
-            [] => 0,
-            _ => 1,
+        let end = memchr2(b'\r', b'\n', self.rest).unwrap_or(self.rest.len());
+        let (line, rest) = self.rest.split_at_checked(end)?;
+        self.rest = match rest {
+            [b'\r', b'\n', rest @ ..] | [_, rest @ ..] => rest,
+            [] => rest,
         };
-        self.rest = self.rest.slice(terminator..);
         Some(line)
     }
 }

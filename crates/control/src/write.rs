@@ -354,7 +354,8 @@ impl FrameWriter {
     }
 }
 
-fn write_number(out: &mut Vec<u8>, mut number: usize) {
+/// Appends a number in decimal digits.
+pub fn write_number(out: &mut Vec<u8>, mut number: usize) {
     let start = out.len();
     loop {
         out.push(b'0' + (number % 10) as u8);

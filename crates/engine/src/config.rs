@@ -48,6 +48,10 @@ pub struct Timers {
     pub c: Duration,
     /// How long a request waits for the application's first answer before the engine answers 408 (INVITE: 500): 64 s.
     pub application: Duration,
+    /// How long an INVITE waits for a better response before the engine sends 100 (RFC 3261 §17.2.1 allows 200 ms); zero: at once.
+    pub trying: Duration,
+    /// The limit of an INVITE that has had a provisional response but no final one, when the application sets none: 1 h.
+    pub ringing: Duration,
 }
 
 impl Default for Timers {
@@ -58,7 +62,17 @@ impl Default for Timers {
             t4: Duration::from_secs(5),
             c: Duration::from_secs(185),
             application: Duration::from_secs(64),
+            trying: Duration::ZERO,
+            ringing: Duration::from_secs(3600),
         }
+    }
+}
+
+impl Timers {
+    /// 64*T1: how long a transaction tries (timers B, F, H, J, L and M).
+    #[must_use]
+    pub fn long(&self) -> Duration {
+        self.t1.saturating_mul(64)
     }
 }
 
@@ -94,6 +108,8 @@ pub fn shard_of(call_id: &[u8], shards: u8) -> u8 {
     }
     let hash = call_id
         .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
     u8::try_from((hash ^ (hash >> 32)) % u64::from(shards)).unwrap_or(0)
 }

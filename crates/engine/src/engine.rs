@@ -1,22 +1,296 @@
 //! The engine of one shard: verbs in, effects out. `handle_*` takes what happened and when; `poll_*` gives what is to be done.
 //!
 //! A driver calls, after each `handle_*` (or a batch of them): `poll_transmit`, `poll_event`, `poll_resolve` until each gives
-//! `None`, then sleeps until `poll_timeout` or until something happens.
+//! `None`, then sleeps until `poll_timeout` or until something happens. The verbs are all there is: no callback, no clock.
 //!
-//! ```text
-//! Engine::new(config: Config, generator: Generator) -> Engine
-//! handle_message(&mut self, now: Time, origin: Origin, message: Message, wire_bytes: usize)
-//! handle_malformed(&mut self, now, origin, bytes: &[u8], error: &ParseError)     // answers 400 & co. where the RFC wants it, counts
-//! handle_command(&mut self, now, application: ApplicationId, command: Command)
-//! handle_attach(&mut self, now, application) / handle_detach(&mut self, now, application)
-//! handle_backlog(&mut self, now, application, oldest: Duration)                  // overload: age of its oldest undelivered event
-//! handle_resolved(&mut self, now, id: ResolveId, Result<Vec<Resolved>, ResolveError>)
-//! handle_transmit_failed(&mut self, now, token: TransmitToken, reason)           // connect refused, connection lost with data unsent
-//! handle_connection_closed(&mut self, now, connection: ConnectionId)
-//! handle_timeout(&mut self, now)
-//! poll_transmit(&mut self) -> Option<Transmit>      Transmit { destination: Destination, bytes: Bytes, token: TransmitToken }
-//! poll_event(&mut self) -> Option<(ApplicationId, Event)>
-//! poll_resolve(&mut self) -> Option<Resolve>        Resolve { id, host: String, port: Option<u16>, transport: Option<Transport> }
-//! poll_timeout(&self) -> Option<Time>
-//! counts(&self) -> Counts
-//! ```
+//! The work is done beside this file, one concern each: `uas` (requests that come), `uac` (requests that go), `transaction`,
+//! `dialog`, `proxying` (the proxy core's wiring), `dispatch` (applies the machines' effects).
+use crate::application::Applications;
+use crate::command::Command;
+use crate::config::Config;
+use crate::counts::Counts;
+use crate::dialog::table::DialogTable;
+use crate::event::{CommandError, Event, Failed};
+use crate::id::{
+    ApplicationId, CommandId, ConnectionId, DialogId, Generator, ResolveId, TransactionId,
+};
+use crate::listener::Listeners;
+use crate::proxy::TimerKind;
+use crate::proxying::Proxied;
+use crate::resolve::Resolve;
+use crate::time::Time;
+use crate::timer::TimerQueue;
+use crate::totals::{Total, Totals};
+use crate::transaction::client::ClientTable;
+use crate::transaction::key::{Digest, Digester};
+use crate::transaction::server::ServerTable;
+use crate::transport::{Destination, Origin, Transmit, TransmitToken};
+use bytes::Bytes;
+use rustc_hash::{FxHashMap, FxHashSet};
+use sip::Message;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// What a timer is for.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Timer {
+    /// Repeat a final response (timer G), or send the 100 that was held back.
+    ServerRetransmit(TransactionId),
+    /// The application's limit, timers H, I, J, L.
+    ServerTimeout(TransactionId),
+    /// Timers A and E.
+    ClientRetransmit(TransactionId),
+    /// Timers B, D, F, K, M, and the limit of a resolution.
+    ClientTimeout(TransactionId),
+    /// Repeat a 2xx (RFC 3261 §13.3.1.4).
+    AnswerRetransmit(DialogId),
+    /// No ACK came for a 2xx.
+    AnswerTimeout(DialogId),
+    /// A dialog was silent for long.
+    DialogIdle(DialogId),
+    /// A timer of the proxy core, for a branch of this server transaction.
+    Proxy(TransactionId, TimerKind, u32),
+}
+
+/// The engine of one shard.
+pub struct Engine {
+    pub(crate) config: Config,
+    pub(crate) now: Time,
+    pub(crate) generator: Generator,
+    pub(crate) digester: Digester,
+    pub(crate) listeners: Listeners,
+    pub(crate) applications: Applications,
+    pub(crate) timers: TimerQueue<Timer>,
+    pub(crate) servers: ServerTable,
+    pub(crate) clients: ClientTable,
+    pub(crate) dialogs: DialogTable,
+    pub(crate) resolves: FxHashMap<ResolveId, TransactionId>,
+    /// The proxied requests, by server transaction.
+    pub(crate) contexts: FxHashMap<TransactionId, Box<Proxied>>,
+    /// SUBSCRIBEs and REFERs whose NOTIFY may come before their response.
+    pub(crate) subscriptions: FxHashMap<Digest, TransactionId>,
+    /// The connections that are open, as far as messages came over them.
+    pub(crate) connections: FxHashSet<ConnectionId>,
+    /// Something was forwarded without state: responses may come that belong to no transaction.
+    pub(crate) stateless: bool,
+    pub(crate) totals: Totals,
+    counter: u64,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<(ApplicationId, Event)>,
+    questions: VecDeque<Resolve>,
+}
+
+impl Engine {
+    /// An engine with nothing to do. `generator` makes every tag, branch and Call-ID.
+    #[must_use]
+    pub fn new(config: Config, mut generator: Generator) -> Engine {
+        let digester = Digester::new([generator.next_u64(), generator.next_u64()]);
+        Engine {
+            listeners: Listeners::new(&config.listeners),
+            dialogs: DialogTable::new(digester.clone()),
+            digester,
+            generator,
+            now: Time::ZERO,
+            applications: Applications::default(),
+            timers: TimerQueue::new(),
+            servers: ServerTable::default(),
+            clients: ClientTable::default(),
+            resolves: FxHashMap::default(),
+            contexts: FxHashMap::default(),
+            subscriptions: FxHashMap::default(),
+            connections: FxHashSet::default(),
+            stateless: false,
+            totals: Totals::default(),
+            counter: 0,
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            questions: VecDeque::new(),
+            config,
+        }
+    }
+
+    /// A message came. `wire_bytes` is its size as received.
+    pub fn handle_message(
+        &mut self,
+        now: Time,
+        origin: Origin,
+        message: Message,
+        wire_bytes: usize,
+    ) {
+        self.advance(now);
+        if let Some(connection) = origin.connection {
+            self.connections.insert(connection);
+        }
+        if message.is_request() {
+            self.receive_request(origin, message, wire_bytes);
+        } else {
+            self.receive_response(origin, message, wire_bytes);
+        }
+    }
+
+    /// An application gives a command.
+    pub fn handle_command(&mut self, now: Time, application: ApplicationId, command: Command) {
+        self.advance(now);
+        if !self.applications.is_attached(application) {
+            tracing::debug!(
+                ?application,
+                "command of an application that is not attached: ignored"
+            );
+            return;
+        }
+        match command {
+            Command::Route(method) => self.applications.route(application, method),
+            Command::Unroute(method) => self.applications.unroute(application, &method),
+            Command::RouteAll => self.applications.route_all(application),
+            Command::Respond(respond) => {
+                let id = respond.id;
+                let outcome = self.respond(application, respond);
+                self.report(application, id, outcome);
+            }
+            Command::Send(send) => {
+                let id = send.id;
+                let outcome = self.send_request(application, send);
+                self.report(application, id, outcome);
+            }
+            Command::Cancel(cancel) => {
+                let id = cancel.id;
+                let outcome = self.cancel(application, cancel);
+                self.report(application, id, outcome);
+            }
+            Command::Proxy(proxy) => {
+                let id = proxy.id;
+                let outcome = self.proxy(application, proxy);
+                self.report(application, id, outcome);
+            }
+            Command::Drop(transaction) => self.drop_request(application, transaction),
+        }
+    }
+
+    /// An application is there: it may give commands and gets events.
+    pub fn handle_attach(&mut self, now: Time, application: ApplicationId) {
+        self.advance(now);
+        self.applications.attach(application);
+    }
+
+    /// How old the oldest event is that this application has not taken yet. Past `Bounds::event_age` it gets no new requests.
+    pub fn handle_backlog(&mut self, now: Time, application: ApplicationId, oldest: Duration) {
+        self.advance(now);
+        self.applications.set_backlog(application, oldest);
+    }
+
+    /// A connection is closed. Messages that were not sent on it are reported by `handle_transmit_failed`.
+    pub fn handle_connection_closed(&mut self, now: Time, connection: ConnectionId) {
+        self.advance(now);
+        self.connections.remove(&connection);
+    }
+
+    /// The time that `poll_timeout` gave has come (or some later one).
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.advance(now);
+        while let Some(timer) = self.timers.pop_due(self.now) {
+            self.fire(timer);
+        }
+    }
+
+    /// The next message to put on the wire.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// The next event, and the application it is for.
+    pub fn poll_event(&mut self) -> Option<(ApplicationId, Event)> {
+        self.events.pop_front()
+    }
+
+    /// The next question to the resolver; `handle_resolved` answers it.
+    pub fn poll_resolve(&mut self) -> Option<Resolve> {
+        self.questions.pop_front()
+    }
+
+    /// When `handle_timeout` is to be called; none while no timer is set.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.timers.next_deadline()
+    }
+
+    /// What the engine holds and has done.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            shard: self.config.shard,
+            server_transactions: self.servers.len(),
+            client_transactions: self.clients.len(),
+            dialogs: self.dialogs.len(),
+            proxies: self.proxies(),
+            timers: self.timers.len(),
+            resolves: self.resolves.len(),
+            applications: self.applications.len(),
+            connections: 0,
+            totals: self.totals.list(),
+        }
+    }
+
+    /// Time never goes back, whatever the driver says: deadlines would fire out of order.
+    pub(crate) fn advance(&mut self, now: Time) {
+        self.now = self.now.max(now);
+    }
+
+    /// A number that this engine has not used for a transaction, dialog or question.
+    pub(crate) fn next_number(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+
+    /// The identifier of a new transaction.
+    pub(crate) fn next_transaction(&mut self) -> TransactionId {
+        TransactionId::new(self.config.shard, self.next_number())
+    }
+
+    /// Puts a message on the wire.
+    pub(crate) fn transmit(
+        &mut self,
+        destination: Destination,
+        bytes: Bytes,
+        token: TransmitToken,
+    ) {
+        self.transmits.push_back(Transmit {
+            destination,
+            bytes,
+            token,
+        });
+    }
+
+    /// Tells an application something, if it is still there.
+    pub(crate) fn emit(&mut self, application: ApplicationId, event: Event) {
+        if self.applications.is_attached(application) {
+            self.events.push_back((application, event));
+        }
+    }
+
+    /// Asks the resolver.
+    pub(crate) fn ask(&mut self, question: Resolve) {
+        self.questions.push_back(question);
+    }
+
+    fn report(
+        &mut self,
+        application: ApplicationId,
+        command: CommandId,
+        outcome: Result<(), CommandError>,
+    ) {
+        if let Err(error) = outcome {
+            self.fail(application, command, error);
+        }
+    }
+
+    /// Answers a command that cannot be carried out.
+    pub(crate) fn fail(
+        &mut self,
+        application: ApplicationId,
+        command: CommandId,
+        error: CommandError,
+    ) {
+        self.totals.add(Total::CommandsFailed);
+        self.emit(application, Event::Failed(Failed { command, error }));
+    }
+}

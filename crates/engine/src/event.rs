@@ -99,7 +99,8 @@ pub struct ProxyResponse {
 pub struct ProxyDone {
     /// The `Proxy` command.
     pub command: CommandId,
-    /// The final status sent upstream; 487 when the caller cancelled, none for an ACK or a stateless proxy.
+    /// The final status sent upstream; 487 when the caller cancelled, none when nothing was sent: an ACK, a stateless proxy, a
+    /// request other than INVITE that timed out (RFC 4320 §4.2).
     pub status: Option<u16>,
     /// The branch whose response was chosen; none when the engine made the response.
     pub winner: Option<u32>,
@@ -127,6 +128,8 @@ pub enum DialogEndReason {
     AnsweredAfterCancel,
     /// A CANCEL reached us after our 2xx, as some user agents do.
     CancelAfterAnswer,
+    /// No message for `Bounds::dialog_idle`.
+    Idle,
 }
 
 /// Why a command failed. The text forms are for people; links map the variants.
@@ -156,6 +159,9 @@ pub enum CommandError {
     TooManyHops,
     /// The request would come back to this server (RFC 3261 §16.3 item 4).
     Loop,
+    /// The request cannot be proxied, and the caller got this status: 420 (an extension in Proxy-Require is not known), 416 (the
+    /// scheme of its request-URI), 400 (RFC 3261 §16.3).
+    Rejected(u16),
     /// No listener offers the transport or address family that the target needs.
     NoTransport(String),
     /// The peer of a reliable provisional response does not support 100rel (RFC 3262 §3).

@@ -110,10 +110,17 @@ impl Generator {
     pub fn new(seed: [u8; 32]) -> Generator {
         let mut state = [0_u64; 4];
         for (word, chunk) in state.iter_mut().zip(seed.chunks_exact(8)) {
-            *word = chunk.iter().fold(0, |word, byte| (word << 8) | u64::from(*byte));
+            *word = chunk
+                .iter()
+                .fold(0, |word, byte| (word << 8) | u64::from(*byte));
         }
         if state == [0; 4] {
-            state = [0x9e37_79b9_7f4a_7c15, 0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb, 1];
+            state = [
+                0x9e37_79b9_7f4a_7c15,
+                0xbf58_476d_1ce4_e5b9,
+                0x94d0_49bb_1331_11eb,
+                1,
+            ];
         }
         Generator { state }
     }

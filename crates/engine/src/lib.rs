@@ -2,17 +2,36 @@
 //!
 //! The engine of one shard takes messages and commands and gives transmits and events. It never reads a clock, opens a socket
 //! or asks the environment (invariant 1 of ARCHITECTURE.md).
+mod application;
 pub mod command;
 pub mod config;
 pub mod counts;
+mod detach;
+mod dialog;
+mod dispatch;
+mod draft;
 pub mod engine;
 pub mod event;
 pub mod id;
+mod listener;
+mod plan;
+pub mod proxy;
+mod proxying;
+pub mod resolve;
 pub mod seam;
+mod target;
 pub mod time;
+mod timer;
+mod totals;
+mod transaction;
 pub mod transport;
+mod uac;
+mod uas;
 
 pub use command::Command;
 pub use config::Config;
+pub use engine::Engine;
 pub use event::Event;
+pub use resolve::{Resolve, ResolveError, Resolved};
 pub use time::Time;
+pub use transport::{Transmit, TransmitError, TransmitToken};

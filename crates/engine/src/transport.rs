@@ -1,5 +1,6 @@
 //! Where a message came from and where it is to go: plain data, no sockets.
 use crate::id::ConnectionId;
+use bytes::Bytes;
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -46,9 +47,15 @@ impl Transport {
     /// The transport of that name, in any case.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Transport> {
-        [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss]
-            .into_iter()
-            .find(|transport| transport.name().eq_ignore_ascii_case(name))
+        [
+            Transport::Udp,
+            Transport::Tcp,
+            Transport::Tls,
+            Transport::Ws,
+            Transport::Wss,
+        ]
+        .into_iter()
+        .find(|transport| transport.name().eq_ignore_ascii_case(name))
     }
 
     /// Whether the transport delivers what it accepted, in order (RFC 3261 §17: no retransmission timers).
@@ -111,4 +118,62 @@ pub struct Destination {
     pub peer: SocketAddr,
     /// The connection to use while it is open; otherwise the driver reuses or opens one to `peer`.
     pub connection: Option<ConnectionId>,
+}
+
+/// A message to put on the wire.
+#[derive(Clone, Debug)]
+pub struct Transmit {
+    /// Where it goes.
+    pub destination: Destination,
+    /// The whole message.
+    pub bytes: Bytes,
+    /// What to name it by when it cannot be delivered.
+    pub token: TransmitToken,
+}
+
+/// Names a message that was transmitted, for `Engine::handle_transmit_failed`. Opaque to the driver.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct TransmitToken {
+    pub(crate) transaction: u64,
+    pub(crate) attempt: u32,
+}
+
+impl TransmitToken {
+    /// The token of a message whose loss changes nothing: reporting it may be left out.
+    pub const NONE: TransmitToken = TransmitToken {
+        transaction: u64::MAX,
+        attempt: 0,
+    };
+}
+
+/// Why a message could not be delivered.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum TransmitError {
+    /// The peer refused the connection (or an ICMP error said that nobody listens).
+    Refused,
+    /// No route to the peer, or no permission.
+    Unreachable,
+    /// The connection could not be opened in time.
+    TimedOut,
+    /// The connection was lost with the message unsent.
+    Closed,
+    /// The message is longer than a datagram can be.
+    TooLarge,
+    /// Too much is waiting to be sent to this peer.
+    Congested,
+}
+
+impl TransmitError {
+    /// What happened, for people and the reason phrase of a locally made 503.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            TransmitError::Refused => "connection refused",
+            TransmitError::Unreachable => "no route to host",
+            TransmitError::TimedOut => "connection timed out",
+            TransmitError::Closed => "connection lost",
+            TransmitError::TooLarge => "message too large",
+            TransmitError::Congested => "too much waiting for this peer",
+        }
+    }
 }

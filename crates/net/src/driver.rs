@@ -55,10 +55,12 @@ impl Driver {
         let mut items = Vec::new();
         let mut armed = None;
         let mut sleep = Box::pin(tokio::time::sleep(Duration::ZERO));
-        while !self.is_stopping {
+        loop {
             inbox.take(&mut items);
             self.turn(&mut items);
-            items.clear();
+            if self.is_stopping {
+                break;
+            }
             self.arm(&mut armed, sleep.as_mut());
             let mut is_first = true;
             let mut is_busy = false;

@@ -100,7 +100,6 @@ impl Driver {
         bytes: &[u8],
         error: &ParseError,
     ) {
-        self.totals.malformed += 1;
         if let Some(suppressed) = self.log.allow(now) {
             let (peer, transport) = (origin.peer, origin.transport);
             tracing::warn!(%peer, %transport, %error, line = %first_line(bytes), suppressed, "received what is not a SIP message");

@@ -38,8 +38,6 @@ totals! {
     opened => "connections_opened",
     /// Connections refused because there were too many.
     refused => "connections_refused",
-    /// Messages that could not be read.
-    malformed => "malformed",
     /// Messages handed over to another shard.
     handed_over => "handed_over",
     /// Messages lost because the other shard was too far behind.

@@ -68,7 +68,11 @@ impl Address {
 
     /// The value of a header parameter ("" when it has none); None when it is not there.
     fn param(&self, py: Python<'_>, name: &str) -> PyResult<Option<String>> {
-        Ok(self.read(py)?.params.get(name).map(|value| value.unwrap_or_default().into_owned()))
+        Ok(self
+            .read(py)?
+            .params
+            .get(name)
+            .map(|value| value.unwrap_or_default().into_owned()))
     }
 
     /// Whether this is the `*` of a Contact (RFC 3261 §10.2.2).

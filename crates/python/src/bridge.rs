@@ -90,10 +90,17 @@ impl Bridge {
     /// The operating system's: no descriptor left.
     pub fn new(shards: u8, bound: usize) -> io::Result<Bridge> {
         let shards = usize::from(shards.max(1));
-        let queue = || Queue { pushed: Mutex::default(), oldest: AtomicU64::new(u64::MAX) };
+        let queue = || Queue {
+            pushed: Mutex::default(),
+            oldest: AtomicU64::new(u64::MAX),
+        };
         Ok(Bridge {
             queues: (0..shards).map(|_| queue()).collect(),
-            taken: Mutex::new(Taken { queues: (0..shards).map(|_| VecDeque::new()).collect(), left: 0, first: 0 }),
+            taken: Mutex::new(Taken {
+                queues: (0..shards).map(|_| VecDeque::new()).collect(),
+                left: 0,
+                first: 0,
+            }),
             taken_oldest: AtomicU64::new(u64::MAX),
             shed: Mutex::default(),
             armed: AtomicBool::new(false),
@@ -134,18 +141,34 @@ impl Bridge {
             count += self.take_shard(&mut taken, shard, limit - count, &mut consume);
         }
         taken.first = (taken.first + 1) % shards;
-        let oldest = taken.queues.iter().filter_map(|queue| queue.front().map(|waiting| waiting.since)).min();
-        self.taken_oldest.store(oldest.unwrap_or(u64::MAX), Ordering::Relaxed);
+        let oldest = taken
+            .queues
+            .iter()
+            .filter_map(|queue| queue.front().map(|waiting| waiting.since))
+            .min();
+        self.taken_oldest
+            .store(oldest.unwrap_or(u64::MAX), Ordering::Relaxed);
         self.totals.takes.fetch_add(1, Ordering::Relaxed);
-        self.totals.events.fetch_add(count as u64, Ordering::Relaxed);
+        self.totals
+            .events
+            .fetch_add(count as u64, Ordering::Relaxed);
         if taken.left > 0 && arm {
             self.wake();
         }
         count
     }
 
-    fn take_shard(&self, taken: &mut Taken, shard: usize, limit: usize, consume: &mut impl FnMut(Event)) -> usize {
-        let (Some(mine), Some(queue)) = (taken.queues.get_mut(shard), self.queues.get(shard)) else { return 0 };
+    fn take_shard(
+        &self,
+        taken: &mut Taken,
+        shard: usize,
+        limit: usize,
+        consume: &mut impl FnMut(Event),
+    ) -> usize {
+        let (Some(mine), Some(queue)) = (taken.queues.get_mut(shard), self.queues.get(shard))
+        else {
+            return 0;
+        };
         if mine.is_empty() {
             if mine.capacity() > KEPT_CAPACITY {
                 *mine = VecDeque::new();
@@ -171,7 +194,12 @@ impl Bridge {
 
     /// How many events wait.
     pub fn waiting(&self) -> usize {
-        lock(&self.taken).left + self.queues.iter().map(|queue| lock(&queue.pushed).len()).sum::<usize>()
+        lock(&self.taken).left
+            + self
+                .queues
+                .iter()
+                .map(|queue| lock(&queue.pushed).len())
+                .sum::<usize>()
     }
 
     /// Nanoseconds since the bridge was made.
@@ -189,7 +217,9 @@ impl Bridge {
 
 impl Events for Bridge {
     fn deliver(&self, shard: u8, events: &mut Vec<Event>) {
-        let Some(queue) = self.queues.get(usize::from(shard)).or(self.queues.first()) else { return };
+        let Some(queue) = self.queues.get(usize::from(shard)).or(self.queues.first()) else {
+            return;
+        };
         if events.is_empty() {
             return;
         }
@@ -212,9 +242,16 @@ impl Events for Bridge {
     }
 
     fn backlog(&self) -> Duration {
-        let pushed = self.queues.iter().map(|queue| queue.oldest.load(Ordering::Relaxed));
+        let pushed = self
+            .queues
+            .iter()
+            .map(|queue| queue.oldest.load(Ordering::Relaxed));
         let oldest = pushed.fold(self.taken_oldest.load(Ordering::Relaxed), u64::min);
-        if oldest == u64::MAX { Duration::ZERO } else { Duration::from_nanos(self.now().saturating_sub(oldest)) }
+        if oldest == u64::MAX {
+            Duration::ZERO
+        } else {
+            Duration::from_nanos(self.now().saturating_sub(oldest))
+        }
     }
 }
 
@@ -222,8 +259,16 @@ impl Events for Bridge {
 /// passes, or they would fail for the sake of calls that would fail too.
 fn new_request(event: &Event) -> Option<TransactionId> {
     match event {
-        Event::Request(Request { dialog: None, transaction, message, .. }) => {
-            let refusable = !matches!(message.method(), Method::Ack | Method::Cancel | Method::Bye | Method::Prack);
+        Event::Request(Request {
+            dialog: None,
+            transaction,
+            message,
+            ..
+        }) => {
+            let refusable = !matches!(
+                message.method(),
+                Method::Ack | Method::Cancel | Method::Bye | Method::Prack
+            );
             refusable.then_some(*transaction)
         }
         Event::Request(_)

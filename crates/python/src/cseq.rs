@@ -14,7 +14,10 @@ pub struct CSeq {
 impl CSeq {
     /// The Python side of a CSeq.
     pub fn new(cseq: sip::header::CSeq) -> CSeq {
-        CSeq { number: cseq.number, method: cseq.method }
+        CSeq {
+            number: cseq.number,
+            method: cseq.method,
+        }
     }
 }
 

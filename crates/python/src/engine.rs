@@ -9,7 +9,6 @@ use engine::Command;
 use engine::command::{Cancel, Draft, Proxy, ProxyOptions, Respond, SendRequest};
 use engine::counts::Counts;
 use engine::id::{ApplicationId, CommandId, TransactionId};
-use engine::seam::Commands;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
@@ -17,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What `take` takes when it is not told.
+/// The room made for a batch before it is known how many events there are.
 const BATCH: usize = 256;
 /// What a caller is told who found the queue of events full.
 const RETRY_AFTER: &[u8] = b"5";
@@ -57,16 +56,32 @@ impl Application {
     /// Answers the new requests that found the queue of events full.
     fn answer_shed(&self) {
         for transaction in self.bridge.take_shed() {
-            let headers = vec![(Bytes::from_static(b"Retry-After"), Bytes::from_static(RETRY_AFTER))];
-            let draft = Draft { headers, body: Bytes::new() };
-            self.push(Command::Respond(Respond { id: NOBODYS, transaction, status: 503, reason: String::new(), draft }));
+            let headers = vec![(
+                Bytes::from_static(b"Retry-After"),
+                Bytes::from_static(RETRY_AFTER),
+            )];
+            let draft = Draft {
+                headers,
+                body: Bytes::new(),
+            };
+            self.push(Command::Respond(Respond {
+                id: NOBODYS,
+                transaction,
+                status: 503,
+                reason: String::new(),
+                draft,
+            }));
         }
     }
 }
 
 impl Engine {
     fn application(&self) -> PyResult<&Application> {
-        let refusal = || PyRuntimeError::new_err("this engine has no application: it was started with embedded=False");
+        let refusal = || {
+            PyRuntimeError::new_err(
+                "this engine has no application: it was started with embedded=False",
+            )
+        };
         self.application.as_ref().ok_or_else(refusal)
     }
 }
@@ -77,11 +92,14 @@ impl Engine {
     #[staticmethod]
     #[pyo3(signature = (
         listen, *, shards = 1, embedded = true, control = None, secret = None, advertise = None, t1 = 0.5, t2 = 4.0, t4 = 5.0,
-        timer_c = 185.0, application_timeout = 64.0, max_transactions = 1_000_000, max_dialogs = 500_000, max_event_age = 0.5,
+        timer_c = 185.0, application_timeout = 64.0, trying_after = 0.0, ringing_timeout = 3600.0, max_transactions = 1_000_000, max_dialogs = 500_000, max_event_age = 0.5,
         max_events = 65_536, max_message_bytes = 65_535, dialog_idle = 43_200.0, udp_request_limit = Some(1300),
         drachtio_compatible = false
     ))]
-    #[expect(clippy::too_many_arguments, reason = "keywords with defaults, as _core.pyi documents them")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keywords with defaults, as _core.pyi documents them"
+    )]
     fn start(
         py: Python<'_>,
         listen: Vec<String>,
@@ -95,6 +113,8 @@ impl Engine {
         t4: f64,
         timer_c: f64,
         application_timeout: f64,
+        trying_after: f64,
+        ringing_timeout: f64,
         max_transactions: usize,
         max_dialogs: usize,
         max_event_age: f64,
@@ -110,6 +130,8 @@ impl Engine {
             t4: draft::positive_seconds("t4", t4)?,
             c: draft::positive_seconds("timer_c", timer_c)?,
             application: draft::positive_seconds("application_timeout", application_timeout)?,
+            trying: draft::seconds("trying_after", trying_after)?,
+            ringing: draft::positive_seconds("ringing_timeout", ringing_timeout)?,
         };
         let bounds = engine::config::Bounds {
             transactions: max_transactions,
@@ -122,7 +144,10 @@ impl Engine {
             shards: start::shards(shards)?,
             timers,
             bounds,
-            limits: sip::Limits { message_bytes: max_message_bytes, ..sip::Limits::default() },
+            limits: sip::Limits {
+                message_bytes: max_message_bytes,
+                ..sip::Limits::default()
+            },
             udp_request_limit,
             drachtio_compatible,
             ..net::ServerConfig::default()
@@ -143,7 +168,10 @@ impl Engine {
             } else {
                 None
             };
-            Ok(Engine { running, application })
+            Ok(Engine {
+                running,
+                application,
+            })
         })
     }
 
@@ -153,14 +181,18 @@ impl Engine {
     }
 
     /// The oldest events, at most `limit`, in order of arrival within a shard (and so within a call).
-    #[pyo3(signature = (limit = BATCH, arm = true))]
+    #[pyo3(signature = (limit = 256, arm = true))]
     fn take<'py>(&self, py: Python<'py>, limit: usize, arm: bool) -> PyResult<Bound<'py, PyList>> {
         let application = self.application()?;
         let mut events: Vec<Bound<'py, PyTuple>> = Vec::with_capacity(limit.min(BATCH));
         let mut failed = None;
         application.bridge.take(limit, arm, |event| match event {
-            engine::Event::Sent(engine::event::Sent { command: NOBODYS, .. })
-            | engine::Event::Failed(engine::event::Failed { command: NOBODYS, .. }) => {}
+            engine::Event::Sent(engine::event::Sent {
+                command: NOBODYS, ..
+            })
+            | engine::Event::Failed(engine::event::Failed {
+                command: NOBODYS, ..
+            }) => {}
             event => match event::to_tuple(py, event) {
                 Ok(tuple) => events.push(tuple),
                 // Out of memory: nothing else fails there.
@@ -183,7 +215,8 @@ impl Engine {
 
     /// Asks for new requests of this method.
     fn route(&self, method: &str) -> PyResult<()> {
-        self.application()?.push(Command::Route(draft::method(method)?));
+        self.application()?
+            .push(Command::Route(draft::method(method)?));
         Ok(())
     }
 
@@ -195,7 +228,8 @@ impl Engine {
 
     /// Takes `route` back.
     fn unroute(&self, method: &str) -> PyResult<()> {
-        self.application()?.push(Command::Unroute(draft::method(method)?));
+        self.application()?
+            .push(Command::Unroute(draft::method(method)?));
         Ok(())
     }
 
@@ -210,7 +244,9 @@ impl Engine {
         body: Option<&Bound<'_, PyBytes>>,
     ) -> PyResult<u64> {
         if !(101..=699).contains(&status) {
-            return Err(PyValueError::new_err(format!("status {status} is out of range: 101 to 699 (100 is the engine's)")));
+            return Err(PyValueError::new_err(format!(
+                "status {status} is out of range: 101 to 699 (100 is the engine's)"
+            )));
         }
         let application = self.application()?;
         let respond = Respond {
@@ -256,7 +292,11 @@ impl Engine {
         let application = self.application()?;
         let id = application.command_id();
         let transaction = TransactionId::from_bits(transaction);
-        application.push(Command::Cancel(Cancel { id, transaction, draft: draft::draft(headers, None)? }));
+        application.push(Command::Cancel(Cancel {
+            id,
+            transaction,
+            draft: draft::draft(headers, None)?,
+        }));
         Ok(id.0)
     }
 
@@ -265,7 +305,10 @@ impl Engine {
         transaction, targets = Vec::new(), *, record_route = false, simultaneous = false, follow_redirects = false,
         provisional_timeout = None, final_timeout = None, stateless = false, report_responses = false, headers = None
     ))]
-    #[expect(clippy::too_many_arguments, reason = "keywords with defaults, as _core.pyi documents them")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keywords with defaults, as _core.pyi documents them"
+    )]
     fn proxy(
         &self,
         transaction: u64,
@@ -280,7 +323,11 @@ impl Engine {
         headers: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
         let application = self.application()?;
-        let length = |name, seconds: Option<f64>| seconds.map(|seconds| draft::positive_seconds(name, seconds)).transpose();
+        let length = |name, seconds: Option<f64>| {
+            seconds
+                .map(|seconds| draft::positive_seconds(name, seconds))
+                .transpose()
+        };
         let options = ProxyOptions {
             record_route,
             simultaneous,
@@ -293,13 +340,20 @@ impl Engine {
         let id = application.command_id();
         let transaction = TransactionId::from_bits(transaction);
         let headers = draft::headers(headers)?;
-        application.push(Command::Proxy(Proxy { id, transaction, targets, options, headers }));
+        application.push(Command::Proxy(Proxy {
+            id,
+            transaction,
+            targets,
+            options,
+            headers,
+        }));
         Ok(id.0)
     }
 
     /// Forgets a request without an answer.
     fn drop(&self, transaction: u64) -> PyResult<()> {
-        self.application()?.push(Command::Drop(TransactionId::from_bits(transaction)));
+        self.application()?
+            .push(Command::Drop(TransactionId::from_bits(transaction)));
         Ok(())
     }
 
@@ -310,8 +364,12 @@ impl Engine {
         let count = commands.len();
         if count > 0 {
             // In the lock, so that two threads that flush keep the order.
-            self.running.commands().submit(application.id, &mut commands);
-            application.queued.fetch_add(count as u64, Ordering::Relaxed);
+            self.running
+                .commands()
+                .submit(application.id, &mut commands);
+            application
+                .queued
+                .fetch_add(count as u64, Ordering::Relaxed);
             application.flushes.fetch_add(1, Ordering::Relaxed);
         }
         Ok(count)
@@ -320,7 +378,10 @@ impl Engine {
     /// What each shard holds and has done: the fields of its table sizes, then its totals since the start, by name.
     fn counts<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
         let counts = py.detach(|| self.running.commands().counts());
-        counts.into_iter().map(|counts| counts_dict(py, counts)).collect()
+        counts
+            .into_iter()
+            .map(|counts| counts_dict(py, counts))
+            .collect()
     }
 
     /// The queue between engine and interpreter.
@@ -352,7 +413,9 @@ impl Engine {
     /// Address and port of the control listener.
     #[getter]
     fn control_address(&self) -> Option<(String, u16)> {
-        self.running.control_address().map(|address| (address.ip().to_string(), address.port()))
+        self.running
+            .control_address()
+            .map(|address| (address.ip().to_string(), address.port()))
     }
 
     /// Closes the listeners and ends the threads; waits without the interpreter for at most `timeout` seconds.

@@ -27,7 +27,9 @@ impl ErrorClass {
     /// The exception with this text.
     pub fn error(self, py: Python<'_>, text: impl ToString) -> PyErr {
         static CLASSES: [PyOnceLock<Py<PyType>>; 3] = [const { PyOnceLock::new() }; 3];
-        let class = CLASSES.get(self as usize).map(|cell| cell.import(py, "dracht.errors", self.name()));
+        let class = CLASSES
+            .get(self as usize)
+            .map(|cell| cell.import(py, "dracht.errors", self.name()));
         match class {
             Some(Ok(class)) => PyErr::from_type(class.clone(), (text.to_string(),)),
             // Without its package the module still works; each of the three is a ValueError.

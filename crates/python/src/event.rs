@@ -7,6 +7,7 @@ use engine::id::DialogId;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 use pyo3::{IntoPyObject, intern};
+use std::borrow::Cow;
 
 /// The kinds, by the names of their constants in the module.
 pub const KINDS: [(&str, u8); 7] = [
@@ -69,36 +70,52 @@ pub fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
             response.wire_bytes,
         )
             .into_pyobject(py),
-        Event::ProxyDone(done) => (PROXY_DONE, done.command.0, done.status, done.winner).into_pyobject(py),
+        Event::ProxyDone(done) => {
+            (PROXY_DONE, done.command.0, done.status, done.winner).into_pyobject(py)
+        }
         Event::DialogEnded(ended) => {
             let reason = match ended.reason {
                 DialogEndReason::AckTimeout => intern!(py, "ack-timeout"),
                 DialogEndReason::AnsweredAfterCancel => intern!(py, "answered-after-cancel"),
                 DialogEndReason::CancelAfterAnswer => intern!(py, "cancel-after-answer"),
+                DialogEndReason::Idle => intern!(py, "idle"),
             };
-            (DIALOG_ENDED, ended.dialog.to_bits(), reason, Message::new(ended.message), Origin::new(ended.path))
+            (
+                DIALOG_ENDED,
+                ended.dialog.to_bits(),
+                reason,
+                Message::new(ended.message),
+                Origin::new(ended.path),
+            )
                 .into_pyobject(py)
         }
     }
 }
 
 /// The code and the detail of a command's failure.
-fn failure<'py, 'a>(py: Python<'py>, error: &'a CommandError) -> (&'py Bound<'py, PyString>, &'a str) {
-    match error {
+fn failure<'py, 'a>(
+    py: Python<'py>,
+    error: &'a CommandError,
+) -> (&'py Bound<'py, PyString>, Cow<'a, str>) {
+    let (code, detail) = match error {
         CommandError::UnknownTransaction => (intern!(py, "unknown-transaction"), ""),
         CommandError::UnknownDialog => (intern!(py, "unknown-dialog"), ""),
         CommandError::AlreadyAnswered => (intern!(py, "already-answered"), ""),
         CommandError::AlreadyProxied => (intern!(py, "already-proxied"), ""),
         CommandError::AckIsAutomatic => (intern!(py, "ack-is-automatic"), ""),
         CommandError::NoInvite => (intern!(py, "no-invite"), ""),
-        CommandError::InvalidUri(detail) => (intern!(py, "invalid-uri"), detail),
-        CommandError::InvalidMethod(detail) => (intern!(py, "invalid-method"), detail),
-        CommandError::InvalidHeader(detail) => (intern!(py, "invalid-header"), detail),
+        CommandError::InvalidUri(detail) => (intern!(py, "invalid-uri"), detail.as_str()),
+        CommandError::InvalidMethod(detail) => (intern!(py, "invalid-method"), detail.as_str()),
+        CommandError::InvalidHeader(detail) => (intern!(py, "invalid-header"), detail.as_str()),
         CommandError::MissingContentType => (intern!(py, "missing-content-type"), ""),
         CommandError::TooManyHops => (intern!(py, "too-many-hops"), ""),
         CommandError::Loop => (intern!(py, "loop"), ""),
-        CommandError::NoTransport(detail) => (intern!(py, "no-transport"), detail),
+        CommandError::NoTransport(detail) => (intern!(py, "no-transport"), detail.as_str()),
         CommandError::No100rel => (intern!(py, "no-100rel"), ""),
-        CommandError::Limit(limit) => (intern!(py, "limit"), limit),
-    }
+        CommandError::Limit(limit) => (intern!(py, "limit"), *limit),
+        CommandError::Rejected(status) => {
+            return (intern!(py, "rejected"), Cow::Owned(status.to_string()));
+        }
+    };
+    (code, Cow::Borrowed(detail))
 }

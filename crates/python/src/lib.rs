@@ -27,7 +27,7 @@ fn parse_uri(py: Python<'_>, text: &str) -> PyResult<uri::Uri> {
     uri::Uri::read_text(py, text)
 }
 
-/// The standard reason phrase of a status code, "" when there is none (RFC 3261 §21 and the IANA registry).
+/// The usual reason phrase of a status; that of its class when it is not registered (RFC 3261 §21, IANA).
 #[pyfunction]
 fn reason_phrase(status: u16) -> &'static str {
     sip::status::reason_phrase(status)

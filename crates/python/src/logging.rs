@@ -23,18 +23,25 @@ pub fn install_logging(level: &str) -> PyResult<()> {
         "debug" => LevelFilter::DEBUG,
         "trace" => LevelFilter::TRACE,
         _ => {
-            let text = format!("no log level \"{level}\": there are error, warning, info, debug, trace and off");
+            let text = format!(
+                "no log level \"{level}\": there are error, warning, info, debug, trace and off"
+            );
             return Err(PyValueError::new_err(text));
         }
     };
-    let mut installed = LEVEL.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut installed = LEVEL
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     if let Some(handle) = &*installed {
-        return handle.modify(|level| *level = filter).map_err(|error| PyValueError::new_err(error.to_string()));
+        return handle
+            .modify(|level| *level = filter)
+            .map_err(|error| PyValueError::new_err(error.to_string()));
     }
     let (filter, handle) = reload::Layer::new(filter);
     let lines = fmt::layer().with_ansi(false).with_writer(std::io::stderr);
     let subscriber = Registry::default().with(filter).with(lines);
-    tracing::subscriber::set_global_default(subscriber).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    tracing::subscriber::set_global_default(subscriber)
+        .map_err(|error| PyValueError::new_err(error.to_string()))?;
     *installed = Some(handle);
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::text;
 use crate::via::Via;
 use bytes::Bytes;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString};
+use pyo3::types::{PyBytes, PyString};
 use sip::{Field, HeaderName, Limits};
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -22,27 +22,11 @@ impl Message {
         Message(message)
     }
 
-    /// Gives every field of that name to `each`, in order, until it gives false.
-    fn each_field(&self, name: &str, mut each: impl FnMut(Field<'_>) -> PyResult<bool>) -> PyResult<()> {
-        let known = HeaderName::from_bytes(name.as_bytes());
-        if known == HeaderName::Other {
-            for field in self.0.named(name) {
-                if !each(field)? {
-                    break;
-                }
-            }
-        } else {
-            for field in self.0.headers(known) {
-                if !each(field)? {
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn addresses(&self, py: Python<'_>, name: HeaderName) -> PyResult<Vec<Address>> {
-        self.0.values(name).map(|value| Address::from_header(py, name, &value)).collect()
+        self.0
+            .values(name)
+            .map(|value| Address::from_header(py, name, &value))
+            .collect()
     }
 
     fn address(&self, py: Python<'_>, name: HeaderName) -> PyResult<Address> {
@@ -54,7 +38,10 @@ impl Message {
 }
 
 fn missing(py: Python<'_>, name: HeaderName) -> PyErr {
-    ErrorClass::Header.error(py, format!("the message has no {} header field", name.as_str()))
+    ErrorClass::Header.error(
+        py,
+        format!("the message has no {} header field", name.as_str()),
+    )
 }
 
 #[pymethods]
@@ -62,7 +49,7 @@ impl Message {
     /// Reads one whole message: a datagram, or what a stream's framing gave.
     #[staticmethod]
     fn parse(py: Python<'_>, data: &[u8]) -> PyResult<Message> {
-        match sip::Message::parse(Bytes::copy_from_slice(data), &Limits::default()) {
+        match sip::Message::parse(Bytes::copy_from_slice(data), &Limits::unlimited()) {
             Ok(message) => Ok(Message(Arc::new(message))),
             Err(error) => Err(ErrorClass::Parse.error(py, error)),
         }
@@ -113,48 +100,51 @@ impl Message {
     /// The value of Content-Type.
     #[getter]
     fn content_type<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
-        self.0.header(HeaderName::ContentType).map(|field| text::text(py, &field.value())).transpose()
+        self.0
+            .header(HeaderName::ContentType)
+            .map(|field| text::text(py, &field.value()))
+            .transpose()
     }
 
     /// The value of the first header field of that name, unfolded; None when there is none.
     fn header<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyString>>> {
-        let mut found = None;
-        self.each_field(name, |field| {
-            found = Some(text::text(py, &field.value())?);
-            Ok(false)
-        })?;
-        Ok(found)
+        self.0
+            .named(name)
+            .next()
+            .map(|field| text::text(py, &field.value()))
+            .transpose()
     }
 
     /// The value of every header field of that name, one item per field, in order.
-    fn headers_all<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyList>> {
-        let list = PyList::empty(py);
-        self.each_field(name, |field| {
-            list.append(text::text(py, &field.value())?)?;
-            Ok(true)
-        })?;
-        Ok(list)
+    fn headers_all<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Vec<Bound<'py, PyString>>> {
+        self.0
+            .named(name)
+            .map(|field| text::text(py, &field.value()))
+            .collect()
     }
 
     /// Every single value of that header: comma-separated lists split outside quotes and angle brackets.
-    fn values<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyList>> {
-        let list = PyList::empty(py);
-        self.each_field(name, |field| {
-            for value in field.values() {
-                list.append(text::text(py, value.as_bytes())?)?;
-            }
-            Ok(true)
-        })?;
-        Ok(list)
+    fn values<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Vec<Bound<'py, PyString>>> {
+        self.0
+            .named(name)
+            .flat_map(|field| field.values())
+            .map(|value| text::text(py, &value))
+            .collect()
     }
 
     /// Every header field in order: name as sent (compact forms in the long one, known names spelled as in the RFC), value.
-    fn fields<'py>(&self, py: Python<'py>) -> PyResult<Vec<(Bound<'py, PyString>, Bound<'py, PyString>)>> {
+    fn fields<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<Vec<(Bound<'py, PyString>, Bound<'py, PyString>)>> {
         let name = |field: &Field<'_>| match field.name() {
             HeaderName::Other => PyString::new(py, field.raw_name()),
             known => PyString::intern(py, known.as_str()),
         };
-        self.0.fields().map(|field| Ok((name(&field), text::text(py, &field.value())?))).collect()
+        self.0
+            .fields()
+            .map(|field| Ok((name(&field), text::text(py, &field.value())?)))
+            .collect()
     }
 
     /// The From header field.
@@ -199,13 +189,19 @@ impl Message {
     /// Every Via, top first.
     #[getter]
     fn vias(&self, py: Python<'_>) -> PyResult<Vec<Via>> {
-        self.0.values(HeaderName::Via).map(|value| Via::from_header(py, &value)).collect()
+        self.0
+            .values(HeaderName::Via)
+            .map(|value| Via::from_header(py, &value))
+            .collect()
     }
 
     /// The CSeq header field.
     #[getter]
     fn cseq(&self, py: Python<'_>) -> PyResult<CSeq> {
-        self.0.cseq().map(CSeq::new).map_err(|error| ErrorClass::Header.error(py, error))
+        self.0
+            .cseq()
+            .map(CSeq::new)
+            .map_err(|error| ErrorClass::Header.error(py, error))
     }
 
     fn __bytes__<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
@@ -218,7 +214,11 @@ impl Message {
 
     fn __repr__(&self) -> String {
         if self.0.is_request() {
-            format!("<Message {} {}>", self.0.method().as_str(), self.0.request_uri())
+            format!(
+                "<Message {} {}>",
+                self.0.method().as_str(),
+                self.0.request_uri()
+            )
         } else {
             format!("<Message {} {}>", self.0.status(), self.0.method().as_str())
         }

@@ -54,6 +54,9 @@ impl Origin {
     }
 
     fn __repr__(&self) -> String {
-        format!("Origin({} from {} at {})", self.0.transport, self.0.peer, self.0.local)
+        format!(
+            "Origin({} from {} at {})",
+            self.0.transport, self.0.peer, self.0.local
+        )
     }
 }

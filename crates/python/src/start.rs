@@ -21,10 +21,14 @@ pub struct Running {
 
 impl Running {
     /// Opens the listeners and starts the threads.
-    pub fn start(mut config: ServerConfig, control: Option<(SocketAddr, ControlConfig)>) -> PyResult<Running> {
+    pub fn start(
+        mut config: ServerConfig,
+        control: Option<(SocketAddr, ControlConfig)>,
+    ) -> PyResult<Running> {
         let mut control_address = None;
         if let Some((address, control)) = control {
-            let listener = control::Listener::bind(address).map_err(|error| cannot_listen(address, &error))?;
+            let listener =
+                control::Listener::bind(address).map_err(|error| cannot_listen(address, &error))?;
             control_address = Some(listener.address()?);
             let serve: Companion = Box::new(move |commands| {
                 Box::pin(async move {
@@ -36,7 +40,11 @@ impl Running {
             config.companions.push(serve);
         }
         let server = net::Server::start(config).map_err(start_error)?;
-        Ok(Running { commands: server.commands(), server: Mutex::new(Some(server)), control_address })
+        Ok(Running {
+            commands: server.commands(),
+            server: Mutex::new(Some(server)),
+            control_address,
+        })
     }
 
     /// Where commands are handed in.
@@ -51,13 +59,21 @@ impl Running {
 
     /// Stops it; whether its threads ended in time. The second call finds nothing to stop.
     pub fn stop(&self, timeout: Duration) -> bool {
-        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let server = self
+            .server
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         server.is_none_or(|server| server.stop(timeout))
     }
 }
 
 fn cannot_listen(address: SocketAddr, error: &io::Error) -> PyErr {
-    io::Error::new(error.kind(), format!("cannot listen for applications on {address}: {error}")).into()
+    io::Error::new(
+        error.kind(),
+        format!("cannot listen for applications on {address}: {error}"),
+    )
+    .into()
 }
 
 /// A mistake in an argument is a ValueError, what the operating system refuses an OSError of its kind.
@@ -71,7 +87,9 @@ fn start_error(error: net::StartError) -> PyErr {
 /// Reads the listeners; `advertise` goes to those that name none.
 pub fn listeners(texts: &[String], advertise: Option<&str>) -> PyResult<Vec<ListenSpec>> {
     let invalid = |error: listen::ListenError| PyValueError::new_err(error.to_string());
-    let advertised = advertise.map(|text| listen::parse_advertised(text).map_err(invalid)).transpose()?;
+    let advertised = advertise
+        .map(|text| listen::parse_advertised(text).map_err(invalid))
+        .transpose()?;
     let mut specs = Vec::new();
     for text in texts {
         specs.extend(listen::parse(text).map_err(invalid)?);
@@ -86,20 +104,38 @@ pub fn listeners(texts: &[String], advertise: Option<&str>) -> PyResult<Vec<List
 
 /// The number of shards.
 pub fn shards(shards: u8) -> PyResult<u8> {
-    if shards == 0 { Err(PyValueError::new_err("shards must be 1 to 255")) } else { Ok(shards) }
+    if shards == 0 {
+        Err(PyValueError::new_err("shards must be 1 to 255"))
+    } else {
+        Ok(shards)
+    }
 }
 
 /// Address and configuration of the control listener.
-pub fn control(address: Option<&str>, secret: Option<&str>) -> PyResult<Option<(SocketAddr, ControlConfig)>> {
+pub fn control(
+    address: Option<&str>,
+    secret: Option<&str>,
+) -> PyResult<Option<(SocketAddr, ControlConfig)>> {
     let (address, secret) = match (address, secret) {
         (None, _) => return Ok(None),
         (Some(address), Some(secret)) if !secret.is_empty() => (address, secret),
-        (Some(_), _) => return Err(PyValueError::new_err("control needs a secret: give secret=, which is not empty")),
+        (Some(_), _) => {
+            return Err(PyValueError::new_err(
+                "control needs a secret: give secret=, which is not empty",
+            ));
+        }
     };
-    let wanted = format!("cannot listen for applications on \"{address}\": give HOST:PORT, for example 127.0.0.1:9022");
+    let wanted = format!(
+        "cannot listen for applications on \"{address}\": give HOST:PORT, for example 127.0.0.1:9022"
+    );
     // `*` is every IPv4 address, as in `listen`.
-    let text = address.strip_prefix("*:").map_or_else(|| address.to_owned(), |port| format!("0.0.0.0:{port}"));
-    let resolved = text.to_socket_addrs().map_err(|error| PyValueError::new_err(format!("{wanted} ({error})")))?.next();
+    let text = address
+        .strip_prefix("*:")
+        .map_or_else(|| address.to_owned(), |port| format!("0.0.0.0:{port}"));
+    let resolved = text
+        .to_socket_addrs()
+        .map_err(|error| PyValueError::new_err(format!("{wanted} ({error})")))?
+        .next();
     let address = resolved.ok_or_else(|| PyValueError::new_err(wanted))?;
     Ok(Some((address, ControlConfig::new(secret))))
 }

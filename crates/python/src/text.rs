@@ -11,7 +11,11 @@ use sip::Method;
 pub fn text<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok(PyString::new(py, text)),
-        Err(_) => PyString::from_encoded_object(&PyBytes::new(py, bytes), Some(c"utf-8"), Some(c"surrogateescape")),
+        Err(_) => PyString::from_encoded_object(
+            &PyBytes::new(py, bytes),
+            Some(c"utf-8"),
+            Some(c"surrogateescape"),
+        ),
     }
 }
 
@@ -22,7 +26,10 @@ pub fn bytes_of(value: &Bound<'_, PyAny>) -> PyResult<Bytes> {
     }
     match value.cast::<PyBytes>() {
         Ok(bytes) => Ok(Bytes::copy_from_slice(bytes.as_bytes())),
-        Err(_) => Err(PyTypeError::new_err(format!("expected str or bytes, got {}", value.get_type()))),
+        Err(_) => Err(PyTypeError::new_err(format!(
+            "expected str or bytes, got {}",
+            value.get_type()
+        ))),
     }
 }
 
@@ -32,7 +39,9 @@ pub fn string_bytes(text: &Bound<'_, PyString>) -> PyResult<Bytes> {
         return Ok(Bytes::copy_from_slice(text.as_bytes()));
     }
     let encoded = text.call_method1(intern!(text.py(), "encode"), ("utf-8", "surrogateescape"))?;
-    Ok(Bytes::copy_from_slice(encoded.cast::<PyBytes>()?.as_bytes()))
+    Ok(Bytes::copy_from_slice(
+        encoded.cast::<PyBytes>()?.as_bytes(),
+    ))
 }
 
 /// A method's name; of the known ones always the same object.
@@ -56,7 +65,10 @@ pub fn method<'py>(py: Python<'py>, method: &Method) -> Bound<'py, PyString> {
         Method::Other(_) => KNOWN.len(),
     };
     match KNOWN.get(index) {
-        Some(cell) => cell.get_or_init(py, || PyString::intern(py, method.as_str()).unbind()).bind(py).clone(),
+        Some(cell) => cell
+            .get_or_init(py, || PyString::intern(py, method.as_str()).unbind())
+            .bind(py)
+            .clone(),
         None => PyString::new(py, method.as_str()),
     }
 }

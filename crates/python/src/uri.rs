@@ -43,7 +43,7 @@ impl Uri {
     /// The scheme in lower case.
     #[getter]
     fn scheme(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(match self.read(py)?.scheme {
+        Ok(match self.read(py)?.scheme() {
             Scheme::Sip => "sip".to_owned(),
             Scheme::Sips => "sips".to_owned(),
             Scheme::Tel => "tel".to_owned(),
@@ -54,7 +54,10 @@ impl Uri {
     /// The user part with its %-escapes decoded; of a tel URI the number.
     #[getter]
     fn user(&self, py: Python<'_>) -> PyResult<Option<String>> {
-        Ok(self.read(py)?.user_decoded().map(std::borrow::Cow::into_owned))
+        Ok(self
+            .read(py)?
+            .user_decoded()
+            .map(std::borrow::Cow::into_owned))
     }
 
     /// The user part as sent.
@@ -89,13 +92,20 @@ impl Uri {
 
     /// The value of a URI parameter ("" when it has none); None when it is not there.
     fn param(&self, py: Python<'_>, name: &str) -> PyResult<Option<String>> {
-        Ok(self.read(py)?.param(name).map(|value| value.unwrap_or_default().into_owned()))
+        Ok(self
+            .read(py)?
+            .param(name)
+            .map(|value| value.unwrap_or_default().to_owned()))
     }
 
-    /// What stands after `?`, as sent.
+    /// The header fields after `?`, names and values as sent (RFC 3261 §19.1.1).
     #[getter]
-    fn headers(&self, py: Python<'_>) -> PyResult<Option<String>> {
-        Ok(self.read(py)?.headers().map(str::to_owned))
+    fn headers(&self, py: Python<'_>) -> PyResult<Vec<(String, String)>> {
+        Ok(self
+            .read(py)?
+            .headers()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect())
     }
 
     /// The transport parameter, as sent.

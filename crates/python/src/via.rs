@@ -69,7 +69,11 @@ impl Via {
 
     /// The value of a parameter ("" when it has none); None when it is not there.
     fn param(&self, py: Python<'_>, name: &str) -> PyResult<Option<String>> {
-        Ok(self.read(py)?.params.get(name).map(|value| value.unwrap_or_default().into_owned()))
+        Ok(self
+            .read(py)?
+            .params
+            .get(name)
+            .map(|value| value.unwrap_or_default().into_owned()))
     }
 
     fn __repr__(&self) -> String {

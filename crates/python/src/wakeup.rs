@@ -21,7 +21,10 @@ impl Wakeup {
     /// The operating system's: no descriptor left.
     pub fn open() -> io::Result<Wakeup> {
         let (reader, writer) = open()?;
-        Ok(Wakeup { reader: File::from(reader), writer: File::from(writer) })
+        Ok(Wakeup {
+            reader: File::from(reader),
+            writer: File::from(writer),
+        })
     }
 
     /// The end to watch.
@@ -39,24 +42,42 @@ impl Wakeup {
     pub fn clear(&self) {
         let mut read = [0; 64];
         // An eventfd gives all at once; a socket pair gives what fits.
-        while (&self.reader).read(&mut read).is_ok_and(|length| length == read.len()) {}
+        while (&self.reader)
+            .read(&mut read)
+            .is_ok_and(|length| length == read.len())
+        {}
     }
 
     /// Blocks until it is readable or the time is over; says whether it is.
     pub fn wait(&self, timeout: Duration) -> bool {
         let deadline = Instant::now().checked_add(timeout);
         loop {
-            let remaining = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let remaining =
+                deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             // Rounded up, or the last wait of less than a millisecond would spin. At most an hour at a time.
-            let milliseconds = remaining.map_or(3_600_000, |remaining| remaining.as_nanos().div_ceil(1_000_000).min(3_600_000));
-            let mut descriptor = libc::pollfd { fd: self.fileno(), events: libc::POLLIN, revents: 0 };
+            let milliseconds = remaining.map_or(3_600_000, |remaining| {
+                remaining.as_nanos().div_ceil(1_000_000).min(3_600_000)
+            });
+            let mut descriptor = libc::pollfd {
+                fd: self.fileno(),
+                events: libc::POLLIN,
+                revents: 0,
+            };
             // SAFETY: one valid pollfd; the descriptor is open as long as `self` is.
-            let ready = unsafe { libc::poll(&raw mut descriptor, 1, i32::try_from(milliseconds).unwrap_or(i32::MAX)) };
+            let ready = unsafe {
+                libc::poll(
+                    &raw mut descriptor,
+                    1,
+                    i32::try_from(milliseconds).unwrap_or(i32::MAX),
+                )
+            };
             if ready > 0 {
                 return true;
             }
-            let interrupted = ready < 0 && io::Error::last_os_error().kind() == ErrorKind::Interrupted;
-            if (ready < 0 && !interrupted) || remaining.is_some_and(|remaining| remaining.is_zero()) {
+            let interrupted =
+                ready < 0 && io::Error::last_os_error().kind() == ErrorKind::Interrupted;
+            if (ready < 0 && !interrupted) || remaining.is_some_and(|remaining| remaining.is_zero())
+            {
                 return false;
             }
         }

@@ -62,6 +62,11 @@ impl<'a> Field<'a> {
         self.span.whole.start as usize
     }
 
+    /// The values of a comma list, split outside quoted strings and angle brackets, each unfolded; empty ones are left out.
+    pub fn values(&self) -> impl Iterator<Item = Cow<'a, [u8]>> + use<'a> {
+        self.list().map(unfold)
+    }
+
     /// The values of a comma list, each as sent.
     pub(crate) fn list(&self) -> List<'a> {
         List::new(self.raw_value())

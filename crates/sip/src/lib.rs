@@ -15,6 +15,7 @@ pub mod message;
 pub mod method;
 pub mod name;
 pub mod patch;
+mod start_line;
 pub mod status;
 pub mod uri;
 

@@ -140,6 +140,15 @@ impl Message {
         }
     }
 
+    /// The reason phrase as sent; empty in a request.
+    #[must_use]
+    pub fn reason_bytes(&self) -> &[u8] {
+        match self.head.start {
+            Start::Request { .. } => &[],
+            Start::Response { reason, .. } => reason.of(&self.bytes),
+        }
+    }
+
     /// Every header field, in order, as sent.
     pub fn fields(&self) -> impl Iterator<Item = Field<'_>> {
         self.head.fields.iter().map(|span| Field {

@@ -26,9 +26,11 @@ class Origin(Protocol):
     @property
     def transport(self) -> str:
         """`udp`, `tcp`, `tls`, `ws` or `wss`; "" when a server does not say."""
+
     @property
     def peer(self) -> tuple[str, int]:
         """The peer's address, IPv6 without brackets, and port."""
+
     @property
     def local(self) -> tuple[str, int] | None:
         """Our address and port, where the link says."""
@@ -45,6 +47,7 @@ class Completion(Protocol):
         path: Origin,
     ) -> None:
         """The command put this message on the wire. Bytes are a message that nobody has read yet."""
+
     def failed(self, error: Exception) -> None:
         """It could not: `CommandFailed`, or `ConnectionLost`, after which it is not known whether it did."""
 
@@ -54,8 +57,10 @@ class ProxyCompletion(Protocol):
 
     def response(self, branch: int, message: "Message", origin: Origin | None) -> None:
         """A response of one branch; without an origin the engine made it."""
+
     def done(self, status: int | None, winner: int | None) -> None:
         """The end: the final status sent upstream (None where the link cannot tell), and the branch that won."""
+
     def failed(self, error: Exception) -> None:
         """It was not proxied."""
 
@@ -65,18 +70,23 @@ class Receiver(Protocol):
 
     def link_ready(self, link: "Link") -> None:
         """The link works (again). Routes given before are in force."""
+
     def link_lost(self, link: "Link", error: Exception) -> None:
         """The link is gone, every completion has been failed, and no identifier is valid any longer."""
+
     def request_received(
         self, transaction: TransactionId, dialog: DialogId | None, message: "Message", origin: Origin
     ) -> None:
         """A request: new, in a dialog, a CANCEL, a PRACK or the ACK of a 2xx."""
+
     def response_received(
         self, transaction: TransactionId, dialog: DialogId | None, message: "Message", origin: Origin | None
     ) -> None:
         """A response to a request of ours, never 100; without an origin the engine made it."""
+
     def dialog_ended(self, dialog: DialogId, message: "Message", origin: Origin) -> None:
         """The engine ended a dialog itself, with this BYE (its Reason header field says why)."""
+
     def cdr(self, kind: CdrKind, source: str, time: str, detail: str, message: "Message") -> None:
         """A call detail record; `detail` is the role of a start and the reason of a stop."""
 
@@ -121,15 +131,19 @@ class Link(Protocol):
     @property
     def ready(self) -> bool:
         """Whether commands can be given."""
+
     @property
     def pending(self) -> int:
         """How many commands have not been completed."""
+
     @property
     def name(self) -> str:
         """Where it leads, for people: `tcp://127.0.0.1:9022`."""
+
     @property
     def hostports(self) -> list[str]:
         """The engine's listeners as `proto/host:port`; empty until it is ready."""
+
     async def open(self, receiver: Receiver, *, timeout: float) -> None:
         """Opens the link, within `timeout` seconds.
 
@@ -137,12 +151,16 @@ class Link(Protocol):
             ConnectionLost: there is no engine there.
             AuthenticationFailed: it refused the secret.
         """
+
     async def close(self) -> None:
         """Closes it for good. Completions that wait are failed. Calling it again does nothing."""
+
     def route(self, method: str) -> None:
         """Asks for new requests of a method, `*` for all; `cdr:attempt`, `cdr:start`, `cdr:stop` for call detail records."""
+
     def unroute(self, method: str) -> None:
         """Takes `route` back."""
+
     def respond(
         self,
         transaction: TransactionId,
@@ -153,6 +171,7 @@ class Link(Protocol):
         completion: Completion,
     ) -> None:
         """Answers a request; `reason` may be empty."""
+
     def request(
         self,
         method: str,
@@ -164,8 +183,10 @@ class Link(Protocol):
         completion: Completion,
     ) -> None:
         """Sends a request, new or within a dialog; "" as URI within a dialog is its remote target."""
+
     def cancel(self, transaction: TransactionId, headers: HeaderList, completion: Completion) -> None:
         """Cancels an INVITE that was sent."""
+
     def proxy(
         self,
         transaction: TransactionId,
@@ -175,5 +196,6 @@ class Link(Protocol):
         completion: ProxyCompletion,
     ) -> None:
         """Proxies a request that was received; no targets: to its request-URI."""
+
     def drop(self, transaction: TransactionId) -> None:
         """Forgets a request without an answer."""

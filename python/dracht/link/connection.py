@@ -13,7 +13,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from dracht._core import Message, reason_phrase
-from dracht.errors import AuthenticationFailed, CommandFailed, ConnectionLost, ControlProtocolError, ParseError
+from dracht.errors import (
+    AuthenticationFailed,
+    CommandFailed,
+    ConnectionLost,
+    ControlProtocolError,
+    ParseError,
+)
 from dracht.link.base import (
     Completion,
     DialogReference,
@@ -129,7 +135,9 @@ class ControlConnection(asyncio.Protocol):
             try:
                 self._frame(tokens, text)
             except (IndexError, ParseError) as error:
-                log.warning("%s: a frame is passed over: %s: %s", self.name, error or "too few tokens", head[:200])
+                log.warning(
+                    "%s: a frame is passed over: %s: %s", self.name, error or "too few tokens", head[:200]
+                )
             except Exception:
                 log.exception("%s: a frame could not be handled: %s", self.name, head[:200])
         if reader.error is not None and self._transport is not None:
@@ -234,7 +242,9 @@ class ControlConnection(asyncio.Protocol):
     def cancel(self, transaction: TransactionId, headers: HeaderList, completion: Completion) -> None:
         """Cancels an INVITE."""
         self._command(
-            f"|sip|{transaction}|\r\nCANCEL sip:placeholder SIP/2.0\r\n{fields_text(headers)}", b"", completion
+            f"|sip|{transaction}|\r\nCANCEL sip:placeholder SIP/2.0\r\n{fields_text(headers)}",
+            b"",
+            completion,
         )
 
     def proxy(
@@ -287,7 +297,9 @@ class ControlConnection(asyncio.Protocol):
         transport.write(b"".join(out) if len(out) > 1 else out[0])
         out.clear()
         if transport.get_write_buffer_size() > _MAX_UNSENT:
-            self.fail(ConnectionLost(f"{self.name} has not read {_MAX_UNSENT} bytes; the connection is given up"))
+            self.fail(
+                ConnectionLost(f"{self.name} has not read {_MAX_UNSENT} bytes; the connection is given up")
+            )
 
     # ---- reading
 

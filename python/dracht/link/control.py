@@ -15,15 +15,8 @@ from math import isinf
 
 from dracht.errors import AuthenticationFailed, ConnectionLost, DrachtError
 from dracht.link.backoff import Backoff
-from dracht.link.base import (
-    Completion,
-    DialogReference,
-    HeaderList,
-    ProxyCompletion,
-    ProxyOptions,
-    Receiver,
-    TransactionId,
-)
+from dracht.link.base import Receiver
+from dracht.link.carrier import ConnectionLink
 from dracht.link.connection import ControlConnection
 from dracht.link.wire import Target
 
@@ -42,7 +35,7 @@ def _verbs(method: str) -> Sequence[str]:
     return EVERY_METHOD if method == "*" else (method,)
 
 
-class ControlLink:
+class ControlLink(ConnectionLink):
     """A link to one server.
 
     Args:
@@ -70,7 +63,9 @@ class ControlLink:
         if self._target.secure or tls:
             self._target = self._target._replace(secure=True)
         if any(sign in secret + ",".join(tags) for sign in "|\r\n"):
-            raise ValueError("a secret or a tag must not hold `|` or a line break: the protocol has no way to send it")
+            raise ValueError(
+                "a secret or a tag must not hold `|` or a line break: the protocol has no way to send it"
+            )
         self._secret = secret
         self._tls = self._target.context(tls)
         self._tags = tuple(tags)
@@ -78,36 +73,14 @@ class ControlLink:
         self._ping_interval = ping_interval
         self._backoff = backoff or Backoff()
         self._routes: dict[str, None] = {}
-        self._connection: ControlConnection | None = None
+        super().__init__()
         self._receiver: Receiver | None = None
         self._keeper: asyncio.Task[None] | None = None
-
-    # ---- how it is
 
     @property
     def name(self) -> str:
         """Where it leads: `tcp://127.0.0.1:9022`."""
         return str(self._target)
-
-    @property
-    def ready(self) -> bool:
-        """Whether commands can be given."""
-        return self._connection is not None and self._connection.ready
-
-    @property
-    def pending(self) -> int:
-        """How many commands have not been completed."""
-        return self._connection.pending if self._connection is not None else 0
-
-    @property
-    def hostports(self) -> list[str]:
-        """The server's listeners as `proto/host:port`."""
-        return self._connection.hostports if self._connection is not None else []
-
-    @property
-    def version(self) -> str:
-        """What the server says it is."""
-        return self._connection.version if self._connection is not None else ""
 
     # ---- opening, keeping, closing
 
@@ -160,7 +133,11 @@ class ControlLink:
                     return
                 delay = self._backoff.next()
                 log.log(
-                    logging.ERROR if refused else logging.WARNING if self._backoff.attempt == 1 else logging.INFO,
+                    logging.ERROR
+                    if refused
+                    else logging.WARNING
+                    if self._backoff.attempt == 1
+                    else logging.INFO,
                     "%s cannot be reached (%s); next attempt in %.2f s",
                     self.name,
                     error or type(error).__name__,
@@ -210,7 +187,8 @@ class ControlLink:
         try:
             verbs = [verb for method in self._routes for verb in _verbs(method)]
             routed = [self._ask_route(connection, "route", verb) for verb in verbs]
-            await asyncio.wait([connection.closed, asyncio.gather(*routed)], return_when=asyncio.FIRST_COMPLETED)
+            # A lost connection answers each of them as well.
+            await asyncio.gather(*routed)
             if not connection.closed.done():
                 receiver.link_ready(self)
                 if not opened.done():
@@ -256,68 +234,3 @@ class ControlLink:
 
         connection.ask(f"{kind}|{verb}".encode(), replied)
         return done
-
-    # ---- commands
-
-    def respond(
-        self,
-        transaction: TransactionId,
-        status: int,
-        reason: str,
-        headers: HeaderList,
-        body: bytes,
-        completion: Completion,
-    ) -> None:
-        """Answers a request."""
-        connection = self._connection
-        if connection is None or not connection.ready:
-            completion.failed(self._lost())
-        else:
-            connection.respond(transaction, status, reason, headers, body, completion)
-
-    def request(
-        self,
-        method: str,
-        uri: str,
-        headers: HeaderList,
-        body: bytes,
-        dialog: DialogReference | None,
-        next_hop: str | None,
-        completion: Completion,
-    ) -> None:
-        """Sends a request."""
-        connection = self._connection
-        if connection is None or not connection.ready:
-            completion.failed(self._lost())
-        else:
-            connection.request(method, uri, headers, body, dialog, next_hop, completion)
-
-    def cancel(self, transaction: TransactionId, headers: HeaderList, completion: Completion) -> None:
-        """Cancels an INVITE."""
-        connection = self._connection
-        if connection is None or not connection.ready:
-            completion.failed(self._lost())
-        else:
-            connection.cancel(transaction, headers, completion)
-
-    def proxy(
-        self,
-        transaction: TransactionId,
-        targets: Sequence[str],
-        options: ProxyOptions,
-        headers: HeaderList,
-        completion: ProxyCompletion,
-    ) -> None:
-        """Proxies a request. The protocol knows stateful proxies only."""
-        connection = self._connection
-        if connection is None or not connection.ready:
-            completion.failed(self._lost())
-        else:
-            connection.proxy(transaction, targets, options, headers, completion)
-
-    def drop(self, transaction: TransactionId) -> None:
-        """Forgets a request; the protocol has no word for it: a server forgets what is not answered."""
-
-    def _lost(self) -> ConnectionLost:
-        error = self._connection.error if self._connection is not None else None
-        return ConnectionLost(str(error) if error is not None else f"there is no connection to {self.name}")

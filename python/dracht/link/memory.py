@@ -1,4 +1,4 @@
-"""`MemoryLink`: a link without an engine, for tests of what is built on an agent. What is sent is kept, what comes is put in by hand.
+"""`MemoryLink`: a link without an engine, for tests of what is built on an agent. It keeps what is sent; tests put in the rest.
 
 It answers each command as an engine that puts everything on the wire unchanged would, and knows nothing of transactions: it
 proves nothing about SIP. Tests of calls run against the real engine.
@@ -40,17 +40,17 @@ class Given(NamedTuple):
 
     kind: str
     """`respond`, `request`, `cancel`, `proxy` or `drop`."""
-    transaction: TransactionId | None
-    status: int
-    method: str
-    uri: str
-    headers: list[tuple[str, str]]
-    body: bytes
-    dialog: DialogReference | None
-    next_hop: str | None
-    targets: list[str]
-    options: ProxyOptions | None
-    completion: Completion | ProxyCompletion | None
+    transaction: TransactionId
+    status: int = 0
+    method: str = ""
+    uri: str = ""
+    headers: Sequence[tuple[str, str]] = ()
+    body: bytes = b""
+    dialog: DialogReference | None = None
+    next_hop: str | None = None
+    targets: Sequence[str] = ()
+    options: ProxyOptions | None = None
+    completion: Completion | ProxyCompletion | None = None
 
 
 class _Held(NamedTuple):
@@ -166,8 +166,6 @@ class MemoryLink:
         dialog: str | int | None = None,
     ) -> None:
         """A response to a request that was given arrives."""
-        if given.transaction is None:
-            raise ValueError("the request was not sent")
         asked = self._requests[given.transaction]
         to = asked.header("To") or ""
         fields = [
@@ -216,7 +214,7 @@ class MemoryLink:
         """Keeps a response."""
         asked = self._requests[transaction]
         given = Given(
-            "respond", transaction, status, asked.method, "", list(headers), body, None, None, [], None, completion
+            "respond", transaction, status, asked.method, headers=headers, body=body, completion=completion
         )
         to = asked.header("To") or ""
         fields = [
@@ -227,10 +225,14 @@ class MemoryLink:
             ("CSeq", asked.header("CSeq") or ""),
             *headers,
         ]
-        if 100 < status < 200 and any("100rel" in value for name, value in headers if name.lower() == "require"):
+        if 100 < status < 200 and any(
+            "100rel" in value for name, value in headers if name.lower() == "require"
+        ):
             fields.append(("RSeq", str(next(self._numbers))))
         message = _message(f"SIP/2.0 {status} {reason or reason_phrase(status)}", fields, body)
-        dialog = f"{asked.call_id};from-tag={asked.from_.tag}" if asked.method in ("INVITE", "SUBSCRIBE") else None
+        dialog = (
+            f"{asked.call_id};from-tag={asked.from_.tag}" if asked.method in ("INVITE", "SUBSCRIBE") else None
+        )
         self._give(given, transaction, dialog, message, completion)
 
     def request(
@@ -246,7 +248,7 @@ class MemoryLink:
         """Keeps a request."""
         number = next(self._numbers)
         given = Given(
-            "request", number, 0, method, uri, list(headers), body, dialog, next_hop, [], None, completion
+            "request", number, 0, method, uri, headers, body, dialog, next_hop, completion=completion
         )
         names = {name.lower() for name, _ in headers}
         target = uri or "sip:remote@192.0.2.1"
@@ -267,9 +269,7 @@ class MemoryLink:
     def cancel(self, transaction: TransactionId, headers: HeaderList, completion: Completion) -> None:
         """Keeps a CANCEL."""
         asked = self._requests[transaction]
-        given = Given(
-            "cancel", transaction, 0, "CANCEL", asked.uri, list(headers), b"", None, None, [], None, completion
-        )
+        given = Given("cancel", transaction, 0, "CANCEL", asked.uri, headers, completion=completion)
         fields = [(name, asked.header(name) or "") for name in ("Via", "From", "To", "Call-ID")]
         fields.append(("CSeq", f"{asked.cseq.number} CANCEL"))
         message = _message(f"CANCEL {asked.uri} SIP/2.0", [*fields, *headers], b"")
@@ -285,11 +285,16 @@ class MemoryLink:
     ) -> None:
         """Keeps a proxy command; the test completes it."""
         method = self._requests[transaction].method
-        self.given.append(
-            Given(
-                "proxy", transaction, 0, method, "", list(headers), b"", None, None, list(targets), options, completion
-            )
+        given = Given(
+            "proxy",
+            transaction,
+            method=method,
+            headers=headers,
+            targets=targets,
+            options=options,
+            completion=completion,
         )
+        self.given.append(given)
         if not self.ready:
             completion.failed(ConnectionLost("the link was lost"))
         elif self._fail is not None:
@@ -298,7 +303,7 @@ class MemoryLink:
 
     def drop(self, transaction: TransactionId) -> None:
         """Keeps that a request was dropped."""
-        self.given.append(Given("drop", transaction, 0, "", "", [], b"", None, None, [], None, None))
+        self.given.append(Given("drop", transaction))
 
     def _give(
         self,

@@ -6,6 +6,7 @@ is told by RFC 3261 §16.7, items 5 and 6.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from dracht._core import Message
@@ -42,10 +43,8 @@ class ProxyReplies:
             status, winner = best(self._finals)
             self._completion.done(status, winner)
             return False
-        try:
+        with contextlib.suppress(ParseError):
             self._response(Message.parse(text), tokens)
-        except ParseError:
-            pass
         return len(tokens) > 12 and tokens[12] == "continue"
 
     def _response(self, message: Message, tokens: list[str]) -> None:

@@ -70,7 +70,12 @@ class Target(NamedTuple):
         elif host.count(":") == 1:
             host, _, port = host.partition(":")
         number = int(port) if port.isdecimal() else 0 if port else 9022
-        if scheme not in ("tcp", "tls") or not host or not 0 <= number < 65536 or (port and not port.isdecimal()):
+        if (
+            scheme not in ("tcp", "tls")
+            or not host
+            or not 0 <= number < 65536
+            or (port and not port.isdecimal())
+        ):
             raise ValueError(f"{text!r} is no address of a server: write tcp://HOST:PORT or tls://HOST:PORT")
         return Target(scheme == "tls", host, number)
 

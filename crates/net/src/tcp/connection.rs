@@ -212,14 +212,15 @@ impl Connection {
                 Ok(Frame::Pong) => {}
                 Err(error) => {
                     self.is_reading = false;
-                    let evidence = bytes.get(..EVIDENCE.min(bytes.len())).unwrap_or_default();
+                    let held = self.framer.buffered();
+                    let evidence = held.get(..EVIDENCE.min(held.len())).unwrap_or_default();
                     self.give_up(Bytes::copy_from_slice(evidence), error);
                     return;
                 }
             }
         }
         self.partial_since = match self.partial_since {
-            _ if self.framer.is_empty() => None,
+            _ if self.framer.buffered().is_empty() => None,
             Some(since) if !was_complete => Some(since),
             _ => Some(now),
         };

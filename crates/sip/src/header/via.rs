@@ -73,10 +73,16 @@ impl<'a> Via<'a> {
         self.params.get_raw("branch").flatten()
     }
 
+    /// The `received` parameter as sent.
+    #[must_use]
+    pub fn received(&self) -> Option<&'a str> {
+        self.params.get_raw("received").flatten()
+    }
+
     /// The address that the request came from, as the receiver saw it; none when absent or no IP address.
     #[must_use]
-    pub fn received(&self) -> Option<IpAddr> {
-        let text = self.params.get_raw("received").flatten()?;
+    pub fn received_address(&self) -> Option<IpAddr> {
+        let text = self.received()?;
         let bare = text
             .strip_prefix('[')
             .and_then(|rest| rest.strip_suffix(']'))
@@ -167,7 +173,7 @@ mod tests {
             (via.sent_by(), via.rport()),
             (("[2001:db8::9]", Some(5061)), Some(Some(6000)))
         );
-        assert_eq!(via.received(), Some("2001:db8::1".parse().unwrap()));
+        assert_eq!(via.received_address(), Some("2001:db8::1".parse().unwrap()));
     }
 
     #[test]

@@ -1,0 +1,86 @@
+//! Our 2xx to an INVITE: repeated until its ACK comes, over every transport (RFC 3261 §13.3.1.4); without one the call ends.
+use super::Answer;
+use crate::engine::{Engine, Timer};
+use crate::event::DialogEndReason;
+use crate::id::{DialogId, TransactionId};
+use crate::totals::Total;
+use crate::transport::TransmitToken;
+use sip::Message;
+
+impl Engine {
+    /// A 2xx is being sent: confirms the dialog and begins to wait for the ACK.
+    pub(crate) fn start_answer(
+        &mut self,
+        id: DialogId,
+        transaction: TransactionId,
+        response: &Message,
+    ) {
+        let timers = &self.config.timers;
+        let Some(server) = self.servers.get(transaction) else {
+            return;
+        };
+        let Ok(sequence) = response.cseq() else {
+            return;
+        };
+        let Some(dialog) = self.dialogs.get_mut(id) else {
+            return;
+        };
+        let answer = Answer {
+            transaction,
+            sequence: sequence.number,
+            response: response.bytes(),
+            destination: server.destination,
+            interval: timers.t1,
+            retransmit: self
+                .timers
+                .set(self.now, timers.t1, Timer::AnswerRetransmit(id)),
+            timeout: self
+                .timers
+                .set(self.now, timers.long(), Timer::AnswerTimeout(id)),
+        };
+        dialog.confirmed = true;
+        dialog.remote_invite = None;
+        dialog.active = self.now;
+        if let Some(old) = dialog.answer.replace(Box::new(answer)) {
+            self.timers.cancel(old.retransmit);
+            self.timers.cancel(old.timeout);
+        }
+        self.watch_dialog(id);
+    }
+
+    /// Time to repeat the 2xx.
+    pub(crate) fn repeat_answer(&mut self, id: DialogId) {
+        let t2 = self.config.timers.t2;
+        let Some(answer) = self
+            .dialogs
+            .get_mut(id)
+            .and_then(|dialog| dialog.answer.as_mut())
+        else {
+            return;
+        };
+        answer.interval = answer.interval.saturating_mul(2).min(t2);
+        answer.retransmit = self
+            .timers
+            .set(self.now, answer.interval, Timer::AnswerRetransmit(id));
+        let (destination, bytes) = (answer.destination, answer.response.clone());
+        self.totals.add(Total::RetransmissionsOut);
+        self.totals.add(Total::ResponsesOut);
+        self.transmit(destination, bytes, TransmitToken::NONE);
+    }
+
+    /// 64*T1 without an ACK: the call ends.
+    pub(crate) fn answer_timed_out(&mut self, id: DialogId) {
+        self.end_dialog(id, DialogEndReason::AckTimeout);
+    }
+
+    /// Ends a dialog whose 2xx has not been acknowledged; does nothing to any other.
+    pub(crate) fn end_unacknowledged(&mut self, id: DialogId, reason: DialogEndReason) {
+        if self
+            .dialogs
+            .get(id)
+            .is_some_and(|dialog| dialog.answer.is_some())
+        {
+            self.end_dialog(id, reason);
+        }
+    }
+}

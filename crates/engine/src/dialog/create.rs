@@ -1,0 +1,292 @@
+//! How a dialog comes to be: from a response we send (RFC 3261 §12.1.1), one we get (§12.1.2), or an early NOTIFY (RFC 6665 §4.4.1).
+use super::{Dialog, Role};
+use crate::dispatch::Incoming;
+use crate::engine::{Engine, Timer};
+use crate::id::{ApplicationId, DialogId, DialogRole, TransactionId};
+use crate::transaction::client::User;
+use crate::transaction::key::Digest;
+use crate::transport::Origin;
+use crate::uas::Arrival;
+use crate::uas::in_dialog::contact_uri;
+use sip::{HeaderName, Message, Method};
+
+/// A header field's value as text.
+fn value(message: &Message, name: HeaderName) -> Box<str> {
+    message
+        .header(name)
+        .map(|field| field.text().into())
+        .unwrap_or_default()
+}
+
+/// Record-Route values in the order in which they stand.
+fn record_routes(message: &Message) -> Vec<Box<str>> {
+    message
+        .values(HeaderName::RecordRoute)
+        .map(|value| value.into())
+        .collect()
+}
+
+/// What two ends of a dialog are called, seen from us.
+struct Ends {
+    local: Box<str>,
+    local_tag: Box<str>,
+    remote: Box<str>,
+    remote_tag: Box<str>,
+}
+
+impl Ends {
+    /// Of a message that carries both tags: ours is in From when `we_sent` the request.
+    fn read(message: &Message, we_sent: bool) -> Option<Ends> {
+        let from_tag: Box<str> = message.from().ok()?.tag().unwrap_or_default().into();
+        let to_tag: Box<str> = message.to().ok()?.tag()?.into();
+        let (from, to) = (
+            value(message, HeaderName::From),
+            value(message, HeaderName::To),
+        );
+        Some(if we_sent {
+            Ends {
+                local: from,
+                local_tag: from_tag,
+                remote: to,
+                remote_tag: to_tag,
+            }
+        } else {
+            Ends {
+                local: to,
+                local_tag: to_tag,
+                remote: from,
+                remote_tag: from_tag,
+            }
+        })
+    }
+}
+
+/// The URI of an end, for a peer that gave no Contact.
+fn end_uri(message: &Message, remote_is_from: bool) -> Box<str> {
+    let address = if remote_is_from {
+        message.from()
+    } else {
+        message.to()
+    };
+    address
+        .map(|address| address.uri_text.into())
+        .unwrap_or_default()
+}
+
+impl Engine {
+    /// The dialog of a request that an application answers.
+    pub(crate) fn create_server_dialog(
+        &mut self,
+        application: ApplicationId,
+        transaction: TransactionId,
+        request: &Message,
+        response: &Message,
+        origin: Origin,
+    ) -> Option<DialogId> {
+        let ends = Ends::read(response, false)?;
+        let method = request.method();
+        let invite = method == Method::Invite;
+        let dialog = Dialog {
+            owner: Some(application),
+            role: Role::Server,
+            confirmed: !invite,
+            invited: invite,
+            subscribed: !invite,
+            call_id: request.call_id().ok()?.into(),
+            local_tag: ends.local_tag,
+            remote_tag: ends.remote_tag,
+            local: ends.local,
+            remote: ends.remote,
+            remote_target: contact_uri(request).unwrap_or_else(|| end_uri(request, true)),
+            route_set: record_routes(request),
+            local_sequence: (self.generator.next_u64() & 0xffff) as u32,
+            remote_sequence: request.cseq().ok().map(|sequence| sequence.number),
+            origin,
+            invite: invite.then_some(transaction),
+            remote_invite: None,
+            local_invite: None,
+            unacknowledged: None,
+            answer: None,
+            acknowledgement: None,
+            active: self.now,
+            idle: None,
+        };
+        Some(self.add_dialog(dialog))
+    }
+
+    /// The dialog of a response to our request.
+    pub(crate) fn create_client_dialog(
+        &mut self,
+        application: Option<ApplicationId>,
+        transaction: TransactionId,
+        incoming: &Incoming,
+    ) -> Option<DialogId> {
+        let message = &incoming.message;
+        let ends = Ends::read(message, true)?;
+        // A NOTIFY may have created it before the response came.
+        let call_id = message.call_id().ok()?;
+        if let Some(known) = self
+            .dialogs
+            .find(call_id, &ends.local_tag, &ends.remote_tag)
+        {
+            return Some(known);
+        }
+        let sequence = message.cseq().ok()?;
+        let invite = sequence.method == Method::Invite;
+        let mut route_set = record_routes(message);
+        route_set.reverse();
+        let dialog = Dialog {
+            owner: application,
+            role: Role::Client,
+            confirmed: !invite,
+            invited: invite,
+            subscribed: !invite,
+            call_id: call_id.into(),
+            local_tag: ends.local_tag,
+            remote_tag: ends.remote_tag,
+            local: ends.local,
+            remote: ends.remote,
+            remote_target: contact_uri(message).unwrap_or_else(|| end_uri(message, false)),
+            route_set,
+            local_sequence: sequence.number,
+            remote_sequence: None,
+            origin: incoming.origin?,
+            invite: invite.then_some(transaction),
+            remote_invite: None,
+            local_invite: None,
+            unacknowledged: None,
+            answer: None,
+            acknowledgement: None,
+            active: self.now,
+            idle: None,
+        };
+        let id = self.add_dialog(dialog);
+        if invite {
+            self.clients.get_mut(transaction)?.forks.push(id);
+        }
+        Some(id)
+    }
+
+    /// A 2xx confirms the dialog of our INVITE: its route set and target are the 2xx's (RFC 3261 §13.2.2.4).
+    pub(crate) fn confirm_client_dialog(
+        &mut self,
+        id: DialogId,
+        incoming: &Incoming,
+        sequence: u32,
+    ) {
+        let Some(dialog) = self.dialogs.get_mut(id) else {
+            return;
+        };
+        let message = &incoming.message;
+        if !dialog.confirmed {
+            dialog.confirmed = true;
+            dialog.route_set = record_routes(message);
+            dialog.route_set.reverse();
+        }
+        if let Some(target) = contact_uri(message) {
+            dialog.remote_target = target;
+        }
+        if let Some(origin) = incoming.origin {
+            dialog.origin = origin;
+        }
+        dialog.local_invite = None;
+        dialog.unacknowledged = Some(sequence);
+        dialog.acknowledgement = None;
+        dialog.active = self.now;
+        self.watch_dialog(id);
+    }
+
+    /// The dialog that a NOTIFY creates which overtook the 2xx of its SUBSCRIBE or REFER.
+    pub(crate) fn dialog_of_early_notify(&mut self, arrival: &Arrival<'_>) -> Option<DialogId> {
+        let head = &arrival.head;
+        if head.method != Method::Notify {
+            return None;
+        }
+        let client = *self
+            .subscriptions
+            .get(&self.subscription_key(head.call_id, head.to_tag))?;
+        let transaction = self.clients.get(client)?;
+        let User::Application(application) = transaction.user else {
+            return None;
+        };
+        let message = &arrival.message;
+        let ends = Ends::read(message, false)?;
+        let dialog = Dialog {
+            owner: Some(application),
+            role: Role::Client,
+            confirmed: true,
+            invited: false,
+            subscribed: true,
+            call_id: head.call_id.into(),
+            local_tag: ends.local_tag,
+            remote_tag: ends.remote_tag,
+            local: ends.local,
+            remote: ends.remote,
+            remote_target: contact_uri(message).unwrap_or_else(|| end_uri(message, true)),
+            route_set: record_routes(message),
+            local_sequence: transaction.sequence(),
+            remote_sequence: None,
+            origin: arrival.origin,
+            invite: None,
+            remote_invite: None,
+            local_invite: None,
+            unacknowledged: None,
+            answer: None,
+            acknowledgement: None,
+            active: self.now,
+            idle: None,
+        };
+        Some(self.add_dialog(dialog))
+    }
+
+    fn subscription_key(&self, call_id: &str, tag: &str) -> Digest {
+        self.digester
+            .digest(&[b"subscription", call_id.as_bytes(), tag.as_bytes()])
+    }
+
+    /// Makes a SUBSCRIBE or REFER outside a dialog findable for the NOTIFY that overtakes its response.
+    pub(crate) fn index_subscription(&mut self, id: TransactionId) {
+        let Some((call_id, tag)) = self
+            .clients
+            .get(id)
+            .and_then(|transaction| transaction.subscription_names())
+        else {
+            return;
+        };
+        let key = self.subscription_key(&call_id, &tag);
+        self.subscriptions.insert(key, id);
+        if let Some(transaction) = self.clients.get_mut(id) {
+            transaction.subscription = Some(key);
+        }
+    }
+
+    fn add_dialog(&mut self, dialog: Dialog) -> DialogId {
+        let role = match dialog.role {
+            Role::Client => DialogRole::Uac,
+            Role::Server => DialogRole::Uas,
+        };
+        let id = DialogId::with_role(self.config.shard, self.next_number(), role);
+        let confirmed = dialog.confirmed;
+        self.dialogs.insert(id, dialog);
+        if confirmed {
+            self.watch_dialog(id);
+        }
+        id
+    }
+
+    /// Gives a confirmed dialog its deadline (invariant 6). An early one ends with its INVITE.
+    pub(crate) fn watch_dialog(&mut self, id: DialogId) {
+        let Some(dialog) = self
+            .dialogs
+            .get_mut(id)
+            .filter(|dialog| dialog.idle.is_none())
+        else {
+            return;
+        };
+        dialog.idle = Some(self.timers.set(
+            self.now,
+            self.config.bounds.dialog_idle,
+            Timer::DialogIdle(id),
+        ));
+    }
+}

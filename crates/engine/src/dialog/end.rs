@@ -1,0 +1,155 @@
+//! How a dialog ends: by a BYE of either side, by the failure of its INVITE, by the engine itself when nothing else can.
+use crate::engine::{Engine, Timer};
+use crate::event::DialogEndReason;
+use crate::id::{DialogId, TransactionId};
+use crate::plan::Plan;
+use crate::totals::Total;
+use crate::transaction::client::{Announce, ClientTransaction, User};
+use bytes::Bytes;
+use sip::Method;
+
+/// The text of the Reason header field (RFC 3326) of a BYE that the engine sends.
+fn reason_text(reason: DialogEndReason) -> &'static str {
+    match reason {
+        DialogEndReason::AckTimeout => "ACK timeout",
+        DialogEndReason::AnsweredAfterCancel => "ACK-BYE due to cancel race condition",
+        DialogEndReason::CancelAfterAnswer => "CANCEL after 200 OK",
+        DialogEndReason::Idle => "Dialog idle for too long",
+    }
+}
+
+impl Engine {
+    /// The engine ends a dialog: BYE to the peer, `DialogEnded` to the owner.
+    pub(crate) fn end_dialog(&mut self, id: DialogId, reason: DialogEndReason) {
+        self.say_goodbye(id, reason);
+        self.remove_dialog(id);
+    }
+
+    /// A 2xx that nobody wants any more: ACK, BYE. The dialog stays until its INVITE's transaction ends, so that a repeated 2xx is
+    /// acknowledged again.
+    pub(crate) fn end_answered(&mut self, id: DialogId, sequence: u32, reason: DialogEndReason) {
+        self.acknowledge_unasked(id, sequence);
+        self.say_goodbye(id, reason);
+        if let Some(dialog) = self.dialogs.get_mut(id) {
+            dialog.owner = None;
+            dialog.invited = false;
+        }
+    }
+
+    fn say_goodbye(&mut self, id: DialogId, reason: DialogEndReason) {
+        self.totals.add(Total::DialogsEnded);
+        let Some(mut plan) = self.plan_in_dialog(id, &Method::Bye, None) else {
+            return;
+        };
+        let Some(dialog) = self.dialogs.get_mut(id) else {
+            return;
+        };
+        plan.sequence = dialog.next_sequence();
+        let hop = dialog.next_hop().to_owned();
+        let announce = dialog
+            .owner
+            .map_or(Announce::Nobody, |owner| Announce::Ended(owner, id, reason));
+        let value = format!("SIP ;cause=200 ;text=\"{}\"", reason_text(reason));
+        plan.headers
+            .push((Bytes::from_static(b"Reason"), Bytes::from(value)));
+        if let Err(error) = self.open_client(
+            Plan::Own(Box::new(plan)),
+            &hop,
+            User::Engine,
+            announce,
+            Some(id),
+        ) {
+            tracing::debug!(?error, "cannot end a dialog by BYE");
+        }
+    }
+
+    /// A final response to a BYE was sent or received.
+    pub(crate) fn dialog_said_goodbye(&mut self, id: Option<DialogId>) {
+        let Some((id, dialog)) = id.and_then(|id| Some((id, self.dialogs.get_mut(id)?))) else {
+            return;
+        };
+        dialog.invited = false;
+        // RFC 3261 §15.1.2: what is still pending is answered 487.
+        let pending = [dialog.invite, dialog.remote_invite];
+        // RFC 5057 §4.2: a subscription in the same dialog outlives the call, until its last NOTIFY.
+        if !dialog.subscribed {
+            self.remove_dialog(id);
+        }
+        for invite in pending.into_iter().flatten() {
+            if self
+                .servers
+                .get(invite)
+                .is_some_and(|transaction| !transaction.is_answered())
+            {
+                self.answer(invite, 487, &[]);
+            }
+        }
+    }
+
+    /// The INVITE of a dialog was refused, by an application or the engine: an early dialog ends, a re-INVITE is over.
+    pub(crate) fn invite_refused(&mut self, id: DialogId, transaction: TransactionId) {
+        let Some(dialog) = self.dialogs.get_mut(id) else {
+            return;
+        };
+        dialog.remote_invite = dialog.remote_invite.filter(|invite| *invite != transaction);
+        if dialog.invite == Some(transaction) && !dialog.confirmed {
+            self.remove_dialog(id);
+        }
+    }
+
+    /// A client transaction is gone: early dialogs of its forks end, and nobody will repeat their 2xx any more.
+    pub(crate) fn client_removed(&mut self, id: TransactionId, transaction: &ClientTransaction) {
+        if let Some(key) = transaction.subscription {
+            self.subscriptions.remove(&key);
+        }
+        if transaction.method != Method::Invite {
+            return;
+        }
+        for fork in transaction.forks.iter().copied().chain(transaction.dialog) {
+            let Some(dialog) = self.dialogs.get_mut(fork) else {
+                continue;
+            };
+            dialog.invite = dialog.invite.filter(|invite| *invite != id);
+            dialog.local_invite = dialog.local_invite.filter(|invite| *invite != id);
+            if dialog.local_invite.is_none() {
+                dialog.acknowledgement = None;
+            }
+            let ended = dialog.owner.is_none() && !dialog.invited && !dialog.subscribed;
+            if !dialog.confirmed || ended {
+                self.remove_dialog(fork);
+            }
+        }
+    }
+
+    /// Nothing passed for long?
+    pub(crate) fn dialog_idle(&mut self, id: DialogId) {
+        let limit = self.config.bounds.dialog_idle;
+        let Some(dialog) = self.dialogs.get_mut(id) else {
+            return;
+        };
+        dialog.idle = None;
+        let silent = self.now.since(dialog.active);
+        if silent < limit {
+            dialog.idle = Some(
+                self.timers
+                    .set(self.now, limit - silent, Timer::DialogIdle(id)),
+            );
+        } else if dialog.invited {
+            self.end_dialog(id, DialogEndReason::Idle);
+        } else {
+            self.remove_dialog(id);
+        }
+    }
+
+    /// Forgets a dialog and its timers.
+    pub(crate) fn remove_dialog(&mut self, id: DialogId) {
+        if let Some(dialog) = self.dialogs.remove(id) {
+            let answer = dialog
+                .answer
+                .map(|answer| [answer.retransmit, answer.timeout]);
+            for token in answer.into_iter().flatten().chain(dialog.idle) {
+                self.timers.cancel(token);
+            }
+        }
+    }
+}

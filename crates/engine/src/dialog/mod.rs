@@ -1,0 +1,128 @@
+//! Dialogs (RFC 3261 §12): plain data that could be exported and imported (invariant 7 of ARCHITECTURE.md).
+//!
+//! A dialog knows who talks to whom, over which way, and how far both sides have counted. It refuses to hold transactions,
+//! sockets or anything that a second process could not be told.
+pub(crate) mod answer;
+pub(crate) mod create;
+pub(crate) mod end;
+pub(crate) mod table;
+
+use crate::id::{ApplicationId, TransactionId};
+use crate::time::Time;
+use crate::timer::TimerToken;
+use crate::transport::{Destination, Origin};
+use bytes::Bytes;
+use std::time::Duration;
+
+/// Who sent the request that created the dialog.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Role {
+    /// We did.
+    Client,
+    /// The peer did.
+    Server,
+}
+
+/// A 2xx to an INVITE that waits for its ACK (RFC 3261 §13.3.1.4).
+pub(crate) struct Answer {
+    /// The INVITE's transaction.
+    pub(crate) transaction: TransactionId,
+    /// The INVITE's CSeq number, which its ACK carries.
+    pub(crate) sequence: u32,
+    pub(crate) response: Bytes,
+    pub(crate) destination: Destination,
+    pub(crate) interval: Duration,
+    pub(crate) retransmit: TimerToken,
+    pub(crate) timeout: TimerToken,
+}
+
+/// The ACK of a 2xx, kept while its INVITE's transaction lives, to repeat it for a repeated 2xx (RFC 3261 §13.2.2.4).
+pub(crate) struct Acknowledgement {
+    pub(crate) sequence: u32,
+    pub(crate) request: Bytes,
+    pub(crate) destination: Destination,
+}
+
+/// A dialog, early or confirmed.
+pub(crate) struct Dialog {
+    /// The application that its requests go to; none once that is gone.
+    pub(crate) owner: Option<ApplicationId>,
+    pub(crate) role: Role,
+    pub(crate) confirmed: bool,
+    /// An INVITE usage is open (RFC 5057 §2).
+    pub(crate) invited: bool,
+    /// A subscription usage is open.
+    pub(crate) subscribed: bool,
+    pub(crate) call_id: Box<str>,
+    pub(crate) local_tag: Box<str>,
+    pub(crate) remote_tag: Box<str>,
+    /// Our From value, tag included.
+    pub(crate) local: Box<str>,
+    /// Our To value, tag included once the peer gave one.
+    pub(crate) remote: Box<str>,
+    /// The peer's Contact URI.
+    pub(crate) remote_target: Box<str>,
+    /// The Route values to send, first hop first.
+    pub(crate) route_set: Vec<Box<str>>,
+    pub(crate) local_sequence: u32,
+    pub(crate) remote_sequence: Option<u32>,
+    /// The way the peer's last message came: the listener to use, the connection to use again.
+    pub(crate) origin: Origin,
+    /// The INVITE that created it, while it may still bring responses or be cancelled.
+    pub(crate) invite: Option<TransactionId>,
+    /// An INVITE within the dialog that the peer sent and nobody answered yet.
+    pub(crate) remote_invite: Option<TransactionId>,
+    /// An INVITE that we sent within the dialog, without a final response.
+    pub(crate) local_invite: Option<TransactionId>,
+    /// The CSeq number of our INVITE whose 2xx came and waits for the application's ACK.
+    pub(crate) unacknowledged: Option<u32>,
+    pub(crate) answer: Option<Box<Answer>>,
+    pub(crate) acknowledgement: Option<Box<Acknowledgement>>,
+    /// When its last message passed.
+    pub(crate) active: Time,
+    pub(crate) idle: Option<TimerToken>,
+}
+
+impl Dialog {
+    /// Whether a request or response with these tags belongs to it, seen from us.
+    pub(crate) fn matches(&self, call_id: &str, local_tag: &str, remote_tag: &str) -> bool {
+        *self.call_id == *call_id
+            && *self.local_tag == *local_tag
+            && *self.remote_tag == *remote_tag
+    }
+
+    /// The From tag of the request that created it.
+    pub(crate) fn creator_tag(&self) -> &str {
+        match self.role {
+            Role::Client => &self.local_tag,
+            Role::Server => &self.remote_tag,
+        }
+    }
+
+    /// Where its next request goes: the first route, else the peer itself.
+    pub(crate) fn next_hop(&self) -> &str {
+        match self.route_set.first() {
+            Some(route) => {
+                let start = route.find('<').map_or(0, |at| at + 1);
+                let end = route.find('>').unwrap_or(route.len());
+                route.get(start..end).unwrap_or(route)
+            }
+            None => &self.remote_target,
+        }
+    }
+
+    /// Notes a request of the peer's: false when it is out of order (RFC 3261 §12.2.2).
+    pub(crate) fn accept_sequence(&mut self, sequence: u32) -> bool {
+        if self.remote_sequence.is_some_and(|last| sequence < last) {
+            return false;
+        }
+        self.remote_sequence = Some(sequence);
+        true
+    }
+
+    /// The CSeq number for our next request.
+    pub(crate) fn next_sequence(&mut self) -> u32 {
+        self.local_sequence = self.local_sequence.wrapping_add(1) & 0x7fff_ffff;
+        self.local_sequence
+    }
+}

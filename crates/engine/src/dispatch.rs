@@ -1,0 +1,203 @@
+//! Applies the effects of the transaction machines to their table entries, and hands due timers to them.
+//!
+//! The one place where a machine's wish becomes a timer, a transmit or a removal.
+use crate::engine::{Engine, Timer};
+use crate::id::TransactionId;
+use crate::totals::Total;
+use crate::transaction::{Effect, Effects};
+use crate::transport::{Origin, TransmitToken};
+use sip::Message;
+use std::sync::Arc;
+
+/// A response at hand, for the transaction that it belongs to.
+pub(crate) struct Incoming {
+    /// The response.
+    pub(crate) message: Arc<Message>,
+    /// Where it came from; none when the engine made it.
+    pub(crate) origin: Option<Origin>,
+    /// Its size on the wire, in bytes.
+    pub(crate) wire_bytes: usize,
+}
+
+impl Engine {
+    /// A timer is due.
+    pub(crate) fn fire(&mut self, timer: Timer) {
+        let timers = &self.config.timers;
+        match timer {
+            Timer::ServerRetransmit(id) => {
+                let Some(transaction) = self.servers.get_mut(id) else {
+                    return;
+                };
+                transaction.retransmit = None;
+                if !transaction.is_answered() {
+                    return self.send_trying(id);
+                }
+                let effects = transaction.on_retransmit(timers);
+                self.totals.add(Total::RetransmissionsOut);
+                self.apply_server(id, effects);
+            }
+            Timer::ServerTimeout(id) => {
+                let Some(transaction) = self.servers.get_mut(id) else {
+                    return;
+                };
+                transaction.timeout = None;
+                let effects = transaction.on_timeout();
+                self.apply_server(id, effects);
+            }
+            Timer::ClientRetransmit(id) => {
+                let Some(transaction) = self.clients.get_mut(id) else {
+                    return;
+                };
+                transaction.retransmit = None;
+                let effects = transaction.on_retransmit(timers);
+                self.totals.add(Total::RetransmissionsOut);
+                self.apply_client(id, effects, None);
+            }
+            Timer::ClientTimeout(id) => {
+                if let Some(transaction) = self.clients.get_mut(id) {
+                    transaction.timeout = None;
+                    self.client_time_up(id);
+                }
+            }
+            Timer::AnswerRetransmit(id) => self.repeat_answer(id),
+            Timer::AnswerTimeout(id) => self.answer_timed_out(id),
+            Timer::DialogIdle(id) => self.dialog_idle(id),
+            Timer::Proxy(id, kind, branch) => self.proxy_timer(id, kind, branch),
+        }
+    }
+
+    /// Applies the effects of a server transaction's machine.
+    pub(crate) fn apply_server(&mut self, id: TransactionId, effects: Effects) {
+        for effect in effects {
+            let Some(transaction) = self.servers.get_mut(id) else {
+                return;
+            };
+            match effect {
+                Effect::Send => {
+                    if !transaction.response.is_empty() {
+                        let (destination, bytes) =
+                            (transaction.destination, transaction.response.clone());
+                        self.totals.add(Total::ResponsesOut);
+                        self.transmit(destination, bytes, TransmitToken::NONE);
+                    }
+                }
+                Effect::SetRetransmit(after) => {
+                    let token = self
+                        .timers
+                        .set(self.now, after, Timer::ServerRetransmit(id));
+                    if let Some(old) = transaction.retransmit.replace(token) {
+                        self.timers.cancel(old);
+                    }
+                }
+                Effect::StopRetransmit => {
+                    if let Some(old) = transaction.retransmit.take() {
+                        self.timers.cancel(old);
+                    }
+                }
+                Effect::SetTimeout(after) => {
+                    let token = self.timers.set(self.now, after, Timer::ServerTimeout(id));
+                    if let Some(old) = transaction.timeout.replace(token) {
+                        self.timers.cancel(old);
+                    }
+                }
+                Effect::EmitTimeout => self.request_unanswered(id),
+                Effect::Shrink => {
+                    transaction.request = None;
+                    // The 2xx is the dialog's to repeat (RFC 6026 §7.1), or the proxy's.
+                    if !transaction.repeats_response() {
+                        transaction.response = bytes::Bytes::new();
+                    }
+                }
+                Effect::Terminate => self.remove_server(id),
+                // Only client machines ask for an ACK; an ACK in Accepted is routed by whoever received it.
+                Effect::SendAck | Effect::Emit => {}
+            }
+        }
+    }
+
+    /// Applies the effects of a client transaction's machine. `incoming` is the response that caused them.
+    pub(crate) fn apply_client(
+        &mut self,
+        id: TransactionId,
+        effects: Effects,
+        incoming: Option<&Incoming>,
+    ) {
+        for effect in effects {
+            let Some(transaction) = self.clients.get_mut(id) else {
+                return;
+            };
+            match effect {
+                Effect::Send => {
+                    if let Some(destination) = transaction.destination {
+                        let token = TransmitToken {
+                            transaction: id.to_bits(),
+                            attempt: transaction.attempt,
+                        };
+                        let bytes = transaction.request.clone();
+                        self.transmit(destination, bytes, token);
+                    }
+                }
+                Effect::SendAck => self.send_automatic_ack(id, incoming),
+                Effect::SetRetransmit(after) => {
+                    let token = self
+                        .timers
+                        .set(self.now, after, Timer::ClientRetransmit(id));
+                    if let Some(old) = transaction.retransmit.replace(token) {
+                        self.timers.cancel(old);
+                    }
+                }
+                Effect::StopRetransmit => {
+                    if let Some(old) = transaction.retransmit.take() {
+                        self.timers.cancel(old);
+                    }
+                }
+                Effect::SetTimeout(after) => {
+                    let token = self.timers.set(self.now, after, Timer::ClientTimeout(id));
+                    if let Some(old) = transaction.timeout.replace(token) {
+                        self.timers.cancel(old);
+                    }
+                }
+                Effect::Emit => {
+                    if let Some(incoming) = incoming {
+                        self.response_received(id, incoming);
+                    }
+                }
+                Effect::EmitTimeout => self.request_timed_out(id),
+                Effect::Shrink => {
+                    transaction.request = bytes::Bytes::new();
+                    transaction.plan = None;
+                    transaction.targets = smallvec::SmallVec::new();
+                }
+                Effect::Terminate => self.remove_client(id),
+            }
+        }
+    }
+
+    /// Forgets a server transaction and its timers.
+    pub(crate) fn remove_server(&mut self, id: TransactionId) {
+        if let Some(transaction) = self.servers.remove(id) {
+            for token in [transaction.retransmit, transaction.timeout]
+                .into_iter()
+                .flatten()
+            {
+                self.timers.cancel(token);
+            }
+        }
+    }
+
+    /// Forgets a client transaction, its timers, its question to the resolver, and what its dialogs kept for it.
+    pub(crate) fn remove_client(&mut self, id: TransactionId) {
+        if let Some(transaction) = self.clients.remove(id) {
+            for token in [transaction.retransmit, transaction.timeout]
+                .into_iter()
+                .flatten()
+            {
+                self.timers.cancel(token);
+            }
+            if let Some(question) = transaction.resolve {
+                self.resolves.remove(&question);
+            }
+            self.client_removed(id, &transaction);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What happens to a request before the first branch: validation, its route, its targets (RFC 3261 §16.3 to §16.5).
+use crate::event::CommandError;
+use crate::proxy::route::{Path, Route, names_us, preprocess};
+use crate::proxy::{OwnNames, ProxyOrder, Rejection, forward, targets, validate};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// A request that may be proxied: its route, and its targets with the way to each.
+pub(super) struct Prepared {
+    pub(super) route: Route,
+    pub(super) paths: SmallVec<[(Arc<str>, Path); 1]>,
+}
+
+/// RFC 3261 §16.3 to §16.5: validates a request, preprocesses its route, and finds the way to each target.
+pub(super) fn prepare(order: &ProxyOrder, own: &dyn OwnNames) -> Result<Prepared, Rejection> {
+    let refused = |error: CommandError| Rejection {
+        status: order.drachtio_compatible.then_some(500),
+        header: None,
+        error,
+    };
+    validate::check(&order.request, own)?;
+    forward::check_headers(&order.headers).map_err(refused)?;
+    let route = preprocess(&order.request, own);
+    let mut paths: SmallVec<[(Arc<str>, Path); 1]> = SmallVec::new();
+    if order.targets.is_empty() {
+        let path = Path::along(&route, &route.request_uri);
+        if !targets::is_routable(&path.next_hop) {
+            let error = CommandError::InvalidUri(format!(
+                "{} cannot be routed; name a target",
+                path.next_hop
+            ));
+            return Err(Rejection {
+                status: Some(416),
+                header: None,
+                error,
+            });
+        }
+        paths.push((Arc::clone(&route.request_uri), path));
+        return Ok(Prepared { route, paths });
+    }
+    let keeps_uri =
+        order.drachtio_compatible && !order.request.uri().is_ok_and(|uri| names_us(&uri, own));
+    for target in &order.targets {
+        let target: Arc<str> = Arc::from(targets::clean(target).map_err(refused)?);
+        if paths.iter().any(|(other, _)| targets::same(other, &target)) {
+            continue;
+        }
+        let path = if keeps_uri {
+            Path::by(&route, Arc::clone(&route.request_uri), Arc::clone(&target))
+        } else if order.drachtio_compatible {
+            Path::by(&route, Arc::clone(&target), Arc::clone(&target))
+        } else {
+            Path::along(&route, &target)
+        };
+        if !targets::is_routable(&path.next_hop) {
+            return Err(refused(CommandError::InvalidUri(format!(
+                "{} cannot be routed: not a sip or sips URI",
+                path.next_hop
+            ))));
+        }
+        paths.push((target, path));
+    }
+    Ok(Prepared { route, paths })
+}

@@ -1,0 +1,115 @@
+//! Forwarding without a context: requests that come back by our Record-Route, and the stateless proxy (RFC 3261 §16.11).
+use crate::proxy::prepare::prepare;
+use crate::proxy::route::{Path, names_us, preprocess};
+use crate::proxy::{Hop, OwnNames, ProxyOrder, Rejection, forward, loops, validate};
+use bytes::Bytes;
+use sip::{Message, Scheme, Uri};
+use std::sync::Arc;
+
+/// A request to forward as it is, to one place.
+#[derive(Clone, Debug)]
+pub struct Forwarding {
+    request: Arc<Message>,
+    path: Path,
+    headers: Vec<(Bytes, Bytes)>,
+    stay_in_path: bool,
+}
+
+impl Forwarding {
+    /// The URI to resolve.
+    #[must_use]
+    pub fn next_hop(&self) -> &Arc<str> {
+        &self.path.next_hop
+    }
+
+    /// The received request.
+    #[must_use]
+    pub fn request(&self) -> &Arc<Message> {
+        &self.request
+    }
+
+    /// The Via branch when no transaction is kept: the same for repetitions of the request (RFC 3261 §16.11).
+    #[must_use]
+    pub fn branch(&self) -> String {
+        loops::stateless_branch(&self.request)
+    }
+
+    /// The request as it is to be sent.
+    #[must_use]
+    pub fn write(&self, hop: &Hop<'_>) -> Bytes {
+        forward::write(
+            &self.request,
+            &self.path,
+            &self.headers,
+            self.stay_in_path,
+            hop,
+        )
+    }
+}
+
+/// What is to be done with a request that has a To tag.
+#[derive(Clone, Debug)]
+pub enum InDialog {
+    /// It did not come to us by our Record-Route, or ends here: look for a dialog of our own.
+    NotRelayed,
+    /// It belongs to a dialog whose path we stay in.
+    Relay(Forwarding),
+    /// It does, but it goes no further.
+    Reject(Rejection),
+}
+
+/// Decides whether a request belongs to a dialog that was proxied here with Record-Route, and where it goes: the top Route (or, after
+/// a strict router, the request-URI) is ours, and what follows is not. Nothing is kept of such dialogs, so the To tag and the
+/// route are all there is to go by, as in every proxy that record-routes.
+#[must_use]
+pub fn in_dialog(request: &Arc<Message>, own: &dyn OwnNames) -> InDialog {
+    if !request.to().is_ok_and(|to| to.tag().is_some()) {
+        return InDialog::NotRelayed;
+    }
+    let route = preprocess(request, own);
+    if !route.by_route {
+        return InDialog::NotRelayed;
+    }
+    let target = Uri::parse(&route.request_uri);
+    if route.remaining.is_empty() && target.as_ref().is_ok_and(|uri| names_us(uri, own)) {
+        return InDialog::NotRelayed;
+    }
+    if let Err(rejection) = validate::check(request, own) {
+        return InDialog::Reject(rejection);
+    }
+    let path = Path::along(&route, &route.request_uri);
+    InDialog::Relay(Forwarding {
+        request: Arc::clone(request),
+        path,
+        headers: Vec::new(),
+        stay_in_path: false,
+    })
+}
+
+/// The stateless proxy: the request goes to the first target, each time to the same (RFC 3261 §16.11).
+///
+/// # Errors
+/// As `ProxyContext::new`.
+pub fn stateless(order: ProxyOrder, own: &dyn OwnNames) -> Result<Forwarding, Rejection> {
+    let prepared = prepare(&order, own)?;
+    let path = match prepared.paths.into_iter().next() {
+        Some((_, path)) => path,
+        None => Path::along(&prepared.route, &prepared.route.request_uri),
+    };
+    Ok(Forwarding {
+        request: order.request,
+        path,
+        headers: order.headers,
+        stay_in_path: order.options.record_route,
+    })
+}
+
+impl Forwarding {
+    /// Whether Record-Route has to be a `sips` URI, since the request-URI is one (RFC 3261 §16.6 item 4).
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.request
+            .uri()
+            .is_ok_and(|uri| uri.scheme() == Scheme::Sips)
+    }
+}

@@ -1,0 +1,96 @@
+//! Targets: what an application or a 3xx names, made fit for a request-URI.
+use crate::event::CommandError;
+use crate::proxy::route::without_parameter;
+use sip::{Message, Scheme, Uri};
+use std::cmp::Reverse;
+
+/// The URI of a target as it may stand in a request-URI: without headers and without `method` (RFC 3261 §19.1.1, table 1).
+/// Accepts a URI in angle brackets.
+///
+/// # Errors
+/// `InvalidUri`, which says what was wrong.
+pub fn clean(target: &str) -> Result<String, CommandError> {
+    let text = target.trim();
+    let text = text
+        .strip_prefix('<')
+        .and_then(|inner| inner.strip_suffix('>'))
+        .unwrap_or(text);
+    let uri = Uri::parse(text).map_err(|error| {
+        CommandError::InvalidUri(format!("the target {target:?} cannot be read: {error}"))
+    })?;
+    if !matches!(uri.scheme(), Scheme::Sip | Scheme::Sips) {
+        return Ok(text.to_owned());
+    }
+    let after_user = text.rfind('@').unwrap_or(0);
+    let headers = text
+        .get(after_user..)
+        .and_then(|rest| rest.find('?'))
+        .map(|at| at + after_user);
+    let text = headers.and_then(|at| text.get(..at)).unwrap_or(text);
+    if uri.param("method").is_some() {
+        return Ok(without_parameter(text, "method"));
+    }
+    Ok(text.to_owned())
+}
+
+/// Whether a URI can be resolved by RFC 3263.
+#[must_use]
+pub fn is_routable(uri: &str) -> bool {
+    Uri::parse(uri).is_ok_and(|uri| matches!(uri.scheme(), Scheme::Sip | Scheme::Sips))
+}
+
+/// The targets that a 3xx names: its Contacts, the highest q first (none counts as 1), those of equal q in their order.
+///
+/// A 305 and a 380 name none: they do not say where the same request should go (RFC 3261 §21.3.4, §21.3.5). With `secure` (the
+/// request-URI was `sips`) only `sips` URIs count, since the others would break its promise (RFC 3261 §16.7 item 4).
+#[must_use]
+pub fn redirected(response: &Message, secure: bool) -> Vec<String> {
+    if matches!(response.status(), 305 | 380) {
+        return Vec::new();
+    }
+    let Ok(contacts) = response.contacts() else {
+        return Vec::new();
+    };
+    let mut named: Vec<(u16, String)> = Vec::with_capacity(contacts.len());
+    for contact in contacts.iter().filter(|contact| !contact.is_wildcard()) {
+        let Ok(uri) = contact.uri() else { continue };
+        let fits = match uri.scheme() {
+            Scheme::Sips => true,
+            Scheme::Sip => !secure,
+            _ => false,
+        };
+        if let (true, Ok(target)) = (fits, clean(contact.uri_text)) {
+            let q = contact
+                .param("q")
+                .flatten()
+                .map_or(1000, |q| thousandths(&q));
+            named.push((q, target));
+        }
+    }
+    named.sort_by_key(|(q, _)| Reverse(*q));
+    named.into_iter().map(|(_, target)| target).collect()
+}
+
+/// A q value (RFC 3261 §25.1: at most three digits after the point) in thousandths; what cannot be read counts as 0.
+fn thousandths(q: &str) -> u16 {
+    let (whole, fraction) = q.split_once('.').unwrap_or((q, ""));
+    let digits = fraction.bytes().chain(*b"000").take(3);
+    let Ok(whole) = whole.parse::<u16>() else {
+        return 0;
+    };
+    digits
+        .fold(whole.min(1), |value, digit| {
+            value * 10 + u16::from(digit.saturating_sub(b'0')).min(9)
+        })
+        .min(1000)
+}
+
+/// Whether two targets are the same (RFC 3261 §19.1.4), so that none is tried twice.
+#[must_use]
+pub fn same(one: &str, other: &str) -> bool {
+    one == other
+        || match (Uri::parse(one), Uri::parse(other)) {
+            (Ok(one), Ok(other)) => one.equivalent(&other),
+            _ => false,
+        }
+}

@@ -1,0 +1,43 @@
+//! Request validation (RFC 3261 §16.3): what a proxy refuses before it looks for targets.
+use crate::event::CommandError;
+use crate::proxy::{OwnNames, Rejection, loops};
+use sip::{HeaderName, Message, Method};
+
+/// Checks Max-Forwards, loops and Proxy-Require. The syntax was checked when the message was parsed, the scheme of the
+/// request-URI matters only where it is followed (`ProxyContext::new` checks it there).
+///
+/// # Errors
+/// The rejection to carry out. An ACK is never answered (RFC 3261 §17): its rejections carry no status.
+pub fn check(request: &Message, own: &dyn OwnNames) -> Result<(), Rejection> {
+    let method = request.method();
+    let rejected = |status: u16, error: CommandError| Rejection {
+        status: (method != Method::Ack).then_some(status),
+        header: None,
+        error,
+    };
+    match request.max_forwards() {
+        // An OPTIONS may be answered here instead (RFC 3261 §16.3 item 3); an application that wants that does not proxy it.
+        Ok(Some(0)) => return Err(rejected(483, CommandError::TooManyHops)),
+        Ok(_) => {}
+        Err(_) => return Err(rejected(400, CommandError::Rejected(400))),
+    }
+    if loops::is_loop(request, own) {
+        return Err(rejected(482, CommandError::Loop));
+    }
+    // No extension asks anything of this proxy, so every one is unknown. ACK and CANCEL are exempt, as they are for Require
+    // (RFC 3261 §8.2.2.3).
+    if !matches!(method, Method::Ack | Method::Cancel) {
+        let unknown: Vec<_> = request
+            .values(HeaderName::ProxyRequire)
+            .filter(|option| !option.is_empty())
+            .collect();
+        if !unknown.is_empty() {
+            let header = Some((HeaderName::Unsupported, unknown.join(", ")));
+            return Err(Rejection {
+                header,
+                ..rejected(420, CommandError::Rejected(420))
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! From a URI to where requests for it go, as far as that takes no lookup (RFC 3263 §4.1, §4.2 for numeric hosts).
+use crate::event::CommandError;
+use crate::resolve::Resolved;
+use crate::transport::Transport;
+use sip::{Host, Scheme, Uri};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// Where requests for a URI go.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Target {
+    /// A numeric host: here.
+    Address(Resolved),
+    /// A host name that the resolver must look up.
+    Name {
+        /// The name.
+        host: String,
+        /// The URI's port.
+        port: Option<u16>,
+        /// The transport that the URI demands.
+        transport: Option<Transport>,
+    },
+}
+
+fn host_address(host: Host<'_>) -> Option<IpAddr> {
+    match host {
+        Host::V4(address) => Some(IpAddr::V4(address)),
+        Host::V6(address) => Some(IpAddr::V6(address)),
+        Host::Name(_) => None,
+    }
+}
+
+fn text_address(text: &str) -> Option<IpAddr> {
+    if let Some(inner) = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
+        return inner.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+    }
+    text.parse::<Ipv4Addr>().ok().map(IpAddr::V4)
+}
+
+/// Reads where requests for a URI go: `maddr` before the host, the `transport` parameter, `sips`, default ports.
+///
+/// # Errors
+/// `InvalidUri` when it is no SIP URI, or names a transport that does not exist.
+pub(crate) fn target(text: &str) -> Result<Target, CommandError> {
+    let invalid = |why: &str| CommandError::InvalidUri(format!("{text}: {why}"));
+    let uri = Uri::parse(text).map_err(|error| invalid(&error.to_string()))?;
+    let secure = match uri.scheme() {
+        Scheme::Sip => false,
+        Scheme::Sips => true,
+        Scheme::Tel | Scheme::Other(_) => {
+            return Err(invalid(
+                "only sip and sips URIs say where to send a request: give a next hop",
+            ));
+        }
+    };
+    let named = match uri.transport() {
+        Some(name) => Some(Transport::from_name(name).ok_or_else(|| invalid("no such transport"))?),
+        None => None,
+    };
+    let transport = match (named, secure) {
+        (Some(Transport::Tcp), true) => Some(Transport::Tls),
+        (Some(Transport::Ws), true) => Some(Transport::Wss),
+        (Some(Transport::Udp), true) => return Err(invalid("sips does not go over UDP")),
+        (None, true) => Some(Transport::Tls),
+        (named, _) => named,
+    };
+    let maddr = uri.param("maddr").flatten();
+    let address = match &maddr {
+        Some(maddr) => text_address(maddr),
+        None => host_address(uri.host()),
+    };
+    if let Some(address) = address {
+        let transport = transport.unwrap_or(Transport::Udp);
+        let port = uri.port().unwrap_or_else(|| transport.default_port());
+        return Ok(Target::Address(Resolved {
+            transport,
+            address: SocketAddr::new(address, port),
+        }));
+    }
+    let host = match (maddr, uri.host()) {
+        (Some(maddr), _) => maddr.to_string(),
+        (None, Host::Name(name)) => name.to_owned(),
+        (None, Host::V4(_) | Host::V6(_)) => return Err(invalid("no host")),
+    };
+    if host.is_empty() {
+        return Err(invalid("no host"));
+    }
+    Ok(Target::Name {
+        host,
+        port: uri.port(),
+        transport,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    //! A numeric host needs no question; a name becomes one with what the URI demands.
+    use super::*;
+
+    fn address(text: &str) -> (Transport, String) {
+        match target(text).unwrap() {
+            Target::Address(resolved) => (resolved.transport, resolved.address.to_string()),
+            Target::Name { host, .. } => panic!("{host} is no address"),
+        }
+    }
+
+    #[test]
+    fn numeric_hosts_have_default_transports_and_ports() {
+        assert_eq!(
+            address("sip:bob@192.0.2.1"),
+            (Transport::Udp, "192.0.2.1:5060".to_owned())
+        );
+        assert_eq!(
+            address("sip:192.0.2.1:5080;transport=TCP"),
+            (Transport::Tcp, "192.0.2.1:5080".to_owned())
+        );
+        assert_eq!(
+            address("sips:bob@192.0.2.1"),
+            (Transport::Tls, "192.0.2.1:5061".to_owned())
+        );
+        assert_eq!(
+            address("sip:bob@[2001:db8::1]"),
+            (Transport::Udp, "[2001:db8::1]:5060".to_owned())
+        );
+        assert_eq!(
+            address("sip:bob@example.com;maddr=192.0.2.9"),
+            (Transport::Udp, "192.0.2.9:5060".to_owned())
+        );
+    }
+
+    #[test]
+    fn names_are_left_to_the_resolver() {
+        let expected = Target::Name {
+            host: "example.com".to_owned(),
+            port: None,
+            transport: Some(Transport::Tls),
+        };
+        assert_eq!(target("sips:bob@example.com").unwrap(), expected);
+        assert!(target("tel:+123").is_err());
+        assert!(target("sip:bob@192.0.2.1;transport=pigeon").is_err());
+    }
+}

@@ -1,0 +1,148 @@
+//! What an engine has done since its start, by name: plain counters.
+use sip::Method;
+
+/// Declares the counters that are no per-method ones.
+macro_rules! totals {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// A counter.
+        #[derive(Copy, Clone, PartialEq, Eq, Debug)]
+        pub(crate) enum Total { $($(#[$doc])* $variant,)* }
+        const NAMES: &[&str] = &[$($name,)*];
+    };
+}
+
+totals! {
+    /// Responses received.
+    ResponsesIn = "responses_in",
+    /// Responses sent, repetitions included.
+    ResponsesOut = "responses_out",
+    /// Requests that came again within their transaction.
+    RetransmissionsIn = "retransmissions_in",
+    /// Requests and responses sent again by a timer.
+    RetransmissionsOut = "retransmissions_out",
+    /// Responses that no client transaction waits for.
+    StrayResponses = "stray_responses",
+    /// ACKs that belong to nothing.
+    StrayAcks = "stray_acks",
+    /// Bytes that are no SIP message.
+    Malformed = "malformed",
+    /// Messages that were not answered for want of what an answer needs.
+    Dropped = "dropped",
+    /// Requests refused as invalid (400, 416, 482, 500 for CSeq).
+    Invalid = "refused_invalid",
+    /// Requests refused since an application is behind with its events.
+    Overload = "refused_overload",
+    /// Requests refused since a table is full.
+    Full = "refused_full",
+    /// Requests that no application takes.
+    Unrouted = "refused_unrouted",
+    /// In-dialog requests for dialogs that do not exist.
+    UnknownDialogs = "refused_unknown_dialog",
+    /// Client transactions that timed out.
+    Timeouts = "timeouts",
+    /// Messages that the transport could not deliver.
+    TransmitFailures = "transmit_failures",
+    /// Attempts at another address of the same target.
+    Failovers = "failovers",
+    /// Requests that the application did not answer in time.
+    Unanswered = "unanswered",
+    /// Dialogs that the engine ended itself.
+    DialogsEnded = "dialogs_ended",
+    /// Commands that failed.
+    CommandsFailed = "commands_failed",
+}
+
+const REQUESTS_IN: [&str; 15] = [
+    "requests_in_invite",
+    "requests_in_ack",
+    "requests_in_bye",
+    "requests_in_cancel",
+    "requests_in_options",
+    "requests_in_register",
+    "requests_in_prack",
+    "requests_in_subscribe",
+    "requests_in_notify",
+    "requests_in_publish",
+    "requests_in_info",
+    "requests_in_refer",
+    "requests_in_message",
+    "requests_in_update",
+    "requests_in_other",
+];
+
+const REQUESTS_OUT: [&str; 15] = [
+    "requests_out_invite",
+    "requests_out_ack",
+    "requests_out_bye",
+    "requests_out_cancel",
+    "requests_out_options",
+    "requests_out_register",
+    "requests_out_prack",
+    "requests_out_subscribe",
+    "requests_out_notify",
+    "requests_out_publish",
+    "requests_out_info",
+    "requests_out_refer",
+    "requests_out_message",
+    "requests_out_update",
+    "requests_out_other",
+];
+
+fn index(method: &Method) -> usize {
+    match method {
+        Method::Invite => 0,
+        Method::Ack => 1,
+        Method::Bye => 2,
+        Method::Cancel => 3,
+        Method::Options => 4,
+        Method::Register => 5,
+        Method::Prack => 6,
+        Method::Subscribe => 7,
+        Method::Notify => 8,
+        Method::Publish => 9,
+        Method::Info => 10,
+        Method::Refer => 11,
+        Method::Message => 12,
+        Method::Update => 13,
+        Method::Other(_) => 14,
+    }
+}
+
+/// All counters of an engine.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Totals {
+    requests_in: [u64; 15],
+    requests_out: [u64; 15],
+    others: [u64; NAMES.len()],
+}
+
+impl Totals {
+    /// Adds one.
+    pub(crate) fn add(&mut self, total: Total) {
+        if let Some(count) = self.others.get_mut(total as usize) {
+            *count += 1;
+        }
+    }
+
+    /// A request came.
+    pub(crate) fn request_in(&mut self, method: &Method) {
+        if let Some(count) = self.requests_in.get_mut(index(method)) {
+            *count += 1;
+        }
+    }
+
+    /// A request was sent for the first time.
+    pub(crate) fn request_out(&mut self, method: &Method) {
+        if let Some(count) = self.requests_out.get_mut(index(method)) {
+            *count += 1;
+        }
+    }
+
+    /// All counters with their names.
+    pub(crate) fn list(&self) -> Vec<(&'static str, u64)> {
+        let requests_in = REQUESTS_IN.iter().copied().zip(self.requests_in);
+        let requests_out = REQUESTS_OUT.iter().copied().zip(self.requests_out);
+        let others = NAMES.iter().copied().zip(self.others);
+        requests_in.chain(requests_out).chain(others).collect()
+    }
+}

@@ -1,0 +1,278 @@
+//! The table of client transactions: what one holds while it looks for its peer, tries, and lingers.
+use super::Effects;
+use super::client_invite::ClientInvite;
+use super::client_non_invite::ClientNonInvite;
+use super::key::Digest;
+use crate::command::Draft;
+use crate::config::Timers;
+use crate::event::DialogEndReason;
+use crate::id::{ApplicationId, CommandId, ConnectionId, DialogId, ResolveId, TransactionId};
+use crate::plan::Plan;
+use crate::resolve::Resolved;
+use crate::timer::TimerToken;
+use crate::transport::Destination;
+use crate::uas::via::unlimited;
+use bytes::Bytes;
+use rustc_hash::FxHashMap;
+use sip::header::Address;
+use sip::{Message, Method};
+use smallvec::SmallVec;
+
+/// Who sent a request.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum User {
+    /// The engine itself; nobody waits for the response.
+    Engine,
+    /// An application.
+    Application(ApplicationId),
+    /// A branch of the proxy context of this server transaction.
+    Branch(TransactionId, u32),
+    /// The relay of this server transaction's request, of a dialog that was proxied here.
+    Relay(TransactionId),
+    /// Nobody: the request is forwarded and forgotten, its branch follows from it (RFC 3261 §16.11).
+    Stateless,
+}
+
+/// Whom to tell when the request goes out, and what.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Announce {
+    /// Nobody, or it was done.
+    Nobody,
+    /// The application whose command it is: `Event::Sent`.
+    Sent(ApplicationId, CommandId),
+    /// The application whose dialog the engine ends by this BYE: `Event::DialogEnded`.
+    Ended(ApplicationId, DialogId, DialogEndReason),
+}
+
+/// The machine of a client transaction.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum ClientMachine {
+    /// Not sent yet: its host name is being resolved.
+    Resolving,
+    /// RFC 3261 §17.1.1.
+    Invite(ClientInvite),
+    /// RFC 3261 §17.1.2.
+    NonInvite(ClientNonInvite),
+}
+
+/// How far the cancellation of an INVITE has come (RFC 3261 §9.1).
+#[derive(Clone, Default, Debug)]
+pub(crate) enum Cancellation {
+    /// Nobody asked for it.
+    #[default]
+    None,
+    /// Asked for; the CANCEL waits for a provisional response.
+    Wanted(Option<(ApplicationId, CommandId)>, Box<Draft>),
+    /// The CANCEL was sent.
+    Sent,
+}
+
+impl Cancellation {
+    /// Whether somebody asked for it.
+    pub(crate) fn is_wanted(&self) -> bool {
+        !matches!(self, Cancellation::None)
+    }
+}
+
+/// A client transaction. Once answered it keeps no request, and of an INVITE the ACK at most.
+pub(crate) struct ClientTransaction {
+    /// The random half of the branch; new for each attempt.
+    pub(crate) secret: u64,
+    /// Counts the attempts, for transmit tokens.
+    pub(crate) attempt: u32,
+    pub(crate) machine: ClientMachine,
+    pub(crate) method: Method,
+    pub(crate) user: User,
+    pub(crate) announce: Announce,
+    /// The request as sent, until the final response.
+    pub(crate) request: Bytes,
+    /// The ACK of a non-2xx final response.
+    pub(crate) ack: Bytes,
+    pub(crate) destination: Option<Destination>,
+    /// What the request is made from, until a response comes: another attempt has another branch and Via.
+    pub(crate) plan: Option<Plan>,
+    /// Where it may be sent, the next one last.
+    pub(crate) targets: SmallVec<[Resolved; 2]>,
+    /// The connection to use while it is open: the one that the dialog's peer uses.
+    pub(crate) flow: Option<ConnectionId>,
+    pub(crate) resolve: Option<ResolveId>,
+    /// The dialog that it was sent in.
+    pub(crate) dialog: Option<DialogId>,
+    /// The dialogs that its responses created.
+    pub(crate) forks: SmallVec<[DialogId; 1]>,
+    /// What a NOTIFY that overtakes the response is found by.
+    pub(crate) subscription: Option<Digest>,
+    pub(crate) cancellation: Cancellation,
+    /// This attempt goes over TCP for its size alone: a refused connection means UDP (RFC 3261 §18.1.1).
+    pub(crate) switched: bool,
+    pub(crate) retransmit: Option<TimerToken>,
+    pub(crate) timeout: Option<TimerToken>,
+}
+
+impl ClientTransaction {
+    /// A transaction that has sent nothing yet.
+    pub(crate) fn new(
+        method: Method,
+        user: User,
+        announce: Announce,
+        dialog: Option<DialogId>,
+    ) -> ClientTransaction {
+        ClientTransaction {
+            secret: 0,
+            attempt: 0,
+            machine: ClientMachine::Resolving,
+            method,
+            user,
+            announce,
+            request: Bytes::new(),
+            ack: Bytes::new(),
+            destination: None,
+            plan: None,
+            targets: SmallVec::new(),
+            flow: None,
+            resolve: None,
+            dialog,
+            forks: SmallVec::new(),
+            subscription: None,
+            cancellation: Cancellation::None,
+            switched: false,
+            retransmit: None,
+            timeout: None,
+        }
+    }
+
+    /// Whether a final response came.
+    pub(crate) fn is_answered(&self) -> bool {
+        match self.machine {
+            ClientMachine::Resolving => false,
+            ClientMachine::Invite(machine) => machine.is_answered(),
+            ClientMachine::NonInvite(machine) => machine.is_answered(),
+        }
+    }
+
+    /// Whether no response at all has come yet.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(
+            self.machine,
+            ClientMachine::Resolving
+                | ClientMachine::Invite(ClientInvite::Calling(_))
+                | ClientMachine::NonInvite(ClientNonInvite::Trying(_))
+        )
+    }
+
+    /// Whether a request went out at all.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.machine != ClientMachine::Resolving
+    }
+
+    /// The CSeq number of the request as sent; 0 before.
+    pub(crate) fn sequence(&self) -> u32 {
+        let message = Message::parse(self.request.clone(), &unlimited());
+        message
+            .ok()
+            .and_then(|message| message.cseq().ok().map(|sequence| sequence.number))
+            .unwrap_or(0)
+    }
+
+    /// The Call-ID and From tag of a request outside a dialog that creates a subscription.
+    pub(crate) fn subscription_names(&self) -> Option<(String, String)> {
+        let Some(Plan::Own(plan)) = &self.plan else {
+            return None;
+        };
+        if self.dialog.is_some() || !matches!(plan.method, Method::Subscribe | Method::Refer) {
+            return None;
+        }
+        let tag = match (&plan.from_tag, &plan.from) {
+            (Some(tag), _) => tag.clone(),
+            (None, Some(from)) => Address::parse(std::str::from_utf8(from).ok()?)
+                .ok()?
+                .tag()?
+                .to_owned(),
+            (None, None) => return None,
+        };
+        Some((String::from_utf8_lossy(&plan.call_id).into_owned(), tag))
+    }
+
+    fn is_reliable(&self) -> bool {
+        self.destination
+            .is_some_and(|destination| destination.transport.is_reliable())
+    }
+
+    /// The request goes out.
+    pub(crate) fn start(&mut self, timers: &Timers) -> Effects {
+        let reliable = self.is_reliable();
+        if self.method == Method::Invite {
+            let (machine, effects) = ClientInvite::start(reliable, timers);
+            self.machine = ClientMachine::Invite(machine);
+            effects
+        } else {
+            let (machine, effects) = ClientNonInvite::start(reliable, timers);
+            self.machine = ClientMachine::NonInvite(machine);
+            effects
+        }
+    }
+
+    /// A response came.
+    pub(crate) fn on_response(&mut self, status: u16, timers: &Timers) -> Effects {
+        let reliable = self.is_reliable();
+        match &mut self.machine {
+            ClientMachine::Resolving => Effects::new(),
+            ClientMachine::Invite(machine) => machine.on_response(status, reliable, timers),
+            ClientMachine::NonInvite(machine) => machine.on_response(status, reliable, timers),
+        }
+    }
+
+    /// The retransmission timer fired.
+    pub(crate) fn on_retransmit(&mut self, timers: &Timers) -> Effects {
+        match &mut self.machine {
+            ClientMachine::Resolving => Effects::new(),
+            ClientMachine::Invite(machine) => machine.on_retransmit(),
+            ClientMachine::NonInvite(machine) => machine.on_retransmit(timers),
+        }
+    }
+}
+
+/// The client transactions of a shard.
+#[derive(Default)]
+pub(crate) struct ClientTable {
+    by_id: FxHashMap<TransactionId, Box<ClientTransaction>>,
+}
+
+impl ClientTable {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// The transaction with this identifier.
+    pub(crate) fn get(&self, id: TransactionId) -> Option<&ClientTransaction> {
+        self.by_id.get(&id).map(AsRef::as_ref)
+    }
+
+    /// The transaction with this identifier.
+    pub(crate) fn get_mut(&mut self, id: TransactionId) -> Option<&mut ClientTransaction> {
+        self.by_id.get_mut(&id).map(AsMut::as_mut)
+    }
+
+    /// Adds a transaction.
+    pub(crate) fn insert(&mut self, id: TransactionId, transaction: Box<ClientTransaction>) {
+        self.by_id.insert(id, transaction);
+    }
+
+    /// Removes a transaction.
+    pub(crate) fn remove(&mut self, id: TransactionId) -> Option<Box<ClientTransaction>> {
+        self.by_id.remove(&id)
+    }
+
+    /// The INVITEs of this application that have no final response, and the rest of its transactions, in the order they were sent.
+    pub(crate) fn of(&self, application: ApplicationId) -> Vec<TransactionId> {
+        let mut ids: Vec<TransactionId> = self
+            .by_id
+            .iter()
+            .filter(|(_, transaction)| transaction.user == User::Application(application))
+            .map(|(id, _)| *id)
+            .collect();
+        ids.sort_unstable();
+        ids
+    }
+}

@@ -1,0 +1,100 @@
+//! The ACK of a 2xx (RFC 3261 §13.2.2.4): the application's, or the engine's for a call that nobody wants any more.
+use crate::command::SendRequest;
+use crate::dialog::Acknowledgement;
+use crate::draft::Fields;
+use crate::engine::Engine;
+use crate::event::CommandError;
+use crate::id::{ApplicationId, DialogId};
+use crate::plan::Plan;
+use crate::transaction::client::{Announce, User};
+use crate::transport::Destination;
+use crate::uac::complete_plan;
+use bytes::Bytes;
+use sip::Method;
+
+impl Engine {
+    /// An application acknowledges the 2xx of its INVITE.
+    pub(crate) fn acknowledge(
+        &mut self,
+        application: ApplicationId,
+        id: DialogId,
+        send: &SendRequest,
+    ) -> Result<(), CommandError> {
+        let dialog = self.dialogs.get(id).ok_or(CommandError::UnknownDialog)?;
+        // One whose ACK went out already gets it again: the application may repeat it, with the same number.
+        let sent = dialog.acknowledgement.as_ref().map(|kept| kept.sequence);
+        let sequence = dialog
+            .unacknowledged
+            .or(sent)
+            .ok_or(CommandError::NoInvite)?;
+        let fields = Fields::sort(&send.draft.headers)?;
+        // Its request-URI is the remote target, whatever the application wrote.
+        let mut plan = self
+            .plan_in_dialog(id, &Method::Ack, None)
+            .ok_or(CommandError::UnknownDialog)?;
+        plan.sequence = sequence;
+        plan.body = send.draft.body.clone();
+        complete_plan(&mut plan, send, &fields)?;
+        let hop = self
+            .dialogs
+            .get(id)
+            .ok_or(CommandError::UnknownDialog)?
+            .next_hop()
+            .to_owned();
+        let user = User::Application(application);
+        self.open_client(
+            Plan::Own(Box::new(plan)),
+            &hop,
+            user,
+            Announce::Sent(application, send.id),
+            Some(id),
+        )
+        .map(|_| ())
+    }
+
+    /// The engine acknowledges a 2xx itself.
+    pub(crate) fn acknowledge_unasked(&mut self, id: DialogId, sequence: u32) {
+        let Some(mut plan) = self.plan_in_dialog(id, &Method::Ack, None) else {
+            return;
+        };
+        plan.sequence = sequence;
+        let Some(hop) = self
+            .dialogs
+            .get(id)
+            .map(|dialog| dialog.next_hop().to_owned())
+        else {
+            return;
+        };
+        if let Err(error) = self.open_client(
+            Plan::Own(Box::new(plan)),
+            &hop,
+            User::Engine,
+            Announce::Nobody,
+            Some(id),
+        ) {
+            tracing::debug!(?error, "cannot acknowledge a call that is to be ended");
+        }
+    }
+
+    /// An ACK went out: kept as long as its 2xx may be repeated.
+    pub(crate) fn keep_acknowledgement(
+        &mut self,
+        id: DialogId,
+        request: Bytes,
+        destination: Destination,
+    ) {
+        let Some(dialog) = self.dialogs.get_mut(id) else {
+            return;
+        };
+        let known = dialog.acknowledgement.as_ref().map(|kept| kept.sequence);
+        let Some(sequence) = dialog.unacknowledged.take().or(known) else {
+            return;
+        };
+        dialog.active = self.now;
+        dialog.acknowledgement = Some(Box::new(Acknowledgement {
+            sequence,
+            request,
+            destination,
+        }));
+    }
+}

@@ -1,0 +1,203 @@
+//! When a request does not get through: resolution failed, transport failed, time is up. Other addresses first (RFC 3263 §4.3),
+//! then a response of our own making (RFC 3261 §8.1.3.1).
+use crate::dispatch::Incoming;
+use crate::engine::Engine;
+use crate::event::CommandError;
+use crate::id::{ResolveId, TransactionId};
+use crate::proxy::BranchFailure;
+use crate::resolve::{ResolveError, Resolved};
+use crate::time::Time;
+use crate::totals::Total;
+use crate::transaction::client::{Announce, ClientMachine, User};
+use crate::transport::{TransmitError, TransmitToken, Transport};
+use crate::uas::via::unlimited;
+use sip::{Build, Message};
+use std::sync::Arc;
+
+/// Why a request failed for good.
+#[derive(Clone, Debug)]
+pub(crate) enum Failure {
+    /// Nobody answered.
+    Timeout,
+    /// No address took it.
+    Transport,
+    /// There is no address, or none that can be reached.
+    Unresolvable(CommandError),
+}
+
+impl Failure {
+    fn status(&self) -> u16 {
+        match self {
+            Failure::Timeout => 408,
+            Failure::Transport | Failure::Unresolvable(_) => 503,
+        }
+    }
+}
+
+impl Engine {
+    /// The answer to a question of `poll_resolve`: where to send, best first.
+    pub fn handle_resolved(
+        &mut self,
+        now: Time,
+        id: ResolveId,
+        answer: Result<Vec<Resolved>, ResolveError>,
+    ) {
+        self.advance(now);
+        // The request may have been given up meanwhile.
+        let Some(client) = self.resolves.remove(&id) else {
+            return;
+        };
+        let Some(transaction) = self.clients.get_mut(client) else {
+            return;
+        };
+        transaction.resolve = None;
+        let outcome = match answer {
+            Ok(mut targets) => {
+                targets.reverse();
+                transaction.targets = targets.into();
+                self.attempt(client)
+            }
+            Err(error) => Err(CommandError::NoTransport(error.to_string())),
+        };
+        if let Err(error) = outcome {
+            self.give_up(client, Failure::Unresolvable(error));
+        }
+    }
+
+    /// A message that `poll_transmit` gave could not be delivered.
+    pub fn handle_transmit_failed(
+        &mut self,
+        now: Time,
+        token: TransmitToken,
+        error: TransmitError,
+    ) {
+        self.advance(now);
+        if token == TransmitToken::NONE {
+            return;
+        }
+        self.totals.add(Total::TransmitFailures);
+        let id = TransactionId::from_bits(token.transaction);
+        let Some(transaction) = self
+            .clients
+            .get_mut(id)
+            .filter(|transaction| transaction.attempt == token.attempt)
+        else {
+            return;
+        };
+        // An answer proves that a copy arrived.
+        if !transaction.is_silent() {
+            return;
+        }
+        tracing::debug!(error = error.text(), method = %transaction.method.as_str(), "request not delivered");
+        // The connection of the dialog is gone; what follows goes where the Contact says.
+        transaction.flow = None;
+        if transaction.switched {
+            if let Some(destination) = transaction.destination {
+                // RFC 3261 §18.1.1: TCP was our own idea, so UDP it is.
+                transaction.targets.push(Resolved {
+                    transport: Transport::Udp,
+                    address: destination.peer,
+                });
+            }
+        }
+        self.attempt_next(id, Failure::Transport);
+    }
+
+    /// Timer B, D, F, K or M, or the limit of a resolution.
+    pub(crate) fn client_time_up(&mut self, id: TransactionId) {
+        let Some(transaction) = self.clients.get_mut(id) else {
+            return;
+        };
+        let effects = match transaction.machine {
+            ClientMachine::Resolving => {
+                let error = CommandError::NoTransport(ResolveError::Timeout.to_string());
+                return self.give_up(id, Failure::Unresolvable(error));
+            }
+            _ if transaction.is_silent()
+                && !transaction.targets.is_empty()
+                && !transaction.cancellation.is_wanted() =>
+            {
+                return self.attempt_next(id, Failure::Timeout);
+            }
+            ClientMachine::Invite(machine) => machine.on_timeout(),
+            ClientMachine::NonInvite(machine) => machine.on_timeout(),
+        };
+        self.apply_client(id, effects, None);
+    }
+
+    /// The next address, or the end.
+    fn attempt_next(&mut self, id: TransactionId, failure: Failure) {
+        if let Some(transaction) = self.clients.get_mut(id) {
+            if let Some(token) = transaction.retransmit.take() {
+                self.timers.cancel(token);
+            }
+        }
+        match self.attempt(id) {
+            Ok(()) => self.totals.add(Total::Failovers),
+            Err(_) => self.give_up(id, failure),
+        }
+    }
+
+    /// The machine says that time is up.
+    pub(crate) fn request_timed_out(&mut self, id: TransactionId) {
+        self.totals.add(Total::Timeouts);
+        self.tell_failure(id, Failure::Timeout);
+    }
+
+    /// The request failed for good: tells the user, forgets the transaction.
+    fn give_up(&mut self, id: TransactionId, failure: Failure) {
+        self.tell_failure(id, failure);
+        self.remove_client(id);
+    }
+
+    fn tell_failure(&mut self, id: TransactionId, failure: Failure) {
+        let Some(transaction) = self.clients.get_mut(id) else {
+            return;
+        };
+        let (user, announce) = (transaction.user, transaction.announce);
+        match (user, announce) {
+            (User::Application(_), Announce::Sent(application, command)) => {
+                // It never went out.
+                transaction.announce = Announce::Nobody;
+                let error = match failure {
+                    Failure::Unresolvable(error) => error,
+                    Failure::Timeout | Failure::Transport => {
+                        CommandError::NoTransport("no address took it".to_owned())
+                    }
+                };
+                self.fail(application, command, error);
+            }
+            (User::Application(_), _) => {
+                let Some(message) = self.made_for_client(id, failure.status()) else {
+                    return;
+                };
+                self.response_received(
+                    id,
+                    &Incoming {
+                        message,
+                        origin: None,
+                        wire_bytes: 0,
+                    },
+                );
+            }
+            (User::Branch(server, branch), _) => {
+                let failure = match failure {
+                    Failure::Timeout => BranchFailure::Timeout,
+                    Failure::Transport => BranchFailure::Transport,
+                    Failure::Unresolvable(_) => BranchFailure::Unresolvable,
+                };
+                self.branch_failed(server, branch, failure);
+            }
+            (User::Relay(server), _) => self.relay_failed(server, failure.status()),
+            (User::Engine | User::Stateless, _) => {}
+        }
+    }
+
+    /// The response that stands for the one that never came, to a request that went out.
+    fn made_for_client(&self, id: TransactionId, status: u16) -> Option<Arc<Message>> {
+        let request = Message::parse(self.clients.get(id)?.request.clone(), &unlimited()).ok()?;
+        let bytes =
+            Build::reply(&request, status, sip::status::reason_phrase(status), None).finish(b"");
+        Message::parse(bytes, &unlimited()).ok().map(Arc::new)
+    }
+}

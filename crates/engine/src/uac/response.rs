@@ -1,0 +1,290 @@
+//! Responses that come: matched to their client transaction, let act on the dialog, handed to whoever sent the request.
+use crate::dispatch::Incoming;
+use crate::engine::Engine;
+use crate::event::{DialogEndReason, Event, Response};
+use crate::id::{ApplicationId, DialogId, TransactionId};
+use crate::totals::Total;
+use crate::transaction::client::User;
+use crate::transaction::key::{cancel_of, parse_client_branch};
+use crate::transport::Origin;
+use crate::uas::in_dialog::{contact_uri, refreshes_target};
+use crate::uas::respond::creates_dialog;
+use sip::{Message, Method};
+use std::sync::Arc;
+
+impl Engine {
+    /// A response came.
+    pub(crate) fn receive_response(&mut self, origin: Origin, message: Message, wire_bytes: usize) {
+        self.totals.add(Total::ResponsesIn);
+        let Some(id) = self.client_of(&message) else {
+            return self.receive_stray(&origin, &message);
+        };
+        let status = message.status();
+        let incoming = Incoming {
+            message: Arc::new(message),
+            origin: Some(origin),
+            wire_bytes,
+        };
+        let Some(transaction) = self.clients.get_mut(id) else {
+            return;
+        };
+        // Somebody is there: no other address will be tried, the request is not written again.
+        transaction.plan = None;
+        transaction.targets.clear();
+        let effects = transaction.on_response(status, &self.config.timers);
+        self.apply_client(id, effects, Some(&incoming));
+        if status < 200 {
+            self.send_wanted_cancel(id);
+        } else {
+            self.forget_wanted_cancel(id);
+        }
+    }
+
+    /// The client transaction of a response: named and proven by the branch of its top Via (RFC 3261 §17.1.3).
+    fn client_of(&self, message: &Message) -> Option<TransactionId> {
+        let via = message.top_via().ok()?;
+        let (id, secret) = parse_client_branch(via.branch()?)?;
+        let method = message.cseq().ok()?.method;
+        let id = if method == Method::Cancel {
+            cancel_of(id)
+        } else {
+            id
+        };
+        let transaction = self.clients.get(id)?;
+        (transaction.secret == secret && transaction.method == method && transaction.is_sent())
+            .then_some(id)
+    }
+
+    /// A response that no transaction waits for: a stateless proxy's, or nobody's (RFC 6026 §7.2: dropped).
+    fn receive_stray(&mut self, origin: &Origin, message: &Message) {
+        if self.relay_response(message) {
+            return;
+        }
+        self.totals.add(Total::StrayResponses);
+        tracing::debug!(peer = %origin.peer, status = message.status(), "response to nothing: dropped");
+    }
+
+    /// A response that the transaction's machine lets through, or one of our own making.
+    pub(crate) fn response_received(&mut self, id: TransactionId, incoming: &Incoming) {
+        let Some(transaction) = self.clients.get(id) else {
+            return;
+        };
+        let (user, method) = (transaction.user, transaction.method.clone());
+        match user {
+            User::Branch(server, branch) => self.branch_response(server, branch, incoming),
+            User::Relay(server) => self.relay_upstream(server, incoming),
+            User::Application(application) => {
+                self.response_for_application(id, application, &method, incoming)
+            }
+            User::Engine if method == Method::Invite => {
+                // An INVITE of an application that is gone.
+                self.invite_response(id, None, incoming);
+            }
+            User::Engine | User::Stateless => {}
+        }
+    }
+
+    fn response_for_application(
+        &mut self,
+        id: TransactionId,
+        application: ApplicationId,
+        method: &Method,
+        incoming: &Incoming,
+    ) {
+        let status = incoming.message.status();
+        if status <= 100 {
+            return;
+        }
+        if *method == Method::Invite {
+            return self.invite_response(id, Some(application), incoming);
+        }
+        let known = self
+            .clients
+            .get(id)
+            .and_then(|transaction| transaction.dialog);
+        let dialog = match known {
+            None if creates_dialog(method) && (200..300).contains(&status) => {
+                self.create_client_dialog(Some(application), id, incoming)
+            }
+            known => known,
+        };
+        if let Some(dialog) = known {
+            self.refresh_target(dialog, method, incoming);
+        }
+        self.emit_response(application, id, dialog, incoming);
+        // 401 and 407: the application sends the BYE again, with credentials.
+        if *method == Method::Bye && status >= 200 && !matches!(status, 401 | 407) {
+            self.dialog_said_goodbye(dialog);
+        }
+    }
+
+    /// A 2xx to a request within a dialog may move the peer's target (RFC 3261 §12.2.1.2).
+    fn refresh_target(&mut self, dialog: DialogId, method: &Method, incoming: &Incoming) {
+        let Some(dialog) = self.dialogs.get_mut(dialog) else {
+            return;
+        };
+        dialog.active = self.now;
+        if let Some(origin) = incoming.origin {
+            dialog.origin = origin;
+        }
+        if refreshes_target(method) && (200..300).contains(&incoming.message.status()) {
+            if let Some(target) = contact_uri(&incoming.message) {
+                dialog.remote_target = target;
+            }
+        }
+    }
+
+    /// A response to an INVITE: creates, confirms or ends dialogs (RFC 3261 §13.2.2); several when it was forked.
+    fn invite_response(
+        &mut self,
+        id: TransactionId,
+        application: Option<ApplicationId>,
+        incoming: &Incoming,
+    ) {
+        let status = incoming.message.status();
+        match status {
+            ..=100 => {}
+            101..=199 => {
+                let dialog = self.early_dialog(id, application, incoming);
+                if let Some(application) = application {
+                    self.emit_response(application, id, dialog, incoming);
+                }
+            }
+            200..=299 => self.invite_accepted(id, application, incoming),
+            _ => {
+                let dialog = self.invite_failed(id);
+                if let Some(application) = application {
+                    self.emit_response(application, id, dialog, incoming);
+                }
+            }
+        }
+    }
+
+    /// The dialog of a provisional response, created if need be; none without a To tag (RFC 3261 §12.1).
+    fn early_dialog(
+        &mut self,
+        id: TransactionId,
+        application: Option<ApplicationId>,
+        incoming: &Incoming,
+    ) -> Option<DialogId> {
+        if let Some(dialog) = self.clients.get(id)?.dialog {
+            return Some(dialog);
+        }
+        match self.dialog_of_response(&incoming.message) {
+            Some(dialog) => {
+                if let Some(target) = contact_uri(&incoming.message) {
+                    self.dialogs.get_mut(dialog)?.remote_target = target;
+                }
+                Some(dialog)
+            }
+            None => self.create_client_dialog(application, id, incoming),
+        }
+    }
+
+    fn invite_accepted(
+        &mut self,
+        id: TransactionId,
+        application: Option<ApplicationId>,
+        incoming: &Incoming,
+    ) {
+        let Ok(sequence) = incoming.message.cseq() else {
+            return;
+        };
+        let Some(transaction) = self.clients.get(id) else {
+            return;
+        };
+        let (known, cancelled) = (transaction.dialog, transaction.cancellation.is_wanted());
+        let existing = known.or_else(|| self.dialog_of_response(&incoming.message));
+        if existing.is_some_and(|dialog| self.is_repeated_answer(dialog, id, sequence.number)) {
+            self.totals.add(Total::RetransmissionsIn);
+            return;
+        }
+        let Some(dialog) =
+            existing.or_else(|| self.create_client_dialog(application, id, incoming))
+        else {
+            return;
+        };
+        self.confirm_client_dialog(dialog, incoming, sequence.number);
+        if let Some(application) = application {
+            self.emit_response(application, id, Some(dialog), incoming);
+        }
+        // RFC 3261 §15: who gave up a call that is answered all the same acknowledges and ends it.
+        if (cancelled || application.is_none()) && known.is_none() {
+            self.end_answered(
+                dialog,
+                sequence.number,
+                DialogEndReason::AnsweredAfterCancel,
+            );
+        }
+    }
+
+    /// Whether a 2xx came before; then its ACK is repeated, if there was one (RFC 3261 §13.2.2.4).
+    fn is_repeated_answer(&mut self, id: DialogId, invite: TransactionId, sequence: u32) -> bool {
+        let Some(dialog) = self.dialogs.get(id) else {
+            return false;
+        };
+        if let Some(kept) = dialog
+            .acknowledgement
+            .as_ref()
+            .filter(|kept| kept.sequence == sequence)
+        {
+            let (destination, bytes) = (kept.destination, kept.request.clone());
+            self.totals.request_out(&Method::Ack);
+            self.transmit(destination, bytes, crate::transport::TransmitToken::NONE);
+            return true;
+        }
+        if dialog.unacknowledged == Some(sequence) {
+            return true;
+        }
+        // Within a dialog the first 2xx ends the INVITE; an early dialog is confirmed by it.
+        if dialog.invite == Some(invite) {
+            dialog.confirmed
+        } else {
+            dialog.local_invite != Some(invite)
+        }
+    }
+
+    /// A non-2xx final response to an INVITE: the early dialogs end. Gives the dialog that it was sent in.
+    fn invite_failed(&mut self, id: TransactionId) -> Option<DialogId> {
+        let transaction = self.clients.get_mut(id)?;
+        let known = transaction.dialog;
+        for fork in std::mem::take(&mut transaction.forks) {
+            if self
+                .dialogs
+                .get(fork)
+                .is_some_and(|dialog| !dialog.confirmed)
+            {
+                self.remove_dialog(fork);
+            }
+        }
+        if let Some(dialog) = known.and_then(|dialog| self.dialogs.get_mut(dialog)) {
+            dialog.active = self.now;
+            dialog.local_invite = dialog.local_invite.filter(|invite| *invite != id);
+        }
+        known
+    }
+
+    fn dialog_of_response(&self, message: &Message) -> Option<DialogId> {
+        let (from, to) = (message.from().ok()?, message.to().ok()?);
+        self.dialogs
+            .find(message.call_id().ok()?, from.tag()?, to.tag()?)
+    }
+
+    /// Tells the application.
+    fn emit_response(
+        &mut self,
+        application: ApplicationId,
+        transaction: TransactionId,
+        dialog: Option<DialogId>,
+        incoming: &Incoming,
+    ) {
+        let response = Response {
+            transaction,
+            dialog,
+            message: Arc::clone(&incoming.message),
+            origin: incoming.origin,
+            wire_bytes: incoming.wire_bytes,
+        };
+        self.emit(application, Event::Response(response));
+    }
+}

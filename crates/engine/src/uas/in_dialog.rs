@@ -1,0 +1,159 @@
+//! Requests within a dialog (RFC 3261 §12.2.2): to the application that owns it, in order; 481 when there is none.
+use super::Arrival;
+use crate::engine::Engine;
+use crate::event::{Event, Request};
+use crate::id::DialogId;
+use crate::totals::Total;
+use crate::transaction::server::Owner;
+use sip::{HeaderName, Message, Method};
+use std::sync::Arc;
+
+/// What becomes of a request for a dialog that exists.
+enum Verdict {
+    Deliver,
+    /// A BYE for an application that is gone.
+    End,
+    /// Answer it so; the flag says whether with Retry-After.
+    Refuse(u16, bool),
+}
+
+/// Methods whose request or 2xx moves the remote target (RFC 3261 §12.2.1.2, RFC 3311, RFC 6665, RFC 3515).
+pub(crate) fn refreshes_target(method: &Method) -> bool {
+    matches!(
+        method,
+        Method::Invite | Method::Update | Method::Subscribe | Method::Notify | Method::Refer
+    )
+}
+
+/// The URI of a message's Contact, when there is exactly one that can be read.
+pub(crate) fn contact_uri(message: &Message) -> Option<Box<str>> {
+    let contacts = message.contacts().ok()?;
+    let contact = contacts.first().filter(|contact| !contact.is_wildcard())?;
+    contact.uri().ok().map(|_| contact.uri_text.into())
+}
+
+impl Engine {
+    /// A request with a To tag, other than ACK and CANCEL.
+    pub(crate) fn receive_in_dialog(&mut self, arrival: &Arrival<'_>) {
+        let head = &arrival.head;
+        let found = self.dialogs.find(head.call_id, head.to_tag, head.from_tag);
+        let found = found.or_else(|| self.dialog_of_early_notify(arrival));
+        let Some(id) = found else {
+            if self.relay_unowned(arrival) {
+                return;
+            }
+            // These need no dialog; some user agents repeat the To tag of the last response all the same.
+            if matches!(
+                head.method,
+                Method::Register | Method::Options | Method::Message | Method::Publish
+            ) {
+                return self.receive_new(arrival);
+            }
+            self.totals.add(Total::UnknownDialogs);
+            return self.refuse(arrival, 481, &[]);
+        };
+        match self.judge(id, arrival) {
+            Verdict::Deliver => self.deliver_in_dialog(id, arrival),
+            Verdict::End => {
+                let transaction = self.open_server(arrival, Owner::Engine, None, None);
+                self.answer(transaction, 200, &[]);
+                self.remove_dialog(id);
+            }
+            Verdict::Refuse(status, retry) => {
+                let mut headers = Vec::new();
+                if retry {
+                    // RFC 3261 §14.2: 0 to 10 seconds, at random.
+                    headers.push((
+                        HeaderName::RetryAfter,
+                        (self.generator.next_u64() % 11).to_string(),
+                    ));
+                }
+                self.totals.add(Total::Invalid);
+                self.refuse(arrival, status, &headers);
+            }
+        }
+    }
+
+    fn judge(&mut self, id: DialogId, arrival: &Arrival<'_>) -> Verdict {
+        let head = &arrival.head;
+        let Some(dialog) = self.dialogs.get_mut(id) else {
+            return Verdict::Refuse(481, false);
+        };
+        if dialog.owner.is_none() {
+            return if head.method == Method::Bye {
+                Verdict::End
+            } else {
+                Verdict::Refuse(481, false)
+            };
+        }
+        if !dialog.accept_sequence(head.sequence) {
+            return Verdict::Refuse(500, false);
+        }
+        if head.method == Method::Invite {
+            // RFC 3261 §14.2: one offer at a time, either way.
+            if dialog.local_invite.is_some() {
+                return Verdict::Refuse(491, false);
+            }
+            if dialog.remote_invite.is_some() || !dialog.confirmed {
+                return Verdict::Refuse(500, true);
+            }
+        }
+        Verdict::Deliver
+    }
+
+    fn deliver_in_dialog(&mut self, id: DialogId, arrival: &Arrival<'_>) {
+        let method = &arrival.head.method;
+        let owner = self.dialogs.get(id).and_then(|dialog| dialog.owner);
+        let Some(application) = owner else { return };
+        let transaction =
+            self.open_server(arrival, Owner::Application(application), None, Some(id));
+        if let Some(dialog) = self.dialogs.get_mut(id) {
+            dialog.active = self.now;
+            dialog.origin = arrival.origin;
+            if *method == Method::Invite {
+                dialog.remote_invite = Some(transaction);
+            }
+            if refreshes_target(method) {
+                if let Some(target) = contact_uri(&arrival.message) {
+                    dialog.remote_target = target;
+                }
+            }
+        }
+        self.deliver(application, transaction, Some(id), arrival);
+    }
+
+    /// An ACK that no transaction absorbed: of a 2xx, for a dialog here or for one that we proxied.
+    pub(crate) fn receive_ack(&mut self, arrival: &Arrival<'_>) {
+        let head = &arrival.head;
+        let Some(id) = self.dialogs.find(head.call_id, head.to_tag, head.from_tag) else {
+            if !self.relay_unowned(arrival) {
+                self.totals.add(Total::StrayAcks);
+            }
+            return;
+        };
+        let Some(dialog) = self.dialogs.get_mut(id) else {
+            return;
+        };
+        // A repeated ACK finds no answer waiting: absorbed.
+        let Some(answer) = dialog
+            .answer
+            .take_if(|answer| answer.sequence == head.sequence)
+        else {
+            return;
+        };
+        dialog.active = self.now;
+        let owner = dialog.owner;
+        self.timers.cancel(answer.retransmit);
+        self.timers.cancel(answer.timeout);
+        if let Some(application) = owner {
+            let request = Request {
+                transaction: answer.transaction,
+                dialog: Some(id),
+                message: Arc::clone(&arrival.message),
+                origin: arrival.origin,
+                wire_bytes: arrival.wire_bytes,
+            };
+            self.emit(application, Event::Request(request));
+        }
+    }
+}

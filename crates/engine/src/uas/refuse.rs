@@ -1,0 +1,72 @@
+//! Refusals without state: a request that nobody will see is answered and forgotten (RFC 3261 §8.2.7).
+//!
+//! The To tag follows from the request, so that its repetitions get the same answer. An ACK is never answered.
+use super::{Arrival, via};
+use crate::engine::Engine;
+use crate::totals::Total;
+use crate::transaction::server::ServerTransaction;
+use crate::transport::{Origin, TransmitToken};
+use sip::status::reason_phrase;
+use sip::{Build, HeaderName, Message, Method};
+
+/// Seconds for Retry-After when the engine is overloaded: spread, so that the refused do not come back as one.
+const RETRY_AFTER: u64 = 5;
+
+impl Engine {
+    /// Answers a request without state.
+    pub(crate) fn refuse(
+        &mut self,
+        arrival: &Arrival<'_>,
+        status: u16,
+        headers: &[(HeaderName, String)],
+    ) {
+        if arrival.head.method == Method::Ack {
+            return self.totals.add(Total::StrayAcks);
+        }
+        let tag = arrival.key.token();
+        let mut build = Build::reply(&arrival.message, status, reason_phrase(status), Some(&tag));
+        for (name, value) in headers {
+            build = build.header(*name, value);
+        }
+        let destination = via::response_destination(&arrival.head.via, &arrival.origin);
+        self.totals.add(Total::ResponsesOut);
+        self.transmit(destination, build.finish(b""), TransmitToken::NONE);
+    }
+
+    /// 503 with Retry-After (RFC 3261 §21.5.4).
+    pub(crate) fn refuse_busy(&mut self, arrival: &Arrival<'_>) {
+        let value = self.retry_after();
+        self.refuse(arrival, 503, &[(HeaderName::RetryAfter, value)]);
+    }
+
+    /// A Retry-After value, spread over a few seconds.
+    pub(crate) fn retry_after(&mut self) -> String {
+        (RETRY_AFTER + self.generator.next_u64() % RETRY_AFTER).to_string()
+    }
+
+    /// 400 for a request whose mandatory header fields cannot be read.
+    pub(crate) fn refuse_unreadable(&mut self, origin: &Origin, message: &Message, what: &str) {
+        self.totals.add(Total::Invalid);
+        tracing::debug!(peer = %origin.peer, what, "request with an unreadable header field");
+        self.answer_raw(origin, message.as_bytes(), 400, what);
+    }
+
+    /// The bytes of an engine-made response to a request that has a transaction; `headers` are added.
+    pub(crate) fn made_response(
+        transaction: &ServerTransaction,
+        status: u16,
+        headers: &[(HeaderName, String)],
+    ) -> Option<bytes::Bytes> {
+        let request = transaction.request.as_ref()?;
+        let mut build = Build::reply(
+            request,
+            status,
+            reason_phrase(status),
+            transaction.local_tag.as_deref(),
+        );
+        for (name, value) in headers {
+            build = build.header(*name, value);
+        }
+        Some(build.finish(b""))
+    }
+}

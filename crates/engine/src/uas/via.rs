@@ -1,0 +1,66 @@
+//! The top Via of a request: completed on receipt, and where it sends the response (RFC 3261 §18.2, RFC 3581).
+use crate::transport::{Destination, Origin};
+use sip::header::via::Via;
+use sip::{HeaderName, Limits, Message, Patch};
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+
+/// The request with `received` and `rport` in its top Via. The engine puts them into every request: whoever sends from an
+/// address it does not know needs them, and nobody minds (`rport` forced, as the deployed world does).
+///
+/// None when the result cannot be read, which cannot happen to a message that was read.
+pub(crate) fn complete(message: &Message, via: &Via<'_>, origin: &Origin) -> Option<Message> {
+    let (host, port) = via.sent_by();
+    let mut value = String::with_capacity(160);
+    let _ = write!(value, "SIP/2.0/{} {host}", via.transport);
+    if let Some(port) = port {
+        let _ = write!(value, ":{port}");
+    }
+    for (name, content) in via.params.iter() {
+        if name.eq_ignore_ascii_case("rport") || name.eq_ignore_ascii_case("received") {
+            continue;
+        }
+        let _ = match content {
+            Some(content) => write!(value, ";{name}={content}"),
+            None => write!(value, ";{name}"),
+        };
+    }
+    let _ = write!(
+        value,
+        ";rport={};received={}",
+        origin.peer.port(),
+        origin.peer.ip().to_canonical()
+    );
+    let mut patch = Patch::new(message);
+    patch.replace_first_value(HeaderName::Via, value);
+    // What was within the limits on receipt stays so to its reader: the few bytes added are ours.
+    Message::parse(patch.write(), &unlimited()).ok()
+}
+
+/// Limits for messages that the engine wrote itself.
+pub(crate) fn unlimited() -> Limits {
+    Limits::unlimited()
+}
+
+/// Where the response to a request goes (RFC 3261 §18.2.2, RFC 3581 §4).
+pub(crate) fn response_destination(via: &Via<'_>, origin: &Origin) -> Destination {
+    let (_, port) = via.sent_by();
+    let port = port.unwrap_or_else(|| origin.transport.default_port());
+    let peer = if origin.transport.is_reliable() {
+        // Used when the connection is gone: the request's source address, at the port that the Via names.
+        SocketAddr::new(origin.peer.ip(), port)
+    } else {
+        let multicast = via
+            .params
+            .get("maddr")
+            .flatten()
+            .and_then(|address| address.parse::<IpAddr>().ok());
+        multicast.map_or(origin.peer, |address| SocketAddr::new(address, port))
+    };
+    Destination {
+        listener: origin.listener,
+        transport: origin.transport,
+        peer,
+        connection: origin.connection,
+    }
+}

@@ -1,0 +1,120 @@
+"""`ConnectionLink`: what links over control connections have in common: they give their commands to the one they have.
+
+How that connection comes about, and what happens when it is gone, is for `control` and `accept`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dracht.errors import ConnectionLost
+from dracht.link.base import (
+    Completion,
+    DialogReference,
+    HeaderList,
+    ProxyCompletion,
+    ProxyOptions,
+    TransactionId,
+)
+from dracht.link.connection import ControlConnection
+
+__all__ = ["ConnectionLink"]
+
+
+class ConnectionLink:
+    """A link over the control connection that it has at the moment."""
+
+    def __init__(self) -> None:
+        self._connection: ControlConnection | None = None
+
+    # ---- how it is
+
+    @property
+    def name(self) -> str:
+        """Where it leads."""
+        raise NotImplementedError
+
+    @property
+    def ready(self) -> bool:
+        """Whether commands can be given."""
+        return self._connection is not None and self._connection.ready
+
+    @property
+    def pending(self) -> int:
+        """How many commands have not been completed."""
+        return self._connection.pending if self._connection is not None else 0
+
+    @property
+    def hostports(self) -> list[str]:
+        """The server's listeners as `proto/host:port`."""
+        return self._connection.hostports if self._connection is not None else []
+
+    @property
+    def version(self) -> str:
+        """What the server says it is."""
+        return self._connection.version if self._connection is not None else ""
+
+    # ---- commands
+
+    def respond(
+        self,
+        transaction: TransactionId,
+        status: int,
+        reason: str,
+        headers: HeaderList,
+        body: bytes,
+        completion: Completion,
+    ) -> None:
+        """Answers a request."""
+        connection = self._connection
+        if connection is None or not connection.ready:
+            completion.failed(self._lost())
+        else:
+            connection.respond(transaction, status, reason, headers, body, completion)
+
+    def request(
+        self,
+        method: str,
+        uri: str,
+        headers: HeaderList,
+        body: bytes,
+        dialog: DialogReference | None,
+        next_hop: str | None,
+        completion: Completion,
+    ) -> None:
+        """Sends a request."""
+        connection = self._connection
+        if connection is None or not connection.ready:
+            completion.failed(self._lost())
+        else:
+            connection.request(method, uri, headers, body, dialog, next_hop, completion)
+
+    def cancel(self, transaction: TransactionId, headers: HeaderList, completion: Completion) -> None:
+        """Cancels an INVITE."""
+        connection = self._connection
+        if connection is None or not connection.ready:
+            completion.failed(self._lost())
+        else:
+            connection.cancel(transaction, headers, completion)
+
+    def proxy(
+        self,
+        transaction: TransactionId,
+        targets: Sequence[str],
+        options: ProxyOptions,
+        headers: HeaderList,
+        completion: ProxyCompletion,
+    ) -> None:
+        """Proxies a request. The protocol knows stateful proxies only."""
+        connection = self._connection
+        if connection is None or not connection.ready:
+            completion.failed(self._lost())
+        else:
+            connection.proxy(transaction, targets, options, headers, completion)
+
+    def drop(self, transaction: TransactionId) -> None:
+        """Forgets a request; the protocol has no word for it: a server forgets what is not answered."""
+
+    def _lost(self) -> ConnectionLost:
+        error = self._connection.error if self._connection is not None else None
+        return ConnectionLost(str(error) if error is not None else f"there is no connection to {self.name}")
