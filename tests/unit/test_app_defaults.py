@@ -17,11 +17,13 @@ SDP = b"v=0\r\no=us 1 1 IN IP4 192.0.2.9\r\n"
 
 @asynccontextmanager
 async def serve(app: App) -> AsyncIterator[MemoryLink]:
-    """The application over a fake link, without a wait for calls at the end."""
+    """The application over a fake link; calls that are left are ended by the other side."""
     app.shutdown_timeout = 0.01
     link = MemoryLink()
     async with app.serving(link=link):
         yield link
+        for dialog in app.calls:
+            link.receive("BYE", dialog=str(dialog), to_tag="local", cseq=9)
 
 
 def calling() -> App:
@@ -63,9 +65,11 @@ async def test_a_new_request_that_nobody_handles(method: str, status: int) -> No
         ("MESSAGE", 200),
         ("NOTIFY", 200),
         ("UPDATE", 200),
+        ("INVITE", 200),
         ("REFER", 603),
-    ]
-    + [("SUBSCRIBE", 489), ("PUBLISH", 405), ("INVITE", 200)],
+        ("SUBSCRIBE", 489),
+        ("PUBLISH", 405),
+    ],
 )
 async def test_a_request_within_a_dialog_that_nobody_handles(method: str, status: int) -> None:
     async with serve(calling()) as link:
