@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,11 +89,13 @@ async def test_the_registrar_keeps_bindings_and_rings_them(way: str) -> None:
             here = next(one for one in phone.hostports if one.startswith("udp/")).removeprefix("udp/")
             first, second = f"sip:alice@{here}", f"sip:alice@{here};line=2"
 
+            tags = itertools.count()
+
             async def register(number: int, **headers: str | list[str]) -> tuple[int, list[str]]:
                 address = f"<sip:alice@127.0.0.1:{port}>"
                 given = {
                     "To": address,
-                    "From": f"{address};tag=r",
+                    "From": f"{address};tag=r{next(tags)}",
                     "Call-ID": "reg",
                     "CSeq": f"{number} REGISTER",
                 }

@@ -22,6 +22,7 @@ async def serve(app: App) -> AsyncIterator[MemoryLink]:
     link = MemoryLink()
     async with app.serving(link=link):
         yield link
+        await asyncio.sleep(0)
         for dialog in app.calls:
             link.receive("BYE", dialog=str(dialog), to_tag="local", cseq=9)
 
