@@ -87,7 +87,7 @@ async def test_the_registrar_keeps_bindings_and_rings_them(way: str) -> None:
     with example("registrar", way) as port:
         async with Agent(answer).serving(listen=LISTEN) as phone:
             here = next(one for one in phone.hostports if one.startswith("udp/")).removeprefix("udp/")
-            first, second = f"sip:alice@{here}", f"sip:alice@{here};line=2"
+            first, second = f"sip:alice@{here}", f"sip:desk@{here}"
 
             tags = itertools.count()
 

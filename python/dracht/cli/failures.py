@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-
 _IN_USE = "another program uses this address: stop it, or choose another port"
 
 
