@@ -19,7 +19,7 @@ use crate::timer::TimerToken;
 use crate::totals::Total;
 use crate::transaction::client::{Announce, User};
 use crate::transaction::server::Owner;
-use crate::transport::{Destination, TransmitToken, Transport};
+use crate::transport::{Destination, Origin, TransmitToken, Transport};
 use crate::uas::Arrival;
 use crate::uas::via::unlimited;
 use bytes::Bytes;
@@ -85,9 +85,10 @@ impl Engine {
             drachtio_compatible: self.config.drachtio_compatible,
         };
         if stateless {
+            let origin = transaction.origin;
             let forwarding = relay::stateless(order, &self.listeners)
                 .map_err(|rejection| self.reject(id, rejection))?;
-            self.forward_stateless(forwarding)?;
+            self.forward_stateless(forwarding, origin)?;
             self.remove_server(id);
             let done = ProxyDone {
                 command,
@@ -303,8 +304,18 @@ impl Engine {
             }
             return;
         };
-        transaction.response = response;
         let effects = transaction.on_response(status, &self.config.timers);
+        if effects.is_empty() {
+            // The transaction is past it. A 2xx to an INVITE is passed on all the same, so that the caller may end the call that it
+            // made (RFC 3261 §16.7 item 5); what the transaction repeats stays as it was.
+            if status < 300 && transaction.method == Method::Invite {
+                let destination = transaction.destination;
+                self.totals.add(Total::ResponsesOut);
+                self.transmit(destination, response, TransmitToken::NONE);
+            }
+            return;
+        }
+        transaction.response = response;
         self.apply_server(id, effects);
     }
 
@@ -346,7 +357,7 @@ impl Engine {
             InDialog::Relay(forwarding) => match arrival.head.method {
                 // RFC 3261 §16.10, §16.11: what has no transaction is forwarded without one.
                 Method::Ack | Method::Cancel => {
-                    if let Err(error) = self.forward_stateless(forwarding) {
+                    if let Err(error) = self.forward_stateless(forwarding, arrival.origin) {
                         tracing::debug!(?error, "request of a proxied dialog cannot be forwarded");
                         self.totals.add(Total::Dropped);
                     }
@@ -361,7 +372,7 @@ impl Engine {
         let server = self.open_server(arrival, Owner::Engine, None, None);
         let hop = Arc::clone(forwarding.next_hop());
         match self.open_client(
-            Plan::Relay(Box::new(forwarding)),
+            Plan::Relay(Box::new(forwarding), arrival.origin),
             &hop,
             User::Relay(server),
             Announce::Nobody,
@@ -379,12 +390,16 @@ impl Engine {
         }
     }
 
-    /// Forwards a request and forgets it.
-    fn forward_stateless(&mut self, forwarding: Forwarding) -> Result<(), CommandError> {
+    /// Forwards a request that came from `origin`, and forgets it.
+    fn forward_stateless(
+        &mut self,
+        forwarding: Forwarding,
+        origin: Origin,
+    ) -> Result<(), CommandError> {
         self.stateless = true;
         let hop = Arc::clone(forwarding.next_hop());
         self.open_client(
-            Plan::Relay(Box::new(forwarding)),
+            Plan::Relay(Box::new(forwarding), origin),
             &hop,
             User::Stateless,
             Announce::Nobody,

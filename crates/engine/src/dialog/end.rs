@@ -6,7 +6,7 @@ use crate::plan::Plan;
 use crate::totals::Total;
 use crate::transaction::client::{Announce, ClientTransaction, User};
 use bytes::Bytes;
-use sip::Method;
+use sip::{HeaderName, Message, Method};
 
 /// The text of the Reason header field (RFC 3326) of a BYE that the engine sends.
 fn reason_text(reason: DialogEndReason) -> &'static str {
@@ -82,6 +82,30 @@ impl Engine {
                 .is_some_and(|transaction| !transaction.is_answered())
             {
                 self.answer(invite, 487, &[]);
+            }
+        }
+    }
+
+    /// A SUBSCRIBE was accepted within a dialog, or created it.
+    pub(crate) fn subscribed(&mut self, id: DialogId) {
+        if let Some(dialog) = self.dialogs.get_mut(id) {
+            dialog.subscribed = true;
+        }
+    }
+
+    /// A NOTIFY of this dialog got its final response: after the last one the subscription is over (RFC 6665 §4.4.1), as it is
+    /// when the subscriber knows nothing of it.
+    pub(crate) fn notified(&mut self, id: DialogId, notify: &Message, status: u16) {
+        let state = notify.header(HeaderName::SubscriptionState);
+        let last = state.is_some_and(|state| state.text().trim_start().starts_with("terminated"));
+        let Some(dialog) = self.dialogs.get_mut(id) else {
+            return;
+        };
+        // A NOTIFY of REFER within a call ends no usage that was counted.
+        if status >= 200 && (last || status == 481) && dialog.subscribed {
+            dialog.subscribed = false;
+            if !dialog.invited {
+                self.remove_dialog(id);
             }
         }
     }

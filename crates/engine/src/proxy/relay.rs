@@ -34,6 +34,20 @@ impl Forwarding {
         loops::stateless_branch(&self.request)
     }
 
+    /// Whether it adds its Record-Route or Path: otherwise a `Hop` needs none.
+    #[must_use]
+    pub fn stays_in_path(&self) -> bool {
+        self.stay_in_path
+    }
+
+    /// Whether Record-Route has to be a `sips` URI, since the request-URI is one (RFC 3261 §16.6 item 4).
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.request
+            .uri()
+            .is_ok_and(|uri| uri.scheme() == Scheme::Sips)
+    }
+
     /// The request as it is to be sent.
     #[must_use]
     pub fn write(&self, hop: &Hop<'_>) -> Bytes {
@@ -102,14 +116,4 @@ pub fn stateless(order: ProxyOrder, own: &dyn OwnNames) -> Result<Forwarding, Re
         headers: order.headers,
         stay_in_path: order.options.record_route,
     })
-}
-
-impl Forwarding {
-    /// Whether Record-Route has to be a `sips` URI, since the request-URI is one (RFC 3261 §16.6 item 4).
-    #[must_use]
-    pub fn is_secure(&self) -> bool {
-        self.request
-            .uri()
-            .is_ok_and(|uri| uri.scheme() == Scheme::Sips)
-    }
 }

@@ -14,6 +14,7 @@ use crate::event::CommandError;
 use crate::id::{ApplicationId, DialogId};
 use crate::plan::{Contact, OwnRequest, Plan};
 use crate::transaction::client::{Announce, User};
+use crate::uas::respond::creates_dialog;
 use bytes::Bytes;
 use sip::header::Address;
 use sip::{Method, Uri};
@@ -94,6 +95,9 @@ impl Engine {
         application: ApplicationId,
         send: &SendRequest,
     ) -> Result<(), CommandError> {
+        if creates_dialog(&send.method) && self.dialogs.len() >= self.config.bounds.dialogs {
+            return Err(CommandError::Limit("dialogs"));
+        }
         Uri::parse(&send.uri)
             .map_err(|error| CommandError::InvalidUri(format!("{}: {error}", send.uri)))?;
         let fields = Fields::sort(&send.draft.headers)?;

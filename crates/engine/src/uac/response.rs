@@ -9,6 +9,7 @@ use crate::transaction::key::{cancel_of, parse_client_branch};
 use crate::transport::Origin;
 use crate::uas::in_dialog::{contact_uri, refreshes_target};
 use crate::uas::respond::creates_dialog;
+use crate::uas::via::unlimited;
 use sip::{Message, Method};
 use std::sync::Arc;
 
@@ -112,9 +113,28 @@ impl Engine {
             self.refresh_target(dialog, method, incoming);
         }
         self.emit_response(application, id, dialog, incoming);
-        // 401 and 407: the application sends the BYE again, with credentials.
-        if *method == Method::Bye && status >= 200 && !matches!(status, 401 | 407) {
-            self.dialog_said_goodbye(dialog);
+        if let (Some(dialog), true) = (dialog, status >= 200) {
+            self.after_final(id, dialog, method, status);
+        }
+    }
+
+    /// What a final response to a request of ours does to its dialog, once the application knows.
+    fn after_final(&mut self, id: TransactionId, dialog: DialogId, method: &Method, status: u16) {
+        match method {
+            // 401 and 407: the application sends the BYE again, with credentials.
+            Method::Bye if !matches!(status, 401 | 407) => self.dialog_said_goodbye(Some(dialog)),
+            Method::Subscribe if status < 300 => self.subscribed(dialog),
+            Method::Notify => {
+                let request = self
+                    .clients
+                    .get(id)
+                    .map(|transaction| transaction.request.clone());
+                let request = request.and_then(|bytes| Message::parse(bytes, &unlimited()).ok());
+                if let Some(request) = request {
+                    self.notified(dialog, &request, status);
+                }
+            }
+            _ => {}
         }
     }
 

@@ -217,6 +217,8 @@ impl Engine {
             match (&method, status) {
                 (Method::Invite, 200..=299) => self.start_answer(dialog, id, response),
                 (Method::Invite, 300..) => self.invite_refused(dialog, id),
+                (Method::Notify, 200..) => self.notified(dialog, request, status),
+                (Method::Subscribe, 200..=299) => self.subscribed(dialog),
                 _ => {}
             }
         }
