@@ -170,7 +170,9 @@ class Agent:
         if target is None:
             target = f"{'tls' if tls else 'tcp'}://{f'[{host}]' if ':' in host else host}:{port}"
         targets = [target] if isinstance(target, str) else list(target)
-        links = [ControlLink(one, secret=secret, tls=tls, tags=tags, retry=retry) for one in targets]
+        # One of several may be down while the first answers; it joins when it is back.
+        again = retry or len(targets) > 1
+        links = [ControlLink(one, secret=secret, tls=tls, tags=tags, retry=again) for one in targets]
         await self._open(links, timeout)
         return self
 

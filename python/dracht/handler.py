@@ -40,6 +40,11 @@ async def run(handler: Handler, request: Request, running: set[Request]) -> None
             response.send(500)
     except CallCancelled:
         pass
+    except BaseExceptionGroup as group:
+        _, rest = group.split(CallCancelled)
+        if rest is not None:
+            log.error("handler %s raised for %r", shown(handler), request, exc_info=rest)
+            _answer(request, 500, None)
     except SipError as error:
         _answer(request, error.status, error)
     except asyncio.CancelledError:
@@ -77,7 +82,7 @@ def _answer(request: Request, status: int, error: SipError | None) -> None:
 def cancelled(request: Request) -> None:
     """The caller cancelled: whatever the handler awaits is cancelled, and raises `CallCancelled`."""
     task = request._task
-    if task is not None and not task.done():
+    if request._started and task is not None and not task.done():
         task.cancel()
 
 
@@ -86,8 +91,12 @@ def _cancellable(handler: Handler, request: Request, response: Response) -> Gene
     """Awaits the handler; where a CANCEL interrupts it, the cancellation is turned into `CallCancelled` on its way in.
 
     The task is really cancelled, so that what it waits for is cancelled as well (a gather, a task group and their children);
-    only what is thrown at the place of waiting is another exception, and the task counts as not cancelled afterwards.
+    only what is thrown at the place of waiting is another exception, and the task counts as not cancelled afterwards. A handler
+    that was not begun yet runs up to its first waiting.
     """
+    request._started = True
+    if request._cancel is not None and (task := asyncio.current_task()) is not None:
+        task.cancel()
     handling = handler(request, response)
     inner: Generator[Any, Any, None] | Coroutine[Any, Any, None]
     inner = handling if isinstance(handling, Coroutine) else handling.__await__()

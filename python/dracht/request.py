@@ -36,6 +36,7 @@ class Request(RequestView):
         "_cancel",
         "_dialog",
         "_dispatcher",
+        "_started",
         "_state",
         "_task",
         "_transaction",
@@ -70,6 +71,7 @@ class Request(RequestView):
         """Whether it was proxied or dropped."""
         self._cancel: Message | None = None
         self._task: asyncio.Task[None] | None = None
+        self._started = False
         self._uri: Uri | None = None
         self._state: SimpleNamespace | None = None
 

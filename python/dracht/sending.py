@@ -74,6 +74,9 @@ class Sending:
         self._error = error
         if self._waiters is not None:
             self._wake()
+        elif not self._seen:
+            # Whoever awaits it in this turn of the loop is told; else nobody would be.
+            self._dispatcher.loop.call_soon(self._complain)
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, None
@@ -97,8 +100,8 @@ class Sending:
             raise self._error
         return self
 
-    def __del__(self) -> None:
-        if self._error is not None and not self._seen:
+    def _complain(self) -> None:
+        if not self._seen:
             log.warning("%s, which nobody awaited, failed: %s", self._what(), self._error)
 
     def _what(self) -> str:

@@ -113,6 +113,7 @@ impl Engine {
 
     /// The INVITE of a dialog was refused, by an application or the engine: an early dialog ends, a re-INVITE is over.
     pub(crate) fn invite_refused(&mut self, id: DialogId, transaction: TransactionId) {
+        self.stop_reliable(id);
         let Some(dialog) = self.dialogs.get_mut(id) else {
             return;
         };
@@ -172,7 +173,13 @@ impl Engine {
             let answer = dialog
                 .answer
                 .map(|answer| [answer.retransmit, answer.timeout]);
-            for token in answer.into_iter().flatten().chain(dialog.idle) {
+            let reliable = dialog.reliable.map(|reliable| reliable.tokens());
+            for token in answer
+                .into_iter()
+                .chain(reliable)
+                .flatten()
+                .chain(dialog.idle)
+            {
                 self.timers.cancel(token);
             }
             self.note_ended(dialog.invite, dialog.remote_tag, dialog.acknowledgement);

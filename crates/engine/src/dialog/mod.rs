@@ -5,6 +5,7 @@
 pub(crate) mod answer;
 pub(crate) mod create;
 pub(crate) mod end;
+pub(crate) mod reliable;
 pub(crate) mod table;
 
 use crate::id::{ApplicationId, DialogRole, TransactionId};
@@ -67,6 +68,12 @@ pub(crate) struct Dialog {
     pub(crate) local_invite: Option<TransactionId>,
     /// The CSeq number of our INVITE whose 2xx came and waits for the application's ACK.
     pub(crate) unacknowledged: Option<u32>,
+    /// A reliable provisional response of ours that waits for its PRACK.
+    pub(crate) reliable: Option<Box<reliable::Reliable>>,
+    /// The RSeq number of our last one; 0 before the first.
+    pub(crate) reliable_number: u32,
+    /// The peer's last one.
+    pub(crate) remote_reliable: Option<reliable::RemoteReliable>,
     pub(crate) answer: Option<Box<Answer>>,
     pub(crate) acknowledgement: Option<Box<Acknowledgement>>,
     /// When its last message passed.

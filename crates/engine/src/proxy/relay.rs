@@ -1,4 +1,8 @@
 //! Forwarding without a context: requests that come back by our Record-Route, and the stateless proxy (RFC 3261 §16.11).
+//!
+//! A stateless proxy has to find the same target for an INVITE, its CANCEL and the ACK of its refusal. Here an application names
+//! the target of the one it sees, so `stateless` fits requests that stand alone (OPTIONS, MESSAGE, REGISTER); an INVITE forwarded
+//! that way cannot be cancelled, and its refusal is repeated by the callee until it gives up.
 use crate::proxy::prepare::prepare;
 use crate::proxy::route::{Path, names_us, preprocess};
 use crate::proxy::{Hop, OwnNames, ProxyOrder, Rejection, forward, loops, validate};

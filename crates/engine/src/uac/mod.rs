@@ -17,7 +17,7 @@ use crate::transaction::client::{Announce, User};
 use crate::uas::respond::creates_dialog;
 use bytes::Bytes;
 use sip::header::Address;
-use sip::{Method, Uri};
+use sip::{HeaderName, Method, Uri};
 
 /// Methods to which the engine adds its Contact: those that create a dialog or move its target.
 fn wants_contact(method: &Method) -> bool {
@@ -210,6 +210,10 @@ impl Engine {
         }
         plan.body = send.draft.body.clone();
         complete_plan(&mut plan, send, &fields)?;
+        let written = |(name, _): &(HeaderName, _)| *name == HeaderName::RAck;
+        if send.method == Method::Prack && !fields.rest.iter().any(written) {
+            plan.headers.push(self.acknowledgement_of_provisional(id)?);
+        }
         let dialog = self
             .dialogs
             .get_mut(id)

@@ -166,6 +166,11 @@ impl Engine {
             ..=100 => {}
             101..=199 => {
                 let dialog = self.early_dialog(id, application, incoming);
+                if dialog
+                    .is_some_and(|dialog| !self.accept_provisional(dialog, id, &incoming.message))
+                {
+                    return;
+                }
                 if let Some(application) = application {
                     self.emit_response(application, id, dialog, incoming);
                 }
