@@ -1,7 +1,7 @@
 """`App`: the framework. Middleware around handlers per SIP method, defaults for what nobody handles, a life from start to drain.
 
 What an application is made of is recorded by `Registration`, composed once at the start (`middleware.stack`), and run here for
-every request. What nobody takes is answered by `defaults`. Everything SIP is the business of the `Agent` that it holds while serving.
+every request. What nobody takes is answered by `defaults`. What is SIP is the business of the `Agent` it holds meanwhile.
 """
 
 from __future__ import annotations

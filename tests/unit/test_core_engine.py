@@ -344,6 +344,7 @@ def test_a_port_in_use_is_an_os_error_that_names_it(engine: Engine) -> None:
         (["127.0.0.1:5060"], {}, "sip:"),
         ([], {}, "listen"),
         (["sip:127.0.0.1:0"], {"shards": 0}, "shards"),
+        (["sip:127.0.0.1:0"], {"shards": 256}, "shards"),
         (["sip:127.0.0.1:0"], {"t1": 0.0}, "t1"),
         (["sip:127.0.0.1:0"], {"timer_c": -1.0}, "timer_c"),
         (["sip:127.0.0.1:0"], {"dialog_idle": float("nan")}, "dialog_idle"),
@@ -390,6 +391,23 @@ def test_the_interpreter_runs_on_while_a_thread_waits(engine: Engine) -> None:
     assert time.monotonic() - started >= 0.3
     assert steps >= 5
     assert waited == [False]
+
+
+def test_what_the_rust_half_logs_is_a_line_on_stderr(capfd: pytest.CaptureFixture[str]) -> None:
+    _core.install_logging("warning")
+    engine = Engine.start(["sip:127.0.0.1:0"], control="127.0.0.1:0", secret="cymru", embedded=False)
+    assert engine.control_address is not None
+    with socket.create_connection(engine.control_address, SECONDS) as client:
+        client.settimeout(SECONDS)
+        client.sendall(b"22#id|authenticate|wrong|")
+        while client.recv(1000):
+            pass
+    lines: list[str] = []
+    until(lambda: bool(lines.extend(capfd.readouterr().err.splitlines()) or lines))
+    assert any("WARN" in line and "127.0.0.1" in line for line in lines), lines
+    assert "cymru" not in "".join(lines)
+    _core.install_logging("off")
+    assert engine.stop()
 
 
 def test_logging_takes_the_names_of_levels_only(capfd: pytest.CaptureFixture[str]) -> None:

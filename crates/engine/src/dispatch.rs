@@ -61,6 +61,8 @@ impl Engine {
             }
             Timer::AnswerRetransmit(id) => self.repeat_answer(id),
             Timer::AnswerTimeout(id) => self.answer_timed_out(id),
+            Timer::ReliableRetransmit(id) => self.repeat_reliable(id),
+            Timer::ReliableTimeout(id) => self.reliable_timed_out(id),
             Timer::DialogIdle(id) => self.dialog_idle(id),
             Timer::Proxy(id, kind, branch) => self.proxy_timer(id, kind, branch),
         }

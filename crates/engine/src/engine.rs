@@ -4,7 +4,7 @@
 //! `None`, then sleeps until `poll_timeout` or until something happens. The verbs are all there is: no callback, no clock.
 //!
 //! The work is done beside this file, one concern each: `uas` (requests that come), `uac` (requests that go), `transaction`,
-//! `dialog`, `proxying` (the proxy core's wiring), `dispatch` (applies the machines' effects).
+//! `dialog`, `proxying` and `relaying` (the proxy core's wiring), `dispatch` (applies the machines' effects).
 use crate::application::Applications;
 use crate::command::Command;
 use crate::config::Config;
@@ -46,6 +46,10 @@ pub(crate) enum Timer {
     AnswerRetransmit(DialogId),
     /// No ACK came for a 2xx.
     AnswerTimeout(DialogId),
+    /// Repeat a reliable provisional response (RFC 3262 §3).
+    ReliableRetransmit(DialogId),
+    /// No PRACK came for it.
+    ReliableTimeout(DialogId),
     /// A dialog was silent for long.
     DialogIdle(DialogId),
     /// A timer of the proxy core, for a branch of this server transaction.

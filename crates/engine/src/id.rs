@@ -76,7 +76,11 @@ impl DialogId {
     /// The role given at construction; `Uas` for an identifier made by `new` with a small counter.
     #[must_use]
     pub fn role(self) -> DialogRole {
-        if self.0 & ROLE_UAC == 0 { DialogRole::Uas } else { DialogRole::Uac }
+        if self.0 & ROLE_UAC == 0 {
+            DialogRole::Uas
+        } else {
+            DialogRole::Uac
+        }
     }
 }
 

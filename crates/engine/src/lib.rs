@@ -17,6 +17,7 @@ mod listener;
 mod plan;
 pub mod proxy;
 mod proxying;
+mod relaying;
 pub mod resolve;
 pub mod seam;
 mod target;

@@ -2,6 +2,7 @@
 use crate::draft;
 use crate::id::TransactionId;
 use crate::proxy::relay::Forwarding;
+use crate::transport::Origin;
 use bytes::Bytes;
 use sip::{Build, HeaderName, Method};
 use std::borrow::Cow;
@@ -12,8 +13,8 @@ pub(crate) enum Plan {
     Own(Box<OwnRequest>),
     /// What the proxy context of this server transaction writes for this branch.
     Branch(TransactionId, u32),
-    /// A request of a dialog that was proxied here.
-    Relay(Box<Forwarding>),
+    /// A request of a dialog that was proxied here, or one forwarded without state; and where it came from.
+    Relay(Box<Forwarding>, Origin),
 }
 
 /// Whether the engine writes the Contact.

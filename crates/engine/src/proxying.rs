@@ -1,7 +1,7 @@
 //! The proxy core's wiring: its branches are client transactions, its upstream is the server transaction of the request.
 //!
-//! The decisions are `proxy`'s, a pure state machine. Here its effects become transactions, timers and events; and requests of
-//! dialogs that were proxied with Record-Route are relayed, no application involved (RFC 3261 §16.4, §16.12).
+//! The decisions are `proxy`'s, a pure state machine. Here its effects become transactions, timers and events. What needs no
+//! context is in `relaying`.
 use crate::command::{Draft, Proxy};
 use crate::dispatch::Incoming;
 use crate::engine::{Engine, Timer};
@@ -10,22 +10,17 @@ use crate::id::{ApplicationId, TransactionId};
 use crate::listener::Listeners;
 use crate::plan::Plan;
 use crate::proxy::context::ProxyContext;
-use crate::proxy::relay::{self, Forwarding, InDialog};
+use crate::proxy::relay;
 use crate::proxy::{
     BranchFailure, BranchResponse, Effect, Effects, OwnNames, ProxyOrder, Rejection, TimerKind,
-    Upstream, response,
+    Upstream,
 };
 use crate::timer::TimerToken;
-use crate::totals::Total;
 use crate::transaction::client::{Announce, User};
 use crate::transaction::server::Owner;
-use crate::transport::{Destination, TransmitToken, Transport};
-use crate::uas::Arrival;
-use crate::uas::via::unlimited;
 use bytes::Bytes;
-use sip::{HeaderName, Host, Message, Method};
+use sip::{HeaderName, Host};
 use smallvec::SmallVec;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// A proxied request that has not come to its end.
@@ -85,9 +80,10 @@ impl Engine {
             drachtio_compatible: self.config.drachtio_compatible,
         };
         if stateless {
+            let origin = transaction.origin;
             let forwarding = relay::stateless(order, &self.listeners)
                 .map_err(|rejection| self.reject(id, rejection))?;
-            self.forward_stateless(forwarding)?;
+            self.forward_stateless(forwarding, origin)?;
             self.remove_server(id);
             let done = ProxyDone {
                 command,
@@ -294,162 +290,4 @@ impl Engine {
             Upstream::Nothing => self.remove_server(id),
         }
     }
-
-    /// Sends a forwarded response through the server transaction, or where its Via says when that is gone.
-    fn send_upstream(&mut self, id: TransactionId, status: u16, response: Bytes) {
-        let Some(transaction) = self.servers.get_mut(id) else {
-            if status < 300 {
-                self.forward_response(response);
-            }
-            return;
-        };
-        transaction.response = response;
-        let effects = transaction.on_response(status, &self.config.timers);
-        self.apply_server(id, effects);
-    }
-
-    /// A response to a request that is relayed within its dialog.
-    pub(crate) fn relay_upstream(&mut self, id: TransactionId, incoming: &Incoming) {
-        let status = incoming.message.status();
-        if status <= 100 {
-            return;
-        }
-        if let Some(bytes) = response::upstream(&incoming.message) {
-            self.send_upstream(id, status, bytes);
-        }
-    }
-
-    /// A relayed request got no response. Late 408s to other requests than INVITE help nobody (RFC 4320 §4.2).
-    pub(crate) fn relay_failed(&mut self, id: TransactionId, status: u16) {
-        let invite = self
-            .servers
-            .get(id)
-            .is_some_and(|transaction| transaction.method == Method::Invite);
-        if status == 408 && !invite {
-            self.remove_server(id)
-        } else {
-            self.answer(id, status, &[])
-        }
-    }
-
-    /// A request with a To tag that belongs to no dialog here: relayed if its Route says so. False when it does not.
-    pub(crate) fn relay_unowned(&mut self, arrival: &Arrival<'_>) -> bool {
-        match relay::in_dialog(&arrival.message, &self.listeners) {
-            InDialog::NotRelayed => return false,
-            InDialog::Reject(rejection) => {
-                self.totals.add(Total::Invalid);
-                if let Some(status) = rejection.status {
-                    let headers: Vec<(HeaderName, String)> = rejection.header.into_iter().collect();
-                    self.refuse(arrival, status, &headers);
-                }
-            }
-            InDialog::Relay(forwarding) => match arrival.head.method {
-                // RFC 3261 §16.10, §16.11: what has no transaction is forwarded without one.
-                Method::Ack | Method::Cancel => {
-                    if let Err(error) = self.forward_stateless(forwarding) {
-                        tracing::debug!(?error, "request of a proxied dialog cannot be forwarded");
-                        self.totals.add(Total::Dropped);
-                    }
-                }
-                _ => self.relay_with_state(arrival, forwarding),
-            },
-        }
-        true
-    }
-
-    fn relay_with_state(&mut self, arrival: &Arrival<'_>, forwarding: Forwarding) {
-        let server = self.open_server(arrival, Owner::Engine, None, None);
-        let hop = Arc::clone(forwarding.next_hop());
-        match self.open_client(
-            Plan::Relay(Box::new(forwarding)),
-            &hop,
-            User::Relay(server),
-            Announce::Nobody,
-            None,
-        ) {
-            Ok(client) => {
-                if let Some(transaction) = self.servers.get_mut(server) {
-                    transaction.owner = Owner::Relay(client);
-                }
-            }
-            Err(error) => {
-                tracing::debug!(?error, "request of a proxied dialog cannot be relayed");
-                self.answer(server, 503, &[]);
-            }
-        }
-    }
-
-    /// Forwards a request and forgets it.
-    fn forward_stateless(&mut self, forwarding: Forwarding) -> Result<(), CommandError> {
-        self.stateless = true;
-        let hop = Arc::clone(forwarding.next_hop());
-        self.open_client(
-            Plan::Relay(Box::new(forwarding)),
-            &hop,
-            User::Stateless,
-            Announce::Nobody,
-            None,
-        )
-        .map(|_| ())
-    }
-
-    /// A response to a request that was forwarded without state goes where its next Via says (RFC 3261 §16.11). False when it
-    /// is no such response.
-    pub(crate) fn relay_response(&mut self, message: &Message) -> bool {
-        let ours = message.top_via().is_ok_and(|via| {
-            let marked = via
-                .branch()
-                .is_some_and(|branch| branch.starts_with("z9hG4bKs"));
-            marked && self.listeners.is_own(via.host, via.port)
-        });
-        if !ours || !self.stateless {
-            return false;
-        }
-        if let Some(bytes) = response::upstream(message) {
-            self.forward_response(bytes);
-        }
-        true
-    }
-
-    /// Sends a response to where its top Via says (RFC 3261 §18.2.2).
-    fn forward_response(&mut self, bytes: Bytes) {
-        let Ok(message) = Message::parse(bytes.clone(), &unlimited()) else {
-            return;
-        };
-        let Some((transport, peer)) = via_address(&message) else {
-            return self.totals.add(Total::Dropped);
-        };
-        let Some(listener) = self.listeners.choose(transport, peer.ip(), None) else {
-            return self.totals.add(Total::Dropped);
-        };
-        self.totals.add(Total::ResponsesOut);
-        self.transmit(
-            Destination {
-                listener,
-                transport,
-                peer,
-                connection: None,
-            },
-            bytes,
-            TransmitToken::NONE,
-        );
-    }
-}
-
-/// The transport and address that a response's top Via names: `received` and `rport` before the host and port.
-fn via_address(message: &Message) -> Option<(Transport, SocketAddr)> {
-    let via = message.top_via().ok()?;
-    let transport = Transport::from_name(via.transport)?;
-    let address = match (via.received_address(), &via.host) {
-        (Some(address), _) => address,
-        (None, Host::V4(address)) => IpAddr::V4(*address),
-        (None, Host::V6(address)) => IpAddr::V6(*address),
-        (None, Host::Name(_)) => return None,
-    };
-    let port = via
-        .rport()
-        .flatten()
-        .or(via.port)
-        .unwrap_or_else(|| transport.default_port());
-    Some((transport, SocketAddr::new(address, port)))
 }

@@ -213,3 +213,20 @@ pub(crate) fn guarded<R>(totals: &mut Totals, what: &str, call: impl FnOnce() ->
     }
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_counted_and_costs_what_was_at_hand() {
+        let mut totals = Totals::default();
+        assert_eq!(guarded(&mut totals, "this test", || 1), Some(1));
+        assert_eq!(
+            guarded::<u8>(&mut totals, "this test", || panic!("on purpose")),
+            None
+        );
+        assert_eq!(guarded(&mut totals, "this test", || 2), Some(2));
+        assert_eq!(totals.panics, 1);
+    }
+}

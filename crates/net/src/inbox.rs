@@ -14,9 +14,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use tokio::sync::Notify;
 
 /// How many items may wait before messages handed over by other shards are refused: these can be lost like any datagram.
 const HANDED_OVER: usize = 65_536;
+
+/// How many items may wait before connections are not read any more: a peer that sends faster than the shard works is slowed down by
+/// its own connection, and a turn of the driver stays short.
+const CROWDED: usize = 512;
 
 /// What a shard is given.
 pub(crate) enum Item {
@@ -53,6 +58,7 @@ pub(crate) struct Outgoing {
 #[derive(Default)]
 pub(crate) struct Inbox {
     state: Mutex<State>,
+    taken: Notify,
     handed_over: AtomicU64,
     lost: AtomicU64,
 }
@@ -111,6 +117,26 @@ impl Inbox {
     /// Moves everything that waits into `into`, which is empty.
     pub fn take(&self, into: &mut Vec<Item>) {
         std::mem::swap(&mut self.lock().items, into);
+        self.taken.notify_waiters();
+    }
+
+    /// Whether so much waits that connections are not to be read.
+    pub fn is_crowded(&self) -> bool {
+        self.lock().items.len() >= CROWDED
+    }
+
+    /// Waits until it is not crowded any more.
+    pub async fn has_room(&self) {
+        loop {
+            let taken = self.taken.notified();
+            tokio::pin!(taken);
+            // From here on no `notify_waiters` is missed.
+            taken.as_mut().enable();
+            if !self.is_crowded() {
+                return;
+            }
+            taken.await;
+        }
     }
 
     /// Ready when something waits; otherwise the task of `context` is woken when it does.

@@ -121,11 +121,11 @@ impl Bridge {
         &self.totals
     }
 
-    /// Takes the oldest events, at most `limit`, and gives each to `consume`; how many there were.
+    /// Takes the oldest events, at most `limit`, in order within a shard. For one thread at a time: two would share them out.
     ///
     /// With `arm`, the descriptor is readable afterwards if there are more, and becomes so with the next event. Without, nothing
     /// wakes the loop until a later call has it: for a loop that comes again by itself.
-    pub fn take(&self, limit: usize, arm: bool, mut consume: impl FnMut(Event)) -> usize {
+    pub fn take(&self, limit: usize, arm: bool) -> Vec<Event> {
         let mut taken = lock(&self.taken);
         if taken.left == 0 {
             // The order matters: see the module.
@@ -135,10 +135,10 @@ impl Bridge {
             }
         }
         let shards = taken.queues.len();
-        let mut count = 0;
+        let mut events = Vec::new();
         for step in 0..shards {
             let shard = (taken.first + step) % shards;
-            count += self.take_shard(&mut taken, shard, limit - count, &mut consume);
+            self.take_shard(&mut taken, shard, limit, &mut events);
         }
         taken.first = (taken.first + 1) % shards;
         let oldest = taken
@@ -151,23 +151,17 @@ impl Bridge {
         self.totals.takes.fetch_add(1, Ordering::Relaxed);
         self.totals
             .events
-            .fetch_add(count as u64, Ordering::Relaxed);
+            .fetch_add(events.len() as u64, Ordering::Relaxed);
         if taken.left > 0 && arm {
             self.wake();
         }
-        count
+        events
     }
 
-    fn take_shard(
-        &self,
-        taken: &mut Taken,
-        shard: usize,
-        limit: usize,
-        consume: &mut impl FnMut(Event),
-    ) -> usize {
+    fn take_shard(&self, taken: &mut Taken, shard: usize, limit: usize, events: &mut Vec<Event>) {
         let (Some(mine), Some(queue)) = (taken.queues.get_mut(shard), self.queues.get(shard))
         else {
-            return 0;
+            return;
         };
         if mine.is_empty() {
             if mine.capacity() > KEPT_CAPACITY {
@@ -179,12 +173,9 @@ impl Bridge {
             drop(pushed);
             taken.left += mine.len();
         }
-        let count = limit.min(mine.len());
+        let count = limit.saturating_sub(events.len()).min(mine.len());
         taken.left -= count;
-        for waiting in mine.drain(..count) {
-            consume(waiting.event);
-        }
-        count
+        events.extend(mine.drain(..count).map(|waiting| waiting.event));
     }
 
     /// The server transactions of new requests that found the queue full, since the last call.

@@ -1,78 +1,23 @@
 //! `Engine`: a server in this process, and the commands of the application that this interpreter is. Commands are queued as plain
 //! data and handed in by `flush`; events come through `bridge`. What they mean is the engine's business.
-use crate::bridge::Bridge;
+use crate::application::Application;
+use crate::counts;
 use crate::draft;
 use crate::event;
 use crate::start::{self, Running};
-use bytes::Bytes;
 use engine::Command;
-use engine::command::{Cancel, Draft, Proxy, ProxyOptions, Respond, SendRequest};
-use engine::counts::Counts;
-use engine::id::{ApplicationId, CommandId, TransactionId};
+use engine::command::{Cancel, Proxy, ProxyOptions, Respond, SendRequest};
+use engine::id::TransactionId;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-/// The room made for a batch before it is known how many events there are.
-const BATCH: usize = 256;
-/// What a caller is told who found the queue of events full.
-const RETRY_AFTER: &[u8] = b"5";
-/// The number of commands whose outcome nobody waits for: `take` leaves those events out.
-const NOBODYS: CommandId = CommandId(0);
 
 /// A SIP engine in this process: listeners, I/O threads, and (embedded) one application, which is this interpreter.
 #[pyclass(frozen, module = "dracht._core")]
 pub struct Engine {
     running: Running,
     application: Option<Application>,
-}
-
-/// This interpreter as an application.
-struct Application {
-    id: ApplicationId,
-    bridge: Arc<Bridge>,
-    commands: Mutex<Vec<Command>>,
-    next_command: AtomicU64,
-    queued: AtomicU64,
-    flushes: AtomicU64,
-}
-
-impl Application {
-    fn push(&self, command: Command) {
-        self.queue().push(command);
-    }
-
-    fn queue(&self) -> MutexGuard<'_, Vec<Command>> {
-        self.commands.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn command_id(&self) -> CommandId {
-        CommandId(self.next_command.fetch_add(1, Ordering::Relaxed))
-    }
-
-    /// Answers the new requests that found the queue of events full.
-    fn answer_shed(&self) {
-        for transaction in self.bridge.take_shed() {
-            let headers = vec![(
-                Bytes::from_static(b"Retry-After"),
-                Bytes::from_static(RETRY_AFTER),
-            )];
-            let draft = Draft {
-                headers,
-                body: Bytes::new(),
-            };
-            self.push(Command::Respond(Respond {
-                id: NOBODYS,
-                transaction,
-                status: 503,
-                reason: String::new(),
-                draft,
-            }));
-        }
-    }
 }
 
 impl Engine {
@@ -103,7 +48,7 @@ impl Engine {
     fn start(
         py: Python<'_>,
         listen: Vec<String>,
-        shards: u8,
+        shards: usize,
         embedded: bool,
         control: Option<&str>,
         secret: Option<&str>,
@@ -124,6 +69,7 @@ impl Engine {
         udp_request_limit: Option<usize>,
         drachtio_compatible: bool,
     ) -> PyResult<Engine> {
+        let shards = start::shards(shards)?;
         let timers = engine::config::Timers {
             t1: draft::positive_seconds("t1", t1)?,
             t2: draft::positive_seconds("t2", t2)?,
@@ -141,7 +87,7 @@ impl Engine {
         };
         let config = net::ServerConfig {
             listen: start::listeners(&listen, advertise)?,
-            shards: start::shards(shards)?,
+            shards,
             timers,
             bounds,
             limits: sip::Limits {
@@ -155,19 +101,8 @@ impl Engine {
         let control = start::control(control, secret)?;
         py.detach(|| {
             let running = Running::start(config, control)?;
-            let application = if embedded {
-                let bridge = Arc::new(Bridge::new(shards, max_events)?);
-                Some(Application {
-                    id: running.commands().attach(Arc::clone(&bridge) as _),
-                    bridge,
-                    commands: Mutex::default(),
-                    next_command: AtomicU64::new(NOBODYS.0 + 1),
-                    queued: AtomicU64::new(0),
-                    flushes: AtomicU64::new(0),
-                })
-            } else {
-                None
-            };
+            let attach = || Application::attach(running.commands(), shards, max_events);
+            let application = embedded.then(attach).transpose()?;
             Ok(Engine {
                 running,
                 application,
@@ -177,39 +112,23 @@ impl Engine {
 
     /// The descriptor that is readable while events wait. Watch it; do not read or close it.
     fn fileno(&self) -> PyResult<i32> {
-        Ok(self.application()?.bridge.wakeup().fileno())
+        Ok(self.application()?.bridge().wakeup().fileno())
     }
 
     /// The oldest events, at most `limit`, in order of arrival within a shard (and so within a call).
     #[pyo3(signature = (limit = 256, arm = true))]
     fn take<'py>(&self, py: Python<'py>, limit: usize, arm: bool) -> PyResult<Bound<'py, PyList>> {
-        let application = self.application()?;
-        let mut events: Vec<Bound<'py, PyTuple>> = Vec::with_capacity(limit.min(BATCH));
-        let mut failed = None;
-        application.bridge.take(limit, arm, |event| match event {
-            engine::Event::Sent(engine::event::Sent {
-                command: NOBODYS, ..
-            })
-            | engine::Event::Failed(engine::event::Failed {
-                command: NOBODYS, ..
-            }) => {}
-            event => match event::to_tuple(py, event) {
-                Ok(tuple) => events.push(tuple),
-                // Out of memory: nothing else fails there.
-                Err(error) => failed = Some(error),
-            },
-        });
-        application.answer_shed();
-        match failed {
-            Some(error) => Err(error),
-            None => PyList::new(py, events),
-        }
+        // All are taken before the first Python object is made: that may run a finalizer, which may call in here again.
+        let events = self.application()?.take(limit, arm);
+        let tuples: PyResult<Vec<Bound<'py, PyTuple>>> =
+            events.map(|event| event::to_tuple(py, event)).collect();
+        PyList::new(py, tuples?)
     }
 
     /// Blocks, without the interpreter, until events wait or `timeout` seconds passed; says whether they do.
     fn wait(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
         let timeout = draft::seconds("timeout", timeout)?;
-        let bridge = &self.application()?.bridge;
+        let bridge = self.application()?.bridge();
         Ok(py.detach(|| bridge.wakeup().wait(timeout)))
     }
 
@@ -359,48 +278,23 @@ impl Engine {
 
     /// Hands the queued commands to the engine; how many there were.
     fn flush(&self) -> PyResult<usize> {
-        let application = self.application()?;
-        let mut commands = application.queue();
-        let count = commands.len();
-        if count > 0 {
-            // In the lock, so that two threads that flush keep the order.
-            self.running
-                .commands()
-                .submit(application.id, &mut commands);
-            application
-                .queued
-                .fetch_add(count as u64, Ordering::Relaxed);
-            application.flushes.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(count)
+        Ok(self.application()?.flush())
     }
 
     /// What each shard holds and has done: the fields of its table sizes, then its totals since the start, by name.
     fn counts<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
-        let counts = py.detach(|| self.running.commands().counts());
-        counts
+        let shards = py.detach(|| self.running.commands().counts());
+        shards
             .into_iter()
-            .map(|counts| counts_dict(py, counts))
+            .map(|counts| counts::shard_dict(py, counts))
             .collect()
     }
 
     /// The queue between engine and interpreter.
     fn bridge_counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        use engine::seam::Events;
-        let application = self.application()?;
-        let (bridge, totals) = (&application.bridge, application.bridge.totals());
         let dict = PyDict::new(py);
-        dict.set_item("waiting", bridge.waiting())?;
-        dict.set_item("oldest_microseconds", bridge.backlog().as_micros())?;
-        for (name, total) in [
-            ("events", &totals.events),
-            ("wakes", &totals.wakes),
-            ("takes", &totals.takes),
-            ("dropped", &totals.dropped),
-            ("commands", &application.queued),
-            ("flushes", &application.flushes),
-        ] {
-            dict.set_item(name, total.load(Ordering::Relaxed))?;
+        for (name, number) in self.application()?.counts() {
+            dict.set_item(name, number)?;
         }
         Ok(dict)
     }
@@ -431,38 +325,4 @@ impl Drop for Engine {
         // The threads end by themselves; waiting for them here would block whoever collects garbage.
         self.running.stop(Duration::ZERO);
     }
-}
-
-fn counts_dict(py: Python<'_>, counts: Counts) -> PyResult<Bound<'_, PyDict>> {
-    // No `..`: a count that is added to the engine is to be added here.
-    let Counts {
-        shard,
-        server_transactions,
-        client_transactions,
-        dialogs,
-        proxies,
-        timers,
-        resolves,
-        applications,
-        connections,
-        totals,
-    } = counts;
-    let dict = PyDict::new(py);
-    for (name, number) in [
-        ("shard", usize::from(shard)),
-        ("server_transactions", server_transactions),
-        ("client_transactions", client_transactions),
-        ("dialogs", dialogs),
-        ("proxies", proxies),
-        ("timers", timers),
-        ("resolves", resolves),
-        ("applications", applications),
-        ("connections", connections),
-    ] {
-        dict.set_item(name, number)?;
-    }
-    for (name, total) in totals {
-        dict.set_item(name, total)?;
-    }
-    Ok(dict)
 }

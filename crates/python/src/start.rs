@@ -103,11 +103,12 @@ pub fn listeners(texts: &[String], advertise: Option<&str>) -> PyResult<Vec<List
 }
 
 /// The number of shards.
-pub fn shards(shards: u8) -> PyResult<u8> {
-    if shards == 0 {
-        Err(PyValueError::new_err("shards must be 1 to 255"))
-    } else {
-        Ok(shards)
+pub fn shards(shards: usize) -> PyResult<u8> {
+    match u8::try_from(shards) {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(PyValueError::new_err(format!(
+            "shards={shards} is out of range: 1 to 255"
+        ))),
     }
 }
 

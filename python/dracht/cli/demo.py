@@ -1,6 +1,6 @@
 """`dracht demo`: two calls through `examples/proxy.py`, one in each way of running it, with their ladders; then many.
 
-Caller, proxy and callee are processes of their own, started with the commands that are shown, and speak SIP over the loopback interface.
+Caller, proxy and callee are processes of their own, started with the commands that are shown, and speak SIP over loopback.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_IN_USE = "another program uses this address: stop it, or choose another port"
+
 
 class Failure(Exception):
     """A failure with a text for people; ends the command with `code`."""
@@ -24,13 +26,15 @@ def explain(error: BaseException, doing: str) -> str:
     advice = ""
     if isinstance(error, OSError):
         advice = {
-            errno.EADDRINUSE: "another program uses this address: stop it, or choose another port",
+            errno.EADDRINUSE: _IN_USE,
             errno.EADDRNOTAVAIL: "this machine does not have that address: use one of its own, or `*` for all",
             errno.EACCES: "not permitted: ports below 1024 need privileges",
             errno.ECONNREFUSED: "nothing listens there: start `dracht serve`, or correct the address",
             errno.EMFILE: "too many open files: raise the limit (ulimit -n)",
         }.get(error.errno or 0, "")
     reason = str(error) or type(error).__name__
+    if not advice and f"os error {errno.EADDRINUSE}" in reason:  # the Rust half puts it into words
+        advice = _IN_USE
     return f"{doing}: {reason}" + (f" ({advice})" if advice else "")
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from dracht.cli.failures import Failure
 
@@ -31,15 +31,14 @@ class Process:
     def __init__(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
         self._arguments = arguments
         self._environment = {**os.environ, **(environment or {})}
-        self._process: subprocess.Popen[str] | None = None
-        self._output: list[str] = []
+        self._process: subprocess.Popen[bytes] | None = None
+        self._output = ""
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
             [*_DRACHT, *self._arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
             env=self._environment,
         )
         return self
@@ -58,16 +57,24 @@ class Process:
             process.communicate()
 
     def until(self, pattern: str) -> re.Match[str]:
-        """Reads its output until a line matches; `Failure` with what it said when it ends, or says nothing of the kind in time."""
+        """Reads its output until it matches; `Failure` with what it said when it ends, or says nothing of the kind in time."""
         process = self._process
         if process is None or process.stdout is None:
             raise RuntimeError("the process was not started")
         deadline = time.monotonic() + _READY
-        while (line := _line(process.stdout, deadline)) is not None:
-            self._output.append(line)
-            if found := re.search(pattern, line):
-                return found
-        said = "".join(self._output).strip() or "nothing"
+        descriptor = process.stdout.fileno()
+        with selectors.DefaultSelector() as selector:
+            selector.register(descriptor, selectors.EVENT_READ)
+            while not (found := re.search(pattern, self._output)):
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    break
+                data = os.read(descriptor, 4096)
+                if not data:
+                    break
+                self._output += data.decode("utf-8", "replace")
+        if found:
+            return found
+        said = self._output.strip() or "nothing"
         raise Failure(f"`{shown(self._arguments)}` did not get ready; it said: {said}")
 
 
@@ -79,12 +86,3 @@ def run(*arguments: str, timeout: float) -> subprocess.CompletedProcess[str]:
         )
     except subprocess.TimeoutExpired:
         raise Failure(f"`{shown(arguments)}` did not end within {timeout:g} s") from None
-
-
-def _line(stream: IO[str], deadline: float) -> str | None:
-    """The next line, or None at the end of the stream or at the deadline."""
-    with selectors.DefaultSelector() as selector:
-        selector.register(stream, selectors.EVENT_READ)
-        if not selector.select(max(0.0, deadline - time.monotonic())):
-            return None
-    return stream.readline() or None

@@ -8,7 +8,7 @@ from typing import Any
 
 from dracht.cli.failures import Failure, explained
 from dracht.cli.options import Control, Json, Secret
-from dracht.cli.output import say, show_table
+from dracht.cli.output import is_person, say, show_table
 from dracht.server.config import host_and_port
 from dracht.server.status import ask_status
 
@@ -43,12 +43,11 @@ def status(control: Control = "127.0.0.1:9022", secret: Secret = None, as_json: 
     show_table("held now", columns, (_row(name, [shard.get(name, 0) for shard in shards]) for name in TABLES))
     totals = [shard.get("totals", {}) for shard in shards]
     names = list(dict.fromkeys(name for total in totals for name in total))
-    if names:
-        show_table(
-            "since the start",
-            columns,
-            (_row(name, [total.get(name, 0) for total in totals]) for name in names),
-        )
+    rows = [(name, [total.get(name, 0) for total in totals]) for name in names]
+    if is_person():  # a program gets every name, a person what has happened
+        rows = [(name, values) for name, values in rows if any(values)]
+    if rows:
+        show_table("since the start", columns, (_row(name, values) for name, values in rows))
 
 
 def _row(name: str, values: list[int]) -> list[str]:

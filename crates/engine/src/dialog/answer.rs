@@ -15,6 +15,7 @@ impl Engine {
         transaction: TransactionId,
         response: &Message,
     ) {
+        self.stop_reliable(id);
         let timers = &self.config.timers;
         let Some(server) = self.servers.get(transaction) else {
             return;

@@ -1,5 +1,5 @@
 //! How a dialog comes to be: from a response we send (RFC 3261 §12.1.1), one we get (§12.1.2), or an early NOTIFY (RFC 6665 §4.4.1).
-use super::{Dialog, Role};
+use super::Dialog;
 use crate::dispatch::Incoming;
 use crate::engine::{Engine, Timer};
 use crate::id::{ApplicationId, DialogId, DialogRole, TransactionId};
@@ -88,7 +88,7 @@ impl Engine {
         let invite = method == Method::Invite;
         let dialog = Dialog {
             owner: Some(application),
-            role: Role::Server,
+            role: DialogRole::Uas,
             confirmed: !invite,
             invited: invite,
             subscribed: !invite,
@@ -106,6 +106,9 @@ impl Engine {
             remote_invite: None,
             local_invite: None,
             unacknowledged: None,
+            reliable: None,
+            reliable_number: 0,
+            remote_reliable: None,
             answer: None,
             acknowledgement: None,
             active: self.now,
@@ -137,7 +140,7 @@ impl Engine {
         route_set.reverse();
         let dialog = Dialog {
             owner: application,
-            role: Role::Client,
+            role: DialogRole::Uac,
             confirmed: !invite,
             invited: invite,
             subscribed: !invite,
@@ -155,6 +158,9 @@ impl Engine {
             remote_invite: None,
             local_invite: None,
             unacknowledged: None,
+            reliable: None,
+            reliable_number: 0,
+            remote_reliable: None,
             answer: None,
             acknowledgement: None,
             active: self.now,
@@ -213,7 +219,7 @@ impl Engine {
         let ends = Ends::read(message, false)?;
         let dialog = Dialog {
             owner: Some(application),
-            role: Role::Client,
+            role: DialogRole::Uac,
             confirmed: true,
             invited: false,
             subscribed: true,
@@ -231,6 +237,9 @@ impl Engine {
             remote_invite: None,
             local_invite: None,
             unacknowledged: None,
+            reliable: None,
+            reliable_number: 0,
+            remote_reliable: None,
             answer: None,
             acknowledgement: None,
             active: self.now,
@@ -261,11 +270,7 @@ impl Engine {
     }
 
     fn add_dialog(&mut self, dialog: Dialog) -> DialogId {
-        let role = match dialog.role {
-            Role::Client => DialogRole::Uac,
-            Role::Server => DialogRole::Uas,
-        };
-        let id = DialogId::with_role(self.config.shard, self.next_number(), role);
+        let id = DialogId::with_role(self.config.shard, self.next_number(), dialog.role);
         let confirmed = dialog.confirmed;
         self.dialogs.insert(id, dialog);
         if confirmed {

@@ -1,12 +1,13 @@
 //! How a dialog ends: by a BYE of either side, by the failure of its INVITE, by the engine itself when nothing else can.
+use crate::dialog::Acknowledgement;
 use crate::engine::{Engine, Timer};
 use crate::event::DialogEndReason;
 use crate::id::{DialogId, TransactionId};
 use crate::plan::Plan;
 use crate::totals::Total;
-use crate::transaction::client::{Announce, ClientTransaction, User};
+use crate::transaction::client::{Announce, ClientTransaction, EndedDialog, User};
 use bytes::Bytes;
-use sip::Method;
+use sip::{HeaderName, Message, Method};
 
 /// The text of the Reason header field (RFC 3326) of a BYE that the engine sends.
 fn reason_text(reason: DialogEndReason) -> &'static str {
@@ -86,8 +87,33 @@ impl Engine {
         }
     }
 
+    /// A SUBSCRIBE was accepted within a dialog, or created it.
+    pub(crate) fn subscribed(&mut self, id: DialogId) {
+        if let Some(dialog) = self.dialogs.get_mut(id) {
+            dialog.subscribed = true;
+        }
+    }
+
+    /// A NOTIFY of this dialog got its final response: after the last one the subscription is over (RFC 6665 §4.4.1), as it is
+    /// when the subscriber knows nothing of it.
+    pub(crate) fn notified(&mut self, id: DialogId, notify: &Message, status: u16) {
+        let state = notify.header(HeaderName::SubscriptionState);
+        let last = state.is_some_and(|state| state.text().trim_start().starts_with("terminated"));
+        let Some(dialog) = self.dialogs.get_mut(id) else {
+            return;
+        };
+        // A NOTIFY of REFER within a call ends no usage that was counted.
+        if status >= 200 && (last || status == 481) && dialog.subscribed {
+            dialog.subscribed = false;
+            if !dialog.invited {
+                self.remove_dialog(id);
+            }
+        }
+    }
+
     /// The INVITE of a dialog was refused, by an application or the engine: an early dialog ends, a re-INVITE is over.
     pub(crate) fn invite_refused(&mut self, id: DialogId, transaction: TransactionId) {
+        self.stop_reliable(id);
         let Some(dialog) = self.dialogs.get_mut(id) else {
             return;
         };
@@ -147,9 +173,34 @@ impl Engine {
             let answer = dialog
                 .answer
                 .map(|answer| [answer.retransmit, answer.timeout]);
-            for token in answer.into_iter().flatten().chain(dialog.idle) {
+            let reliable = dialog.reliable.map(|reliable| reliable.tokens());
+            for token in answer
+                .into_iter()
+                .chain(reliable)
+                .flatten()
+                .chain(dialog.idle)
+            {
                 self.timers.cancel(token);
             }
+            self.note_ended(dialog.invite, dialog.remote_tag, dialog.acknowledgement);
+        }
+    }
+
+    /// A 2xx that was on its way, or is repeated because the ACK was, must not open the dialog again.
+    fn note_ended(
+        &mut self,
+        invite: Option<TransactionId>,
+        remote_tag: Box<str>,
+        acknowledgement: Option<Box<Acknowledgement>>,
+    ) {
+        let Some(transaction) = invite.and_then(|invite| self.clients.get_mut(invite)) else {
+            return;
+        };
+        if transaction.method == Method::Invite && transaction.accepted {
+            transaction.ended.push(EndedDialog {
+                remote_tag,
+                acknowledgement,
+            });
         }
     }
 }

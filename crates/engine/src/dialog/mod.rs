@@ -5,23 +5,15 @@
 pub(crate) mod answer;
 pub(crate) mod create;
 pub(crate) mod end;
+pub(crate) mod reliable;
 pub(crate) mod table;
 
-use crate::id::{ApplicationId, TransactionId};
+use crate::id::{ApplicationId, DialogRole, TransactionId};
 use crate::time::Time;
 use crate::timer::TimerToken;
 use crate::transport::{Destination, Origin};
 use bytes::Bytes;
 use std::time::Duration;
-
-/// Who sent the request that created the dialog.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Role {
-    /// We did.
-    Client,
-    /// The peer did.
-    Server,
-}
 
 /// A 2xx to an INVITE that waits for its ACK (RFC 3261 §13.3.1.4).
 pub(crate) struct Answer {
@@ -47,7 +39,7 @@ pub(crate) struct Acknowledgement {
 pub(crate) struct Dialog {
     /// The application that its requests go to; none once that is gone.
     pub(crate) owner: Option<ApplicationId>,
-    pub(crate) role: Role,
+    pub(crate) role: DialogRole,
     pub(crate) confirmed: bool,
     /// An INVITE usage is open (RFC 5057 §2).
     pub(crate) invited: bool,
@@ -76,6 +68,12 @@ pub(crate) struct Dialog {
     pub(crate) local_invite: Option<TransactionId>,
     /// The CSeq number of our INVITE whose 2xx came and waits for the application's ACK.
     pub(crate) unacknowledged: Option<u32>,
+    /// A reliable provisional response of ours that waits for its PRACK.
+    pub(crate) reliable: Option<Box<reliable::Reliable>>,
+    /// The RSeq number of our last one; 0 before the first.
+    pub(crate) reliable_number: u32,
+    /// The peer's last one.
+    pub(crate) remote_reliable: Option<reliable::RemoteReliable>,
     pub(crate) answer: Option<Box<Answer>>,
     pub(crate) acknowledgement: Option<Box<Acknowledgement>>,
     /// When its last message passed.
@@ -94,8 +92,8 @@ impl Dialog {
     /// The From tag of the request that created it.
     pub(crate) fn creator_tag(&self) -> &str {
         match self.role {
-            Role::Client => &self.local_tag,
-            Role::Server => &self.remote_tag,
+            DialogRole::Uac => &self.local_tag,
+            DialogRole::Uas => &self.remote_tag,
         }
     }
 

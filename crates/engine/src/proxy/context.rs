@@ -126,6 +126,12 @@ impl ProxyContext {
         loops::mark(&self.request)
     }
 
+    /// Whether it adds its Record-Route or Path: otherwise a `Hop` needs none.
+    #[must_use]
+    pub fn stays_in_path(&self) -> bool {
+        self.options.record_route
+    }
+
     /// Whether Record-Route has to be a `sips` URI, since the request-URI is one (RFC 3261 §16.6 item 4).
     #[must_use]
     pub fn is_secure(&self) -> bool {

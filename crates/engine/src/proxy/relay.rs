@@ -1,4 +1,8 @@
 //! Forwarding without a context: requests that come back by our Record-Route, and the stateless proxy (RFC 3261 §16.11).
+//!
+//! A stateless proxy has to find the same target for an INVITE, its CANCEL and the ACK of its refusal. Here an application names
+//! the target of the one it sees, so `stateless` fits requests that stand alone (OPTIONS, MESSAGE, REGISTER); an INVITE forwarded
+//! that way cannot be cancelled, and its refusal is repeated by the callee until it gives up.
 use crate::proxy::prepare::prepare;
 use crate::proxy::route::{Path, names_us, preprocess};
 use crate::proxy::{Hop, OwnNames, ProxyOrder, Rejection, forward, loops, validate};
@@ -32,6 +36,20 @@ impl Forwarding {
     #[must_use]
     pub fn branch(&self) -> String {
         loops::stateless_branch(&self.request)
+    }
+
+    /// Whether it adds its Record-Route or Path: otherwise a `Hop` needs none.
+    #[must_use]
+    pub fn stays_in_path(&self) -> bool {
+        self.stay_in_path
+    }
+
+    /// Whether Record-Route has to be a `sips` URI, since the request-URI is one (RFC 3261 §16.6 item 4).
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.request
+            .uri()
+            .is_ok_and(|uri| uri.scheme() == Scheme::Sips)
     }
 
     /// The request as it is to be sent.
@@ -102,14 +120,4 @@ pub fn stateless(order: ProxyOrder, own: &dyn OwnNames) -> Result<Forwarding, Re
         headers: order.headers,
         stay_in_path: order.options.record_route,
     })
-}
-
-impl Forwarding {
-    /// Whether Record-Route has to be a `sips` URI, since the request-URI is one (RFC 3261 §16.6 item 4).
-    #[must_use]
-    pub fn is_secure(&self) -> bool {
-        self.request
-            .uri()
-            .is_ok_and(|uri| uri.scheme() == Scheme::Sips)
-    }
 }

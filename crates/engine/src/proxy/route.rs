@@ -36,12 +36,18 @@ pub fn preprocess(request: &Message, own: &dyn OwnNames) -> Route {
         by_route: false,
     };
     if let Ok(uri) = request.uri() {
-        if !remaining.is_empty() && is_own_record_route(&uri, own) {
-            if let Some(last) = remaining.pop() {
-                route.request_uri = Arc::from(uri_of(&last).unwrap_or(&last));
-                route.last_taken = true;
-                route.by_route = true;
-            }
+        // A last value that is no URI cannot be what a strict router put there, and may not become a request-URI.
+        let hidden = remaining
+            .last()
+            .filter(|_| is_own_record_route(&uri, own))
+            .and_then(|last| uri_of(last))
+            .filter(|last| Uri::parse(last).is_ok())
+            .map(Arc::from);
+        if let Some(hidden) = hidden {
+            remaining.pop();
+            route.request_uri = hidden;
+            route.last_taken = true;
+            route.by_route = true;
         } else if let Some(stripped) = without_own_maddr(&uri, own) {
             route.request_uri = Arc::from(stripped);
         }

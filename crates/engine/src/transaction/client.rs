@@ -5,6 +5,7 @@ use super::client_non_invite::ClientNonInvite;
 use super::key::Digest;
 use crate::command::Draft;
 use crate::config::Timers;
+use crate::dialog::Acknowledgement;
 use crate::event::DialogEndReason;
 use crate::id::{ApplicationId, CommandId, ConnectionId, DialogId, ResolveId, TransactionId};
 use crate::plan::Plan;
@@ -74,6 +75,14 @@ impl Cancellation {
     }
 }
 
+/// What is left of a dialog that ended while its INVITE's transaction lives.
+pub(crate) struct EndedDialog {
+    /// The peer's tag.
+    pub(crate) remote_tag: Box<str>,
+    /// The ACK, to be repeated.
+    pub(crate) acknowledgement: Option<Box<Acknowledgement>>,
+}
+
 /// A client transaction. Once answered it keeps no request, and of an INVITE the ACK at most.
 pub(crate) struct ClientTransaction {
     /// The random half of the branch; new for each attempt.
@@ -100,6 +109,10 @@ pub(crate) struct ClientTransaction {
     pub(crate) dialog: Option<DialogId>,
     /// The dialogs that its responses created.
     pub(crate) forks: SmallVec<[DialogId; 1]>,
+    /// Of an INVITE: a 2xx came.
+    pub(crate) accepted: bool,
+    /// Of an INVITE: the dialogs of its 2xx that ended since, so that a 2xx which comes late or again opens no new one.
+    pub(crate) ended: SmallVec<[EndedDialog; 1]>,
     /// What a NOTIFY that overtakes the response is found by.
     pub(crate) subscription: Option<Digest>,
     pub(crate) cancellation: Cancellation,
@@ -133,6 +146,8 @@ impl ClientTransaction {
             resolve: None,
             dialog,
             forks: SmallVec::new(),
+            accepted: false,
+            ended: SmallVec::new(),
             subscription: None,
             cancellation: Cancellation::None,
             switched: false,

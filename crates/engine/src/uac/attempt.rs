@@ -128,7 +128,7 @@ impl Engine {
                 .servers
                 .get(*server)
                 .map_or(Method::Options, |server| server.method.clone()),
-            Plan::Relay(forwarding) => forwarding.request().method(),
+            Plan::Relay(forwarding, _) => forwarding.request().method(),
         }
     }
 
@@ -330,7 +330,7 @@ impl Engine {
             &plan,
             self.clients.get(id).map(|transaction| transaction.user),
         ) {
-            (Plan::Relay(forwarding), Some(User::Stateless)) => forwarding.branch(),
+            (Plan::Relay(forwarding, _), Some(User::Stateless)) => forwarding.branch(),
             _ => client_branch(id, secret),
         };
         let host_port = self.listeners.host_port(way.listener, way.peer.ip());
@@ -344,48 +344,58 @@ impl Engine {
                     contact,
                 }))
             }
-            Plan::Branch(server, number) => self.contexts.get_mut(server).and_then(|entry| {
-                let context = &mut entry.context;
+            Plan::Branch(server, number) => {
+                let origin = self.servers.get(*server).map(|server| server.origin);
+                let context = &self.contexts.get(server)?.context;
                 let branch = loops::branch_parameter(&branch, context.mark());
-                let record_route = record_route_uri(host_port, way.transport, context.is_secure());
-                let received = self.servers.get(*server).map(|server| server.origin);
-                let received = received.filter(|origin| {
-                    origin.listener != way.listener || origin.transport != way.transport
-                });
-                let received = received.map(|origin| {
-                    let host_port = self.listeners.host_port(origin.listener, origin.peer.ip());
-                    record_route_uri(host_port, origin.transport, context.is_secure())
-                });
-                let hop = Hop {
-                    transport: way.transport,
-                    sent_by: host_port,
-                    branch: &branch,
-                    record_route: &record_route,
-                    record_route_received: received.as_deref(),
-                };
+                let stays = context.stays_in_path().then(|| context.is_secure());
+                let routes = stays.map(|secure| self.record_routes(way, origin, secure));
+                let hop = hop(way, host_port, &branch, routes.as_ref());
+                let context = &mut self.contexts.get_mut(server)?.context;
                 context.write_request(*number, &hop)
-            }),
-            Plan::Relay(forwarding) => {
-                Some(forwarding.write(&self.relay_hop(way.transport, host_port, &branch)))
+            }
+            Plan::Relay(forwarding, origin) => {
+                let stays = forwarding.stays_in_path().then(|| forwarding.is_secure());
+                let routes = stays.map(|secure| self.record_routes(way, Some(*origin), secure));
+                Some(forwarding.write(&hop(way, host_port, &branch, routes.as_ref())))
             }
         };
         self.clients.get_mut(id)?.plan = Some(plan);
         bytes
     }
 
-    /// The hop of a request that is relayed: it leaves no Record-Route, so those texts stay empty.
-    pub(crate) fn relay_hop<'a>(
+    /// Our Record-Route URIs: on the side of the next hop, and on the side the request came from when that is another.
+    fn record_routes(
         &self,
-        transport: Transport,
-        sent_by: &'a str,
-        branch: &'a str,
-    ) -> Hop<'a> {
-        Hop {
-            transport,
-            sent_by,
-            branch,
-            record_route: "",
-            record_route_received: None,
-        }
+        way: Way,
+        origin: Option<Origin>,
+        secure: bool,
+    ) -> (String, Option<String>) {
+        let uri = |listener, transport, peer: SocketAddr| {
+            record_route_uri(
+                self.listeners.host_port(listener, peer.ip()),
+                transport,
+                secure,
+            )
+        };
+        let sent = uri(way.listener, way.transport, way.peer);
+        let received = origin.map(|origin| uri(origin.listener, origin.transport, origin.peer));
+        (sent.clone(), received.filter(|received| *received != sent))
+    }
+}
+
+/// The hop of a request that is forwarded; without Record-Route those texts stay empty.
+fn hop<'a>(
+    way: Way,
+    sent_by: &'a str,
+    branch: &'a str,
+    routes: Option<&'a (String, Option<String>)>,
+) -> Hop<'a> {
+    Hop {
+        transport: way.transport,
+        sent_by,
+        branch,
+        record_route: routes.map_or("", |(sent, _)| sent),
+        record_route_received: routes.and_then(|(_, received)| received.as_deref()),
     }
 }

@@ -14,9 +14,10 @@ use crate::event::CommandError;
 use crate::id::{ApplicationId, DialogId};
 use crate::plan::{Contact, OwnRequest, Plan};
 use crate::transaction::client::{Announce, User};
+use crate::uas::respond::creates_dialog;
 use bytes::Bytes;
 use sip::header::Address;
-use sip::{Method, Uri};
+use sip::{HeaderName, Method, Uri};
 
 /// Methods to which the engine adds its Contact: those that create a dialog or move its target.
 fn wants_contact(method: &Method) -> bool {
@@ -94,6 +95,9 @@ impl Engine {
         application: ApplicationId,
         send: &SendRequest,
     ) -> Result<(), CommandError> {
+        if creates_dialog(&send.method) && self.dialogs.len() >= self.config.bounds.dialogs {
+            return Err(CommandError::Limit("dialogs"));
+        }
         Uri::parse(&send.uri)
             .map_err(|error| CommandError::InvalidUri(format!("{}: {error}", send.uri)))?;
         let fields = Fields::sort(&send.draft.headers)?;
@@ -206,6 +210,10 @@ impl Engine {
         }
         plan.body = send.draft.body.clone();
         complete_plan(&mut plan, send, &fields)?;
+        let written = |(name, _): &(HeaderName, _)| *name == HeaderName::RAck;
+        if send.method == Method::Prack && !fields.rest.iter().any(written) {
+            plan.headers.push(self.acknowledgement_of_provisional(id)?);
+        }
         let dialog = self
             .dialogs
             .get_mut(id)

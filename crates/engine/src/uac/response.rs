@@ -9,7 +9,8 @@ use crate::transaction::key::{cancel_of, parse_client_branch};
 use crate::transport::Origin;
 use crate::uas::in_dialog::{contact_uri, refreshes_target};
 use crate::uas::respond::creates_dialog;
-use sip::{Message, Method};
+use crate::uas::via::unlimited;
+use sip::{Address, Message, Method};
 use std::sync::Arc;
 
 impl Engine {
@@ -112,9 +113,28 @@ impl Engine {
             self.refresh_target(dialog, method, incoming);
         }
         self.emit_response(application, id, dialog, incoming);
-        // 401 and 407: the application sends the BYE again, with credentials.
-        if *method == Method::Bye && status >= 200 && !matches!(status, 401 | 407) {
-            self.dialog_said_goodbye(dialog);
+        if let (Some(dialog), true) = (dialog, status >= 200) {
+            self.after_final(id, dialog, method, status);
+        }
+    }
+
+    /// What a final response to a request of ours does to its dialog, once the application knows.
+    fn after_final(&mut self, id: TransactionId, dialog: DialogId, method: &Method, status: u16) {
+        match method {
+            // 401 and 407: the application sends the BYE again, with credentials.
+            Method::Bye if !matches!(status, 401 | 407) => self.dialog_said_goodbye(Some(dialog)),
+            Method::Subscribe if status < 300 => self.subscribed(dialog),
+            Method::Notify => {
+                let request = self
+                    .clients
+                    .get(id)
+                    .map(|transaction| transaction.request.clone());
+                let request = request.and_then(|bytes| Message::parse(bytes, &unlimited()).ok());
+                if let Some(request) = request {
+                    self.notified(dialog, &request, status);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -146,6 +166,11 @@ impl Engine {
             ..=100 => {}
             101..=199 => {
                 let dialog = self.early_dialog(id, application, incoming);
+                if dialog
+                    .is_some_and(|dialog| !self.accept_provisional(dialog, id, &incoming.message))
+                {
+                    return;
+                }
                 if let Some(application) = application {
                     self.emit_response(application, id, dialog, incoming);
                 }
@@ -194,6 +219,13 @@ impl Engine {
             return;
         };
         let (known, cancelled) = (transaction.dialog, transaction.cancellation.is_wanted());
+        if self.is_answer_of_ended(id, known, &incoming.message) {
+            self.totals.add(Total::RetransmissionsIn);
+            return;
+        }
+        if let Some(transaction) = self.clients.get_mut(id) {
+            transaction.accepted = true;
+        }
         let existing = known.or_else(|| self.dialog_of_response(&incoming.message));
         if existing.is_some_and(|dialog| self.is_repeated_answer(dialog, id, sequence.number)) {
             self.totals.add(Total::RetransmissionsIn);
@@ -216,6 +248,38 @@ impl Engine {
                 DialogEndReason::AnsweredAfterCancel,
             );
         }
+    }
+
+    /// Whether a 2xx came before, and the dialog that it stands for ended since (its repetition crossed the BYE). Its ACK is
+    /// repeated: otherwise the peer would repeat the 2xx for 64*T1.
+    fn is_answer_of_ended(
+        &mut self,
+        id: TransactionId,
+        known: Option<DialogId>,
+        message: &Message,
+    ) -> bool {
+        let Some(transaction) = self.clients.get(id) else {
+            return false;
+        };
+        let to = message.to().ok();
+        let tag = to.as_ref().and_then(Address::tag).unwrap_or("");
+        let Some(ended) = transaction
+            .ended
+            .iter()
+            .find(|ended| *ended.remote_tag == *tag)
+        else {
+            let gone = known.is_some_and(|dialog| self.dialogs.get(dialog).is_none());
+            return gone && transaction.accepted;
+        };
+        let ack = ended
+            .acknowledgement
+            .as_ref()
+            .map(|kept| (kept.destination, kept.request.clone()));
+        if let Some((destination, bytes)) = ack {
+            self.totals.request_out(&Method::Ack);
+            self.transmit(destination, bytes, crate::transport::TransmitToken::NONE);
+        }
+        true
     }
 
     /// Whether a 2xx came before; then its ACK is repeated, if there was one (RFC 3261 §13.2.2.4).

@@ -89,6 +89,12 @@ impl Engine {
         if !dialog.accept_sequence(head.sequence) {
             return Verdict::Refuse(500, false);
         }
+        if head.method == Method::Prack && !self.accept_prack(id, &arrival.message) {
+            return Verdict::Refuse(481, false);
+        }
+        let Some(dialog) = self.dialogs.get_mut(id) else {
+            return Verdict::Refuse(481, false);
+        };
         if head.method == Method::Invite {
             // RFC 3261 §14.2: one offer at a time, either way.
             if dialog.local_invite.is_some() {

@@ -178,7 +178,7 @@ impl Engine {
             self.totals.add(Total::Invalid);
             return self.refuse(arrival, 482, &[]);
         }
-        if self.servers.len() + self.clients.len() >= self.config.bounds.transactions {
+        if self.is_full(&head.method) {
             self.totals.add(Total::Full);
             return self.refuse_busy(arrival);
         }
@@ -211,6 +211,13 @@ impl Engine {
         }
     }
 
+    /// Whether a new request of this method finds no room: for its transaction, or for the dialog it may create.
+    fn is_full(&self, method: &Method) -> bool {
+        let bounds = &self.config.bounds;
+        self.servers.len() + self.clients.len() >= bounds.transactions
+            || (respond::creates_dialog(method) && self.dialogs.len() >= bounds.dialogs)
+    }
+
     /// What a request of this method has in common with itself arriving another way.
     pub(crate) fn merge_key(&self, head: &Head<'_>, method: &Method) -> Digest {
         let sequence = head.sequence.to_be_bytes();
@@ -228,7 +235,6 @@ impl Engine {
     fn has_passed(&self, message: &Message) -> bool {
         message
             .vias()
-            .skip(1)
             .flatten()
             .any(|via| self.listeners.is_own(via.host, via.port))
     }

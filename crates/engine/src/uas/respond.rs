@@ -19,6 +19,17 @@ pub(crate) fn creates_dialog(method: &Method) -> bool {
     matches!(method, Method::Invite | Method::Subscribe | Method::Refer)
 }
 
+/// Whether an application wants a provisional response sent reliably (RFC 3262 §3).
+fn asks_reliability(respond: &Respond) -> bool {
+    let mut headers = respond.draft.headers.iter();
+    headers.any(|(name, value)| {
+        let listed = value.split(|byte| *byte == b',');
+        let mut tags = listed.map(<[u8]>::trim_ascii);
+        HeaderName::from_bytes(name) == HeaderName::Require
+            && tags.any(|tag| tag.eq_ignore_ascii_case(b"100rel"))
+    })
+}
+
 /// Whether the engine adds its Contact to a response that has none.
 fn wants_contact(method: &Method, status: u16) -> bool {
     match method {
@@ -58,7 +69,9 @@ impl Engine {
             )));
         }
         let tag = self.choose_local_tag(id, &respond)?;
-        let bytes = self.build_response(id, &respond, tag.as_deref())?;
+        let asked = asks_reliability(&respond);
+        let number = self.reliable_number(id, respond.status, asked)?;
+        let bytes = self.build_response(id, &respond, tag.as_deref(), number)?;
         let message = Message::parse(bytes.clone(), &unlimited()).map_err(|error| {
             CommandError::InvalidHeader(format!("the response cannot be sent: {error}"))
         })?;
@@ -136,6 +149,7 @@ impl Engine {
         id: TransactionId,
         respond: &Respond,
         tag: Option<&str>,
+        number: Option<u32>,
     ) -> Result<Bytes, CommandError> {
         let transaction = self
             .servers
@@ -166,6 +180,12 @@ impl Engine {
                 HeaderName::Contact,
                 self.listeners.contact(listener, peer).as_bytes(),
             );
+        }
+        if let Some(number) = number {
+            build = build.header(HeaderName::RSeq, number.to_string());
+            if !asks_reliability(respond) {
+                build = build.header(HeaderName::Require, "100rel");
+            }
         }
         for (name, (raw, value)) in &fields.rest {
             let host_port = self.listeners.host_port(listener, peer);
@@ -215,8 +235,11 @@ impl Engine {
         };
         if let Some(dialog) = dialog {
             match (&method, status) {
+                (Method::Invite, 101..=199) => self.start_reliable(dialog, id, response),
                 (Method::Invite, 200..=299) => self.start_answer(dialog, id, response),
                 (Method::Invite, 300..) => self.invite_refused(dialog, id),
+                (Method::Notify, 200..) => self.notified(dialog, request, status),
+                (Method::Subscribe, 200..=299) => self.subscribed(dialog),
                 _ => {}
             }
         }

@@ -1,5 +1,11 @@
 //! A few engines joined by an instant network under a virtual clock, each with one application that a test plays by hand.
-#![allow(dead_code)]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 use bytes::Bytes;
 use engine::command::{Cancel, DialogReference, Draft, Proxy, ProxyOptions, Respond, SendRequest};
 use engine::config::{Bounds, Config, Listener, Timers};

@@ -1,4 +1,10 @@
 //! Calls through a proxy work end to end: caller, proxy and callees are engines, and what counts is what went over the wire.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 mod network;
 
 use engine::command::ProxyOptions;
@@ -9,14 +15,18 @@ use std::time::Duration;
 const BOB: &str = "sip:bob@203.0.113.10";
 const CAROL: &str = "sip:carol@203.0.113.20";
 
-/// Alice calls bob's address of record at the proxy; the proxy's application proxies it to the targets.
-fn call(targets: &[&str], options: ProxyOptions) -> (Network, engine::id::TransactionId) {
-    let mut network = Network::new(&[
+fn network() -> Network {
+    Network::new(&[
         ("alice", "198.51.100.7:5060"),
         ("proxy", "192.0.2.1:5060"),
         ("bob", "203.0.113.10:5060"),
         ("carol", "203.0.113.20:5060"),
-    ]);
+    ])
+}
+
+/// Alice calls bob's address of record at the proxy; the proxy's application proxies it to the targets.
+fn call(targets: &[&str], options: ProxyOptions) -> (Network, engine::id::TransactionId) {
+    let mut network = network();
     let invite = network.invite("alice", "sip:bob@192.0.2.1");
     network.settle();
     let request = network.request("proxy");
@@ -214,12 +224,7 @@ fn a_redirection_is_followed() {
 
 #[test]
 fn a_dead_target_is_left_after_the_provisional_timeout() {
-    let mut network = Network::new(&[
-        ("alice", "198.51.100.7:5060"),
-        ("proxy", "192.0.2.1:5060"),
-        ("bob", "203.0.113.10:5060"),
-        ("carol", "203.0.113.20:5060"),
-    ]);
+    let mut network = network();
     network.set_deaf("bob", true);
     network.invite("alice", "sip:bob@192.0.2.1");
     network.settle();
@@ -449,16 +454,181 @@ fn a_register_and_a_message_are_proxied_too() {
 
 #[test]
 fn a_stateless_proxy_passes_the_call_on_and_holds_nothing() {
-    let (mut network, _) = call(
-        &[BOB],
-        ProxyOptions {
-            stateless: true,
-            ..reporting()
-        },
-    );
+    let options = ProxyOptions {
+        stateless: true,
+        record_route: true,
+        ..reporting()
+    };
+    let (mut network, _) = call(&[BOB], options);
     assert_eq!(network.reports(), ["done - by us"]);
+    let invite = network.request("bob");
+    let record_route = invite.message.header(HeaderName::RecordRoute);
+    let record_route = record_route.expect("a Record-Route").text().into_owned();
+    assert_eq!(record_route, "<sip:192.0.2.1:5060;lr>");
+    network.answer("bob", invite.transaction, 200, &[]);
+    network.settle();
+    let responses = network.responses("alice");
+    assert_eq!(statuses(&responses), [200]);
+    network.ladder();
+    network.send("alice", Method::Ack, "", responses[0].dialog);
+    network.settle();
+    assert_eq!(network.ladder(), ["alice>proxy ACK", "proxy>bob ACK"]);
+    assert_eq!(network.held("proxy"), [0; 6]);
+}
+
+#[test]
+fn a_2xx_after_the_final_response_goes_upstream_and_does_not_replace_it() {
+    let options = ProxyOptions {
+        provisional_timeout: Some(Duration::from_secs(2)),
+        ..reporting()
+    };
+    let (mut network, _) = call(&[BOB], ProxyOptions::default());
+    // A second call, whose callee is heard only after the proxy gave it up, and whose caller's ACK of the 408 is lost.
+    network.set_deaf("bob", true);
+    network.invite("alice", "sip:bob@192.0.2.1");
+    network.settle();
+    let request = network.request("proxy");
+    network.request("bob");
+    network.proxy(request.transaction, &[BOB], options);
+    network.run(Duration::from_secs(1));
+    network.set_deaf("bob", false);
+    network.set_mute("bob", true);
+    network.run(Duration::from_millis(900));
+    let invite = network.request("bob");
+    network.run(Duration::from_millis(150));
+    assert_eq!(network.reports(), ["408 of 0", "done 408 by us"]);
+    network.set_mute("bob", false);
+    network.ladder();
+    network.answer("bob", invite.transaction, 200, &[]);
+    network.settle();
+    let log = network.ladder();
+    assert!(
+        log.starts_with(&["bob>proxy 200".to_owned(), "proxy>alice 200".to_owned()]),
+        "{log:#?}"
+    );
+    assert_eq!(statuses(&network.responses("alice")), [408]);
+}
+
+#[test]
+fn a_reliable_provisional_response_is_acknowledged_through_the_proxy() {
+    let mut network = network();
+    let headers = [("Supported", "100rel"), ("Require", "100rel")];
+    network.invite_with("alice", "sip:bob@192.0.2.1", &headers);
+    network.settle();
+    let request = network.request("proxy");
+    let options = ProxyOptions {
+        record_route: true,
+        ..reporting()
+    };
+    network.proxy(request.transaction, &[BOB], options);
+    network.settle();
+    let invite = network.request("bob");
+    network.answer(
+        "bob",
+        invite.transaction,
+        183,
+        &[("Require", "100rel"), ("RSeq", "1")],
+    );
+    network.settle();
+    let progress = network.responses("alice").remove(0);
+    assert_eq!(progress.message.status(), 183);
+    network.ladder();
+    network.send("alice", Method::Prack, "", progress.dialog);
+    network.settle();
+    let prack = network.request("bob");
+    assert_eq!(prack.message.method(), Method::Prack);
+    network.answer("bob", prack.transaction, 200, &[]);
+    network.settle();
+    assert_eq!(
+        network.ladder(),
+        [
+            "alice>proxy PRACK",
+            "proxy>bob PRACK",
+            "bob>proxy 200",
+            "proxy>alice 200"
+        ]
+    );
+}
+
+#[test]
+fn lost_messages_are_repeated_hop_by_hop_and_the_application_is_told_once() {
+    let mut network = network();
+    network.invite("alice", "sip:bob@192.0.2.1");
+    network.settle();
+    let request = network.request("proxy");
+    network.set_deaf("bob", true);
+    let options = ProxyOptions {
+        record_route: true,
+        ..reporting()
+    };
+    network.proxy(request.transaction, &[BOB], options);
+    network.run(Duration::from_millis(400));
+    network.set_deaf("bob", false);
+    network.run(Duration::from_secs(1));
+    let invite = network.request("bob");
+    // The 200 is lost between proxy and caller; the callee repeats it, and it goes the whole way again.
+    network.set_deaf("alice", true);
+    network.answer("bob", invite.transaction, 200, &[]);
+    network.run(Duration::from_millis(300));
+    network.set_deaf("alice", false);
+    network.run(Duration::from_millis(500));
+    let responses = network.responses("alice");
+    assert_eq!(statuses(&responses), [200]);
+    network.send("alice", Method::Ack, "", responses[0].dialog);
+    network.settle();
+    assert_eq!(network.reports(), ["200 of 0", "done 200 by 0"]);
+    let dialog = acknowledged(&mut network, "bob");
+    network.send("bob", Method::Bye, "", dialog);
+    network.settle();
+    let bye = network.request("alice");
+    network.answer("alice", bye.transaction, 200, &[]);
+    network.run(Duration::from_secs(100));
+    network.assert_at_rest();
+}
+
+/// The dialog of the ACK that a node was given.
+fn acknowledged(network: &mut Network, name: &str) -> Option<engine::id::DialogId> {
+    let ack = network.request(name);
+    assert_eq!(ack.message.method(), Method::Ack);
+    ack.dialog
+}
+
+#[test]
+fn a_re_invite_is_relayed_and_can_be_cancelled() {
+    let options = ProxyOptions {
+        record_route: true,
+        ..ProxyOptions::default()
+    };
+    let (mut network, _) = call(&[BOB], options);
     let invite = network.request("bob");
     network.answer("bob", invite.transaction, 200, &[]);
     network.settle();
-    assert_eq!(statuses(&network.responses("alice")), [200]);
+    let dialog = network.responses("alice")[0].dialog;
+    network.send("alice", Method::Ack, "", dialog);
+    network.settle();
+    network.events("bob");
+    network.ladder();
+    network.send("alice", Method::Invite, "", dialog);
+    network.settle();
+    let transaction = network.sent("alice");
+    let again = network.request("bob");
+    network.answer("bob", again.transaction, 180, &[]);
+    network.settle();
+    network.cancel("alice", transaction);
+    network.settle();
+    let log = network.ladder();
+    for line in [
+        "proxy>bob INVITE",
+        "proxy>alice 180",
+        "proxy>bob CANCEL",
+        "bob>proxy 487",
+        "proxy>alice 487",
+    ] {
+        assert!(log.contains(&line.to_owned()), "{line} in {log:#?}");
+    }
+    assert_eq!(
+        network.events("proxy").len(),
+        1,
+        "only the first INVITE was the application's"
+    );
 }

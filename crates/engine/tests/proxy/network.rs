@@ -25,6 +25,8 @@ struct Node {
     events: VecDeque<Event>,
     /// Messages to it are lost.
     deaf: bool,
+    /// Messages from it are lost.
+    mute: bool,
 }
 
 /// A message on its way.
@@ -81,6 +83,7 @@ impl Network {
                 engine,
                 events: VecDeque::new(),
                 deaf: false,
+                mute: false,
             }
         });
         Network {
@@ -108,6 +111,11 @@ impl Network {
     /// Messages to this node are lost from now on, or arrive again.
     pub fn set_deaf(&mut self, name: &str, deaf: bool) {
         self.node(name).deaf = deaf;
+    }
+
+    /// Messages from this node are lost from now on, or arrive again.
+    pub fn set_mute(&mut self, name: &str, mute: bool) {
+        self.node(name).mute = mute;
     }
 
     /// Lets time pass.
@@ -170,7 +178,7 @@ impl Network {
             .nodes
             .iter()
             .position(|node| node.address == destination.peer);
-        let lost = to.is_none_or(|to| self.nodes[to].deaf);
+        let lost = self.nodes[from].mute || to.is_none_or(|to| self.nodes[to].deaf);
         let receiver = to.map_or("nobody", |to| self.nodes[to].name);
         self.log.push(format!(
             "{}>{receiver}{} {what}",
@@ -245,26 +253,54 @@ impl Network {
 
     /// A node calls; the INVITE's client transaction.
     pub fn invite(&mut self, name: &str, uri: &str) -> TransactionId {
-        self.send(name, Method::Invite, uri, None);
-        let sent = self.events(name).into_iter().find_map(|event| match event {
-            Event::Sent(sent) => Some(sent.transaction),
-            Event::Failed(failed) => panic!("not sent: {failed:?}"),
-            _ => None,
-        });
-        sent.expect("the INVITE was sent")
+        self.invite_with(name, uri, &[])
+    }
+
+    /// A node calls with header fields of its own.
+    pub fn invite_with(
+        &mut self,
+        name: &str,
+        uri: &str,
+        headers: &[(&str, &str)],
+    ) -> TransactionId {
+        self.send_with(name, Method::Invite, uri, None, headers);
+        self.sent(name)
+    }
+
+    /// The client transaction of the request that a node's application was last told it sent.
+    pub fn sent(&mut self, name: &str) -> TransactionId {
+        let sent = self
+            .events(name)
+            .into_iter()
+            .rev()
+            .find_map(|event| match event {
+                Event::Sent(sent) => Some(sent.transaction),
+                Event::Failed(failed) => panic!("not sent: {failed:?}"),
+                _ => None,
+            });
+        sent.expect("a request was sent")
     }
 
     /// A node sends a request.
     pub fn send(&mut self, name: &str, method: Method, uri: &str, dialog: Option<DialogId>) {
-        let draft = Draft::default();
-        let dialog = dialog.map(DialogReference::Id);
+        self.send_with(name, method, uri, dialog, &[]);
+    }
+
+    fn send_with(
+        &mut self,
+        name: &str,
+        method: Method,
+        uri: &str,
+        dialog: Option<DialogId>,
+        headers: &[(&str, &str)],
+    ) {
         let send = SendRequest {
             id: CommandId(1),
             method,
             uri: uri.to_owned(),
-            dialog,
+            dialog: dialog.map(DialogReference::Id),
             next_hop: None,
-            draft,
+            draft: draft(headers),
         };
         self.command(name, Command::Send(send));
     }
@@ -277,22 +313,12 @@ impl Network {
         status: u16,
         headers: &[(&str, &str)],
     ) {
-        let headers = headers.iter().map(|(name, value)| {
-            (
-                Bytes::from((*name).to_owned()),
-                Bytes::from((*value).to_owned()),
-            )
-        });
-        let draft = Draft {
-            headers: headers.collect(),
-            body: Bytes::new(),
-        };
         let respond = Respond {
             id: CommandId(2),
             transaction,
             status,
             reason: String::new(),
-            draft,
+            draft: draft(headers),
         };
         self.command(name, Command::Respond(respond));
     }
@@ -357,23 +383,24 @@ impl Network {
         &self.wire[at.unwrap_or_else(|| panic!("no {line:?} in {:#?}", self.log))]
     }
 
+    /// What a node's engine holds: server and client transactions, dialogs, proxied requests, timers, questions.
+    pub fn held(&mut self, name: &str) -> [usize; 6] {
+        let counts = self.node(name).engine.counts();
+        [
+            counts.server_transactions,
+            counts.client_transactions,
+            counts.dialogs,
+            counts.proxies,
+            counts.timers,
+            counts.resolves,
+        ]
+    }
+
     /// Every table of every engine is empty.
     pub fn assert_at_rest(&mut self) {
-        for node in &mut self.nodes {
-            let counts = node.engine.counts();
-            let held = [
-                counts.server_transactions,
-                counts.client_transactions,
-                counts.dialogs,
-                counts.proxies,
-                counts.timers,
-                counts.resolves,
-            ];
-            assert_eq!(
-                held, [0; 6],
-                "{} still holds something: {counts:?}",
-                node.name
-            );
+        let names: Vec<&'static str> = self.nodes.iter().map(|node| node.name).collect();
+        for name in names {
+            assert_eq!(self.held(name), [0; 6], "{name} still holds something");
         }
     }
 
@@ -393,6 +420,19 @@ impl Network {
             (self.now + LATENCY, self.sequence),
             Flight { to, origin, bytes },
         );
+    }
+}
+
+fn draft(headers: &[(&str, &str)]) -> Draft {
+    let headers = headers.iter().map(|(name, value)| {
+        (
+            Bytes::from((*name).to_owned()),
+            Bytes::from((*value).to_owned()),
+        )
+    });
+    Draft {
+        headers: headers.collect(),
+        body: Bytes::new(),
     }
 }
 

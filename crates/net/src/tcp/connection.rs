@@ -84,7 +84,10 @@ impl Connection {
     }
 
     async fn run(&mut self, stream: TcpStream) {
-        let outbox = self.outbox.clone();
+        let (outbox, inboxes) = (self.outbox.clone(), self.inboxes.clone());
+        let Some(inbox) = inboxes.get(usize::from(self.shard)) else {
+            return;
+        };
         let Some(stream) = outbox.open(stream) else {
             return;
         };
@@ -102,7 +105,8 @@ impl Connection {
                 Phase::Ending if status.is_empty => return linger(stream).await,
                 Phase::Opening | Phase::Open | Phase::Ending => {}
             }
-            let interest = match (self.is_reading, status.blocked_since.is_some()) {
+            let is_held = self.is_reading && inbox.is_crowded();
+            let interest = match (self.is_reading && !is_held, status.blocked_since.is_some()) {
                 (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
                 (true, false) => Some(Interest::READABLE),
                 (false, true) => Some(Interest::WRITABLE),
@@ -111,6 +115,7 @@ impl Connection {
             tokio::select! {
                 biased;
                 () = outbox.changed.notified() => {}
+                () = inbox.has_room(), if is_held => {}
                 ready = stream.ready(interest.unwrap_or(Interest::READABLE)), if interest.is_some() => {
                     let Ok(ready) = ready else { return };
                     let is_open = !self.is_reading || !(ready.is_readable() || ready.is_read_closed()) || self.read(stream).is_ok();

@@ -1,6 +1,7 @@
 //! The proxy core does what RFC 3261 §16 says, seen from both sides: what each branch is sent, and what goes upstream.
 //!
 //! The bench drives the machine with parsed messages and a clock of its own; timers fire when the test advances it.
+mod any_order;
 mod cancel;
 mod forking;
 mod redirect;

@@ -233,6 +233,29 @@ fn the_work_of_a_strict_router_before_us_is_undone() {
 }
 
 #[test]
+fn what_is_no_uri_never_becomes_a_request_uri() {
+    let extra = "Route: <sip:next.example;lr>, <sip:bob b@b.example>\n";
+    let mut bench = Bench::new(order(
+        request("INVITE", "sip:192.0.2.1:5060;lr", extra),
+        &[],
+    ));
+    bench.start();
+    assert_eq!(bench.sent[&0].request_uri(), "sip:192.0.2.1:5060;lr");
+    for target in [
+        "sip:one@203.0.113.10\r\nEvil: 1",
+        "sip:one two@203.0.113.10",
+        "<sip:one@203.0.113.10",
+        "sip:one@203.0.113.10>;x",
+    ] {
+        let rejection = rejection(order(invite(), &[target]));
+        assert!(
+            matches!(rejection.error, CommandError::InvalidUri(_)),
+            "{target:?}"
+        );
+    }
+}
+
+#[test]
 fn an_maddr_of_ours_is_taken_off() {
     let uri = "sip:bob@b.example:5060;transport=tcp;maddr=192.0.2.1;x=1";
     let mut bench = Bench::new(order(request("INVITE", uri, ""), &[]));

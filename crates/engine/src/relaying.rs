@@ -1,0 +1,193 @@
+//! Requests of dialogs that were proxied here with Record-Route, and what is forwarded without state: no context, no application
+//! (RFC 3261 §16.4, §16.10, §16.11, §16.12).
+use crate::dispatch::Incoming;
+use crate::engine::Engine;
+use crate::event::CommandError;
+use crate::id::TransactionId;
+use crate::plan::Plan;
+use crate::proxy::relay::{self, Forwarding, InDialog};
+use crate::proxy::response;
+use crate::totals::Total;
+use crate::transaction::client::{Announce, User};
+use crate::transaction::server::Owner;
+use crate::transport::{Destination, Origin, TransmitToken, Transport};
+use crate::uas::Arrival;
+use crate::uas::via::unlimited;
+use bytes::Bytes;
+use sip::{HeaderName, Host, Message, Method};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+impl Engine {
+    /// Sends a forwarded response through the server transaction, or where its Via says when that is gone.
+    pub(crate) fn send_upstream(&mut self, id: TransactionId, status: u16, response: Bytes) {
+        let Some(transaction) = self.servers.get_mut(id) else {
+            if (200..300).contains(&status) {
+                self.forward_response(response);
+            }
+            return;
+        };
+        let effects = transaction.on_response(status, &self.config.timers);
+        if effects.is_empty() {
+            // The transaction is past it. A 2xx to an INVITE is passed on all the same, so that the caller may end the call that it
+            // made (RFC 3261 §16.7 item 5); what the transaction repeats stays as it was.
+            if (200..300).contains(&status) && transaction.method == Method::Invite {
+                let destination = transaction.destination;
+                self.totals.add(Total::ResponsesOut);
+                self.transmit(destination, response, TransmitToken::NONE);
+            }
+            return;
+        }
+        transaction.response = response;
+        self.apply_server(id, effects);
+    }
+
+    /// A response to a request that is relayed within its dialog.
+    pub(crate) fn relay_upstream(&mut self, id: TransactionId, incoming: &Incoming) {
+        let status = incoming.message.status();
+        if status <= 100 {
+            return;
+        }
+        if let Some(bytes) = response::upstream(&incoming.message) {
+            self.send_upstream(id, status, bytes);
+        }
+    }
+
+    /// A relayed request got no response. Late 408s to other requests than INVITE help nobody (RFC 4320 §4.2).
+    pub(crate) fn relay_failed(&mut self, id: TransactionId, status: u16) {
+        let invite = self
+            .servers
+            .get(id)
+            .is_some_and(|transaction| transaction.method == Method::Invite);
+        if status == 408 && !invite {
+            self.remove_server(id)
+        } else {
+            self.answer(id, status, &[])
+        }
+    }
+
+    /// A request with a To tag that belongs to no dialog here: relayed if its Route says so. False when it does not.
+    pub(crate) fn relay_unowned(&mut self, arrival: &Arrival<'_>) -> bool {
+        match relay::in_dialog(&arrival.message, &self.listeners) {
+            InDialog::NotRelayed => return false,
+            InDialog::Reject(rejection) => {
+                self.totals.add(Total::Invalid);
+                if let Some(status) = rejection.status {
+                    let headers: Vec<(HeaderName, String)> = rejection.header.into_iter().collect();
+                    self.refuse(arrival, status, &headers);
+                }
+            }
+            InDialog::Relay(forwarding) => match arrival.head.method {
+                // RFC 3261 §16.10, §16.11: what has no transaction is forwarded without one.
+                Method::Ack | Method::Cancel => {
+                    if let Err(error) = self.forward_stateless(forwarding, arrival.origin) {
+                        tracing::debug!(?error, "request of a proxied dialog cannot be forwarded");
+                        self.totals.add(Total::Dropped);
+                    }
+                }
+                _ => self.relay_with_state(arrival, forwarding),
+            },
+        }
+        true
+    }
+
+    fn relay_with_state(&mut self, arrival: &Arrival<'_>, forwarding: Forwarding) {
+        let server = self.open_server(arrival, Owner::Engine, None, None);
+        let hop = Arc::clone(forwarding.next_hop());
+        match self.open_client(
+            Plan::Relay(Box::new(forwarding), arrival.origin),
+            &hop,
+            User::Relay(server),
+            Announce::Nobody,
+            None,
+        ) {
+            Ok(client) => {
+                if let Some(transaction) = self.servers.get_mut(server) {
+                    transaction.owner = Owner::Relay(client);
+                }
+            }
+            Err(error) => {
+                tracing::debug!(?error, "request of a proxied dialog cannot be relayed");
+                self.answer(server, 503, &[]);
+            }
+        }
+    }
+
+    /// Forwards a request that came from `origin`, and forgets it.
+    pub(crate) fn forward_stateless(
+        &mut self,
+        forwarding: Forwarding,
+        origin: Origin,
+    ) -> Result<(), CommandError> {
+        self.stateless = true;
+        let hop = Arc::clone(forwarding.next_hop());
+        self.open_client(
+            Plan::Relay(Box::new(forwarding), origin),
+            &hop,
+            User::Stateless,
+            Announce::Nobody,
+            None,
+        )
+        .map(|_| ())
+    }
+
+    /// A response to a request that was forwarded without state goes where its next Via says (RFC 3261 §16.11). False when it
+    /// is no such response.
+    pub(crate) fn relay_response(&mut self, message: &Message) -> bool {
+        let ours = message.top_via().is_ok_and(|via| {
+            let marked = via
+                .branch()
+                .is_some_and(|branch| branch.starts_with("z9hG4bKs"));
+            marked && self.listeners.is_own(via.host, via.port)
+        });
+        if !ours || !self.stateless {
+            return false;
+        }
+        if let Some(bytes) = response::upstream(message) {
+            self.forward_response(bytes);
+        }
+        true
+    }
+
+    /// Sends a response to where its top Via says (RFC 3261 §18.2.2).
+    fn forward_response(&mut self, bytes: Bytes) {
+        let Ok(message) = Message::parse(bytes.clone(), &unlimited()) else {
+            return;
+        };
+        let Some((transport, peer)) = via_address(&message) else {
+            return self.totals.add(Total::Dropped);
+        };
+        let Some(listener) = self.listeners.choose(transport, peer.ip(), None) else {
+            return self.totals.add(Total::Dropped);
+        };
+        self.totals.add(Total::ResponsesOut);
+        self.transmit(
+            Destination {
+                listener,
+                transport,
+                peer,
+                connection: None,
+            },
+            bytes,
+            TransmitToken::NONE,
+        );
+    }
+}
+
+/// The transport and address that a response's top Via names: `received` and `rport` before the host and port.
+fn via_address(message: &Message) -> Option<(Transport, SocketAddr)> {
+    let via = message.top_via().ok()?;
+    let transport = Transport::from_name(via.transport)?;
+    let address = match (via.received_address(), &via.host) {
+        (Some(address), _) => address,
+        (None, Host::V4(address)) => IpAddr::V4(*address),
+        (None, Host::V6(address)) => IpAddr::V6(*address),
+        (None, Host::Name(_)) => return None,
+    };
+    let port = via
+        .rport()
+        .flatten()
+        .or(via.port)
+        .unwrap_or_else(|| transport.default_port());
+    Some((transport, SocketAddr::new(address, port)))
+}

@@ -1,0 +1,140 @@
+"""Every example does what its opening comment says, embedded and connected, with real sockets and real messages."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("dracht._core", reason="the Rust core is not built: make setup")
+
+from dracht import Agent, IncomingResponse, Request, Response
+from dracht.cli.processes import Process, run
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+LISTEN = "sip:127.0.0.1:0;transport=udp,tcp"
+UDP = r"udp/127\.0\.0\.1:(\d+)"
+WAYS = ("embedded", "connected")
+
+pytestmark = pytest.mark.parametrize("way", WAYS)
+
+
+@contextmanager
+def example(name: str, way: str, target: str | None = None) -> Iterator[str]:
+    """Runs an example; the port on which it is reached."""
+    file = str(EXAMPLES / f"{name}.py")
+    environment = {"DRACHT_TARGET": target} if target else {}
+    if way == "embedded":
+        with Process("run", file, "--listen", LISTEN, environment=environment) as application:
+            yield application.until(UDP)[1]
+        return
+    with Process("serve", "--listen", LISTEN, "--control", "127.0.0.1:0", "--secret", "cymru") as server:
+        port, control = server.until(UDP)[1], server.until(r"tcp://(127\.0\.0\.1:\d+)")[1]
+        connect = ("--connect", f"tcp://{control}", "--secret", "cymru")
+        with Process("run", file, *connect, environment=environment) as application:
+            application.until("serves through")
+            yield port
+
+
+def calls(port: str, count: int) -> dict[str, object]:
+    """What `dracht call` says of so many calls."""
+    result = run(
+        "call", f"sip:1234@127.0.0.1:{port}", "--count", str(count), "--rate", "100", "--json", timeout=30
+    )
+    summary: dict[str, object] = json.loads(result.stdout)
+    return summary
+
+
+def test_the_proxy_takes_calls_to_its_target_and_stays_on_their_path(way: str, tmp_path: Path) -> None:
+    seen = tmp_path / "callee"
+    with Process("answer", "--listen", LISTEN, "--trace", str(seen)) as callee:
+        target = f"sip:127.0.0.1:{callee.until(UDP)[1]}"
+        with example("proxy", way, target) as port:
+            summary = calls(port, 20)
+    assert (summary["answered"], summary["failed"]) == (20, 0)
+    methods = [json.loads(line)["label"] for line in seen.read_text().splitlines()]
+    assert [methods.count(label) for label in ("INVITE (SDP)", "ACK", "BYE")] == [20, 20, 20]
+
+
+def test_the_proxy_passes_on_a_refusal(way: str) -> None:
+    with Process("answer", "--listen", LISTEN, "--status", "486") as callee:
+        target = f"sip:127.0.0.1:{callee.until(UDP)[1]}"
+        with example("proxy", way, target) as port:
+            assert calls(port, 5)["failures"] == {"486": 5}
+
+
+def test_the_user_agent_answers_and_takes_the_bye(way: str) -> None:
+    with example("uas", way) as port:
+        summary = calls(port, 20)
+    assert (summary["answered"], summary["failed"]) == (20, 0)
+
+
+async def test_options_says_what_it_can(way: str) -> None:
+    with example("options", way) as port:
+        async with Agent(answer).serving(listen=LISTEN) as agent:
+            response = await final(agent, f"sip:127.0.0.1:{port}", "OPTIONS")
+            assert response.status == 200
+            assert response.headers["Allow"] == "OPTIONS"
+            assert response.headers["Accept"] == "application/sdp"
+            assert (await final(agent, f"sip:127.0.0.1:{port}", "INFO")).status in (405, 503)
+
+
+async def test_the_registrar_keeps_bindings_and_rings_them(way: str) -> None:
+    with example("registrar", way) as port:
+        async with Agent(answer).serving(listen=LISTEN) as phone:
+            here = next(one for one in phone.hostports if one.startswith("udp/")).removeprefix("udp/")
+            first, second = f"sip:alice@{here}", f"sip:desk@{here}"
+
+            tags = itertools.count()
+
+            async def register(number: int, **headers: str | list[str]) -> tuple[int, list[str]]:
+                address = f"<sip:alice@127.0.0.1:{port}>"
+                given = {
+                    "To": address,
+                    "From": f"{address};tag=r{next(tags)}",
+                    "Call-ID": "reg",
+                    "CSeq": f"{number} REGISTER",
+                }
+                transaction = await phone.request(
+                    f"sip:127.0.0.1:{port}", "REGISTER", headers={**given, **headers}, timeout=10
+                )
+                response = await transaction.final()
+                return response.status, response.headers.getlist("Contact")
+
+            assert await register(1) == (200, [])
+            status, contacts = await register(
+                2, Contact=[f"<{first}>;expires=600", f"<{second}>"], Expires="900"
+            )
+            assert status == 200
+            assert contacts == [f"<{first}>;expires=600", f"<{second}>;expires=900"]
+            assert (await register(2, Contact=f"<{first}>;expires=0"))[0] == 500, (
+                "an older request changes nothing"
+            )
+            assert (await register(3, Contact=f"<{first}>;expires=10"))[0] == 423
+            assert (await register(4, Contact="*"))[0] == 400
+            assert await register(5, Contact=f"<{second}>;expires=0") == (200, [f"<{first}>;expires=600"])
+
+            call = await phone.request(f"sip:alice@127.0.0.1:{port}", "INVITE", body=b"v=0\r\n", timeout=10)
+            answered = await call.final()
+            assert answered.status == 200
+            assert answered.headers["X-Phone"] == first
+            await answered.ack()
+            bye = await phone.request(method="BYE", dialog=answered.dialog_id, timeout=10)
+            assert (await bye.final()).status == 200
+
+            assert await register(6, Contact="*", Expires="0") == (200, [])
+            assert (await final(phone, f"sip:alice@127.0.0.1:{port}", "INVITE")).status == 480
+
+
+async def answer(req: Request, res: Response) -> None:
+    """A phone that answers."""
+    await res.send(200, headers={"X-Phone": req.msg.uri}, body=b"v=0\r\n" if req.method == "INVITE" else b"")
+
+
+async def final(agent: Agent, uri: str, method: str) -> IncomingResponse:
+    """The final response to a request."""
+    return await (await agent.request(uri, method, timeout=10)).final()

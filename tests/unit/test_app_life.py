@@ -1,0 +1,141 @@
+"""An application starts with its lifespan, asks for what it handles, drains at its end, and leaves no call behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from dracht import App, Request, Response
+from dracht.link.memory import MemoryLink
+
+DIALOG = "call-1@192.0.2.1;from-tag=alice"
+
+
+def answering() -> App:
+    """An application that answers calls, and waits for none at its end."""
+    app = App(shutdown_timeout=0.01)
+
+    @app.invite
+    async def invite(req: Request, res: Response) -> None:
+        await res.send(200)
+
+    return app
+
+
+async def turns(count: int = 20) -> None:
+    """Lets the loop turn."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_lifespans_are_entered_before_and_left_after_and_give_state() -> None:
+    told: list[str] = []
+
+    @asynccontextmanager
+    async def outer(app: App) -> AsyncIterator[dict[str, int]]:
+        told.append("outer in")
+        yield {"pool": 1}
+        told.append("outer out")
+
+    @asynccontextmanager
+    async def inner(app: App) -> AsyncIterator[None]:
+        told.append("inner in")
+        yield
+        told.append("inner out")
+
+    app, mounted = App(lifespan=outer), App(lifespan=inner)
+    app.use(mounted)
+    async with app.serving(link=MemoryLink()):
+        assert app.state.pool == 1
+        told.append("served")
+    assert told == ["outer in", "inner in", "served", "inner out", "outer out"]
+
+
+async def test_a_call_is_counted_from_its_200_to_its_bye() -> None:
+    app, link = answering(), MemoryLink()
+    async with app.serving(link=link):
+        link.receive("INVITE")
+        await turns()
+        assert [str(dialog) for dialog in app.calls] == [DIALOG]
+        link.receive("BYE", dialog=DIALOG, to_tag="local", cseq=2)
+        await turns()
+        assert len(app.calls) == 0
+
+
+async def test_draining_refuses_new_calls_and_waits_for_those_that_run() -> None:
+    app, link = answering(), MemoryLink()
+    async with app.serving(link=link):
+        invite = link.receive("INVITE")
+        await turns()
+        link.receive("ACK", transaction=invite, dialog=DIALOG, to_tag="local")
+        draining = asyncio.create_task(app.drain(5))
+        await turns()
+        link.receive("INVITE", call_id="call-2@192.0.2.1")
+        assert (await link.wait_for("respond", 2)).status == 503
+        assert not draining.done()
+        link.receive("BYE", dialog=DIALOG, to_tag="local", cseq=2)
+        assert (await link.wait_for("respond", 3)).status == 200
+        assert await draining
+
+
+async def test_at_the_end_calls_that_did_not_end_get_a_bye() -> None:
+    app, link = answering(), MemoryLink()
+
+    async def answer_bye() -> None:
+        bye = await link.wait_for("request")
+        await turns(2)
+        link.respond_to(bye, 200, dialog=DIALOG)
+
+    async with app.serving(link=link):
+        invite = link.receive("INVITE")
+        await turns()
+        link.receive("ACK", transaction=invite, dialog=DIALOG, to_tag="local")
+        leaving = asyncio.create_task(app._shut_down(app.agent))
+        await asyncio.sleep(0.05)  # past shutdown_timeout
+        await answer_bye()
+        await leaving
+        assert len(app.calls) == 0
+    bye = link.sent("request")[0]
+    assert (bye.method, bye.dialog) == ("BYE", DIALOG)
+    assert dict(bye.headers)["Reason"] == 'SIP ;cause=503 ;text="Shutdown"'
+
+
+async def test_a_lost_link_takes_its_calls_with_it() -> None:
+    app, link = answering(), MemoryLink()
+    async with app.serving(link=link):
+        link.receive("INVITE")
+        await turns()
+        link.lose()
+        assert len(app.calls) == 0
+
+
+async def test_a_request_of_ours_needs_an_application_that_serves() -> None:
+    with pytest.raises(RuntimeError, match="does not serve"):
+        await App().request("sip:bob@192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({}, ValueError, "exactly one of listen"),
+        ({"listen": "sip:a", "connect": "tcp://b"}, ValueError, "exactly one of listen"),
+        ({"accept": "tcp://0.0.0.0:3001"}, NotImplementedError, "use listen= .* or connect="),
+    ],
+)
+async def test_link_options_that_cannot_work_are_named(
+    options: dict[str, str], error: type[Exception], text: str
+) -> None:
+    with pytest.raises(error, match=text):
+        async with App().serving(**options):  # type: ignore[arg-type]
+            pass
+
+
+def test_a_connected_application_asks_for_what_it_handles() -> None:
+    app = answering()
+    app.on("MESSAGE", "FOO")(lambda req, res: None)
+    assert app._routes(embedded=False) == ["FOO", "INVITE", "MESSAGE"]
+    assert app._routes(embedded=True) == ["*"]
+    app.ack(lambda req, res: None)
+    assert app._routes(embedded=True) == ["*", "ACK"]
