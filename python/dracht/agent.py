@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, Unpack
 from dracht.dialogid import DialogHandle
 from dracht.digest import Credentials
 from dracht.dispatch import Dispatcher
-from dracht.errors import ConnectionLost, DrachtError
+from dracht.errors import ConnectionLost
 from dracht.handler import Handler, cancelled, run
 from dracht.link.base import CdrKind, DialogReference, Link
 from dracht.link.options import EngineOptions
