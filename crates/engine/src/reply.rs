@@ -3,7 +3,7 @@
 //!
 //! It refuses to decide whether a response may be sent: that is the transaction's (`uas::respond`).
 use crate::command::Draft;
-use crate::config::Config;
+use crate::config::Listener;
 use crate::draft::{self, Fields};
 use crate::event::CommandError;
 use crate::id::{DialogId, DialogRole, TransactionId};
@@ -75,12 +75,12 @@ fn wants_contact(method: &Method, status: u16) -> bool {
 }
 
 impl Replier {
-    /// Writes as the engine with this configuration does.
+    /// Writes as an engine with these listeners does (`Config::listeners`, `Config::drachtio_compatible`).
     #[must_use]
-    pub fn new(config: &Config) -> Replier {
+    pub fn new(listeners: &[Listener], drachtio_compatible: bool) -> Replier {
         Replier {
-            listeners: Listeners::new(&config.listeners),
-            drachtio_compatible: config.drachtio_compatible,
+            listeners: Listeners::new(listeners),
+            drachtio_compatible,
         }
     }
 

@@ -205,6 +205,7 @@ class MemoryLink:
     def respond(
         self,
         transaction: TransactionId,
+        request: Message,
         status: int,
         reason: str,
         headers: HeaderList,
