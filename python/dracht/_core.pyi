@@ -389,7 +389,7 @@ class Engine:
         t4: float = 5.0,
         timer_c: float = 185.0,
         application_timeout: float = 64.0,
-        trying_after: float = 0.0,
+        trying_after: float = 0.2,
         ringing_timeout: float = 3600.0,
         max_transactions: int = 1_000_000,
         max_dialogs: int = 500_000,

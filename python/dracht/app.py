@@ -19,7 +19,7 @@ from dracht.defaults import allowed, default
 from dracht.errors import ConnectionLost, DrachtError, SipError
 from dracht.middleware.stack import describe
 from dracht.registration import METHODS, Registration
-from dracht.running import LinkOptions, from_environment, patient, until_stopped
+from dracht.running import LinkOptions, from_environment, patient, run_loop, until_stopped
 
 if TYPE_CHECKING:
     from dracht._core import Uri
@@ -210,7 +210,7 @@ class App(Registration):
             self._stop = asyncio.Event()
             await until_stopped(self.serving(**complete), self._stop, ready)
 
-        asyncio.run(main())
+        run_loop(main())
 
     def stop(self) -> None:
         """Ends `run` as a signal would. Does nothing when it does not run."""
