@@ -457,8 +457,15 @@ class Engine:
         reason: str = "",
         headers: _Headers | None = None,
         body: bytes | None = None,
-    ) -> int:
+        request: Message | None = None,
+    ) -> tuple[int] | tuple[int, Message, int | None, Origin] | tuple[int, None, str, str]:
         """Answers a request.
+
+        Given the request, the response is written at once, on this thread: the tuple then holds the command's number, the
+        response as it will go out, its dialog and its way; no EVENT_SENT follows, but EVENT_FAILED may. When only the engine
+        can write it (a reliable provisional response, a To tag of the application's own), or without `request`, the tuple
+        holds the number alone, and EVENT_SENT or EVENT_FAILED follows. A response that cannot be written gives the number,
+        None, and the code and detail of the failure; nothing follows.
 
         Args:
             transaction: the server transaction.
@@ -466,6 +473,7 @@ class Engine:
             reason: the reason phrase; the standard one when empty.
             headers: header fields to add, in order. Via, Route, Record-Route, RSeq and Content-Length are the engine's.
             body: the body.
+            request: the message of the EVENT_REQUEST that is answered.
 
         Raises:
             ValueError: the status is out of range.

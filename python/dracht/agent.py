@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, Unpack
 from dracht.dialogid import DialogHandle
 from dracht.digest import Credentials
 from dracht.dispatch import Dispatcher
-from dracht.errors import ConnectionLost, DrachtError
+from dracht.errors import ConnectionLost
 from dracht.handler import Handler, cancelled, run
 from dracht.link.base import CdrKind, DialogReference, Link
 from dracht.link.options import EngineOptions
@@ -264,7 +264,8 @@ class Agent:
         self._draining = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                while not self.idle:
+                # What counts as idle changes in many places per call, and an event set in each would cost every call.
+                while not self.idle:  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
         return self.idle
 

@@ -43,9 +43,9 @@ class Dispatcher:
     __slots__ = (
         "agent",
         "answers",
-        "established",
         "clients",
         "confirmed",
+        "established",
         "invites",
         "link",
         "loop",
@@ -186,6 +186,9 @@ class Dispatcher:
         number = sent.msg.header("RSeq")
         if number is not None:
             self.reliable[dialog, number.strip()] = sent
+        elif any("100rel" in value for value in sent.headers.getall("Require")):
+            # It went out without a number, so that no PRACK can come; waiting for one would only end at its timeout.
+            sent.unacknowledged()
 
     def final_given(self, request: Request, status: int) -> None:
         """A final response is on its way."""

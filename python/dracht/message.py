@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 HeaderValue: TypeAlias = str | int | Sequence[str]
 # What an application may give as header fields: a mapping (a list of values makes several fields), or pairs in order.
-HeadersInput: TypeAlias = Mapping[str, HeaderValue] | Mapping[str, str] | Iterable[tuple[str, str]]
+HeadersInput: TypeAlias = Mapping[str, HeaderValue] | Iterable[tuple[str, str]]
 Body: TypeAlias = str | bytes
 
 _T = TypeVar("_T")

@@ -104,7 +104,8 @@ class Response:
         if status >= 200:
             self.final = True
             dispatcher.final_given(req, status)
-        dispatcher.link.respond(req._transaction, status, reason or "", fields, body_bytes(body), sent)
+        link = dispatcher.link
+        link.respond(req._transaction, req.msg, status, reason or "", fields, body_bytes(body), sent)
         return sent
 
     def _refuse(self) -> None:

@@ -85,7 +85,7 @@ async def test_options_says_what_it_can(way: str) -> None:
 
 async def test_the_registrar_keeps_bindings_and_rings_them(way: str) -> None:
     with example("registrar", way) as port:
-        async with Agent(answer).serving(listen=LISTEN) as phone:
+        async with Agent(answer).route("*").serving(listen=LISTEN) as phone:
             here = next(one for one in phone.hostports if one.startswith("udp/")).removeprefix("udp/")
             first, second = f"sip:alice@{here}", f"sip:desk@{here}"
 

@@ -1,4 +1,4 @@
-"""The server's side of the control protocol for tests of the client's: a TCP listener that plays a conversation that was captured.
+"""The server's side of the control protocol for tests of the client's: a TCP listener that plays captured conversations.
 
 It reads and writes frames by itself, so that it does not share mistakes with what it tests.
 """

@@ -43,7 +43,7 @@ async def serving(
 
 async def settled(agent: Agent) -> None:
     async with asyncio.timeout(5):
-        while not agent.idle:
+        while not agent.idle:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
 
@@ -234,7 +234,7 @@ async def test_a_prack_completes_a_reliable_response_and_gets_200_unless_it_is_r
             given = await link.wait_for("respond")
             assert ("Require", "100rel") in given.headers
             await asyncio.sleep(0)
-            number = str(list(agent._dispatchers[0].reliable)[0][1])
+            number = str(next(iter(agent._dispatchers[0].reliable))[1])
             link.receive(
                 "PRACK", dialog="call-1@192.0.2.1;from-tag=alice", headers={"RAck": f"{number} 1 INVITE"}
             )
@@ -317,7 +317,7 @@ async def test_a_handler_that_does_not_await_ends_as_it_would() -> None:
         sent = res.send(200)
         assert sent.done or not req.cancelled
 
-    async with serving(handler) as (agent, link):
+    async with serving(handler) as (_, link):
         transaction = link.receive("INVITE")
         link.receive("CANCEL", transaction=transaction)
         await asyncio.sleep(0.01)
@@ -591,7 +591,7 @@ async def test_a_cancel_that_races_a_challenge_ends_the_call() -> None:
 )
 async def test_requests_that_make_no_sense_are_refused(uri: str | None, method: str, dialog: None) -> None:
     async with serving(nothing) as (agent, _):
-        with pytest.raises(ValueError, match="URI|belongs"):
+        with pytest.raises(ValueError, match=r"URI|belongs"):
             await agent.request(uri, method, dialog=dialog)
 
 
@@ -609,7 +609,10 @@ async def test_what_waits_is_told_that_the_link_is_lost() -> None:
         link.receive("INVITE")
         tx = await agent.request("sip:b@h", "INVITE")
         await asyncio.sleep(0.01)
-        waiting = [asyncio.create_task(tx.final()), asyncio.create_task(anext(aiter(tx)))]
+        waiting: list[asyncio.Future[object]] = [
+            asyncio.ensure_future(tx.final()),
+            asyncio.ensure_future(anext(aiter(tx))),
+        ]
         await asyncio.sleep(0)
         link.lose()
         for one in waiting:

@@ -35,7 +35,7 @@ async def conversation(
             async with asyncio.timeout(5):
                 yield agent, peer
                 await playing
-                while not agent.idle:
+                while not agent.idle:  # noqa: ASYNC110
                     await asyncio.sleep(0.001)
         finally:
             playing.cancel()

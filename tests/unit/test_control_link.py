@@ -1,4 +1,4 @@
-"""A control link authenticates, keeps its routes, finds dead servers and comes back; nothing that waits outlives its connection."""
+"""A control link authenticates, keeps routes, finds dead servers and comes back; nothing that waits outlives its connection."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ IN_DIALOG = "id|sip|network|300|udp|192.0.2.1|5060|00:00:00.000000|{}|c@192.0.2.
 
 async def eventually(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not condition():
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
 
@@ -205,7 +205,7 @@ async def test_everything_that_waits_is_told_of_the_loss_and_the_link_comes_back
         calling = asyncio.create_task(agent.request("sip:a@192.0.2.1", "INVITE"))
         peer.send(*echo(await peer.frame()))
         call = await calling
-        iterating = asyncio.create_task(anext(aiter(call)))
+        iterating = asyncio.ensure_future(anext(aiter(call)))
         await asyncio.sleep(0)
         peer.writer.close()
         for waiting in (sending, call.final(), iterating):

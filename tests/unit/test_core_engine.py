@@ -403,7 +403,12 @@ def test_what_the_rust_half_logs_is_a_line_on_stderr(capfd: pytest.CaptureFixtur
         while client.recv(1000):
             pass
     lines: list[str] = []
-    until(lambda: bool(lines.extend(capfd.readouterr().err.splitlines()) or lines))
+
+    def logged() -> bool:
+        lines.extend(capfd.readouterr().err.splitlines())
+        return bool(lines)
+
+    until(logged)
     assert any("WARN" in line and "127.0.0.1" in line for line in lines), lines
     assert "cymru" not in "".join(lines)
     _core.install_logging("off")

@@ -68,17 +68,20 @@ def test_rfc_7616_3_9_2_with_its_erratum_4897() -> None:
 
 
 def test_rfc_2617_3_5() -> None:
-    assert "6629fae49393a05397450978507c4ef1" == digest_response(
-        "MD5",
-        "Mufasa",
-        "testrealm@host.com",
-        "Circle Of Life",
-        "GET",
-        "/dir/index.html",
-        "dcd98b7102dd2f0e8b11d0f600bfb0c093",
-        "auth",
-        1,
-        "0a4f113b",
+    assert (
+        digest_response(
+            "MD5",
+            "Mufasa",
+            "testrealm@host.com",
+            "Circle Of Life",
+            "GET",
+            "/dir/index.html",
+            "dcd98b7102dd2f0e8b11d0f600bfb0c093",
+            "auth",
+            1,
+            "0a4f113b",
+        )
+        == "6629fae49393a05397450978507c4ef1"
     )
 
 
@@ -123,7 +126,8 @@ def test_the_strongest_challenge_is_answered() -> None:
 
 
 def test_each_challenger_is_answered_once() -> None:
-    digest, retried = Digest("u", "p"), {}
+    digest = Digest("u", "p")
+    retried: dict[tuple[str, str], int] = {}
     first = challenged(407, 'Digest realm="proxy", nonce="1", qop="auth"')
     second = challenged(401, 'Digest realm="server", nonce="1", qop="auth"')
     assert list(digest.answer(REQUEST, first, b"", retried)) == [("Proxy-Authorization", "proxy")]
@@ -133,7 +137,8 @@ def test_each_challenger_is_answered_once() -> None:
 
 
 def test_a_stale_nonce_is_another_attempt_but_not_for_ever() -> None:
-    digest, retried = Digest("u", "p"), {}
+    digest = Digest("u", "p")
+    retried: dict[tuple[str, str], int] = {}
     stale = challenged(401, 'Digest realm="r", nonce="1", stale=TRUE, qop="auth"')
     assert [bool(digest.answer(REQUEST, stale, b"", retried)) for _ in range(5)] == [
         True,

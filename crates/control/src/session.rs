@@ -209,6 +209,7 @@ impl Session {
 fn assign(command: &mut Command, number: CommandId) {
     match command {
         Command::Respond(respond) => respond.id = number,
+        Command::RespondWritten(written) => written.id = number,
         Command::Send(send) => send.id = number,
         Command::Cancel(cancel) => cancel.id = number,
         Command::Proxy(proxy) => proxy.id = number,

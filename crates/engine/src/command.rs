@@ -1,7 +1,8 @@
 //! What an application asks of an engine: the other half of the seam. Plain data.
 use crate::id::{CommandId, DialogId, TransactionId};
 use bytes::Bytes;
-use sip::Method;
+use sip::{Message, Method};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Something an application asks for. Each command with an `id` is answered by exactly one `Sent` or `Failed`;
@@ -16,6 +17,8 @@ pub enum Command {
     RouteAll,
     /// Answer a request.
     Respond(Respond),
+    /// Answer a request with a response that the link has written. Answered by `Failed` only: the link knows what is sent.
+    RespondWritten(Written),
     /// Send a request: new, or within a dialog.
     Send(SendRequest),
     /// Cancel an INVITE that the application sent (RFC 3261 §9.1).
@@ -49,6 +52,17 @@ pub struct Respond {
     pub reason: String,
     /// Header fields and body.
     pub draft: Draft,
+}
+
+/// Answer a request with a response that [`crate::reply::Replier`] wrote.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The command's number.
+    pub id: CommandId,
+    /// The server transaction.
+    pub transaction: TransactionId,
+    /// The response.
+    pub message: Arc<Message>,
 }
 
 /// Send a request.

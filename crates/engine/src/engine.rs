@@ -151,6 +151,10 @@ impl Engine {
                 let outcome = self.respond(application, respond);
                 self.report(application, id, outcome);
             }
+            Command::RespondWritten(written) => {
+                let outcome = self.respond_written(application, &written);
+                self.report(application, written.id, outcome);
+            }
             Command::Send(send) => {
                 let id = send.id;
                 let outcome = self.send_request(application, send);

@@ -18,6 +18,7 @@ mod plan;
 pub mod proxy;
 mod proxying;
 mod relaying;
+pub mod reply;
 pub mod resolve;
 pub mod seam;
 mod target;

@@ -46,6 +46,7 @@ impl Handle {
         match command {
             Command::Route(_) | Command::Unroute(_) | Command::RouteAll => Goal::EveryShard,
             Command::Respond(respond) => Goal::Shard(respond.transaction.shard()),
+            Command::RespondWritten(written) => Goal::Shard(written.transaction.shard()),
             Command::Cancel(cancel) => Goal::Shard(cancel.transaction.shard()),
             Command::Proxy(proxy) => Goal::Shard(proxy.transaction.shard()),
             Command::Drop(transaction) => Goal::Shard(transaction.shard()),

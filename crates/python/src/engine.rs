@@ -4,13 +4,17 @@ use crate::application::Application;
 use crate::counts;
 use crate::draft;
 use crate::event;
+use crate::message::Message;
+use crate::origin::Origin;
 use crate::start::{self, Running};
 use engine::Command;
 use engine::command::{Cancel, Proxy, ProxyOptions, Respond, SendRequest};
-use engine::id::TransactionId;
+use engine::id::{DialogId, TransactionId};
+use pyo3::IntoPyObject;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A SIP engine in this process: listeners, I/O threads, and (embedded) one application, which is this interpreter.
@@ -152,32 +156,57 @@ impl Engine {
         Ok(())
     }
 
-    /// Answers a request.
-    #[pyo3(signature = (transaction, status, reason = "", headers = None, body = None))]
-    fn respond(
+    /// Answers a request. With the request's message, the answer is written here and now, unless only the engine can.
+    #[pyo3(signature = (transaction, status, reason = "", headers = None, body = None, request = None))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what an answer is made of, as _core.pyi documents it"
+    )]
+    fn respond<'py>(
         &self,
+        py: Python<'py>,
         transaction: u64,
         status: u16,
         reason: &str,
-        headers: Option<&Bound<'_, PyAny>>,
-        body: Option<&Bound<'_, PyBytes>>,
-    ) -> PyResult<u64> {
+        headers: Option<&Bound<'py, PyAny>>,
+        body: Option<&Bound<'py, PyBytes>>,
+        request: Option<&Message>,
+    ) -> PyResult<Bound<'py, PyTuple>> {
         if !(101..=699).contains(&status) {
             return Err(PyValueError::new_err(format!(
                 "status {status} is out of range: 101 to 699 (100 is the engine's)"
             )));
         }
         let application = self.application()?;
-        let respond = Respond {
-            id: application.command_id(),
-            transaction: TransactionId::from_bits(transaction),
+        let id = application.command_id();
+        let transaction = TransactionId::from_bits(transaction);
+        let draft = draft::draft(headers, body)?;
+        if let Some((request, answering)) = request.and_then(Message::answering) {
+            let answer = (status, reason, &draft);
+            let writer = self.running.writer();
+            match writer.write(id, transaction, request, answering, answer) {
+                Ok(Some((written, dialog))) => {
+                    let message = Message::new(Arc::clone(&written.message));
+                    application.push(Command::RespondWritten(written));
+                    let dialog = dialog.map(DialogId::to_bits);
+                    let path = Origin::new(answering.origin);
+                    return (id.0, message, dialog, path).into_pyobject(py);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    let (code, detail) = event::failure(py, &error);
+                    return (id.0, py.None(), code, detail).into_pyobject(py);
+                }
+            }
+        }
+        application.push(Command::Respond(Respond {
+            id,
+            transaction,
             status,
             reason: reason.to_owned(),
-            draft: draft::draft(headers, body)?,
-        };
-        let id = respond.id.0;
-        application.push(Command::Respond(respond));
-        Ok(id)
+            draft,
+        }));
+        (id.0,).into_pyobject(py)
     }
 
     /// Sends a request: new, or within a dialog (ACK of a 2xx and PRACK included).

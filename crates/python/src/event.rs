@@ -1,4 +1,5 @@
 //! Events as the tuples that `Engine.take` gives; their shapes are documented in `_core.pyi`.
+use crate::answering::Answering;
 use crate::message::Message;
 use crate::origin::Origin;
 use engine::Event;
@@ -34,7 +35,10 @@ pub fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
             REQUEST,
             request.transaction.to_bits(),
             request.dialog.map(DialogId::to_bits),
-            Message::new(request.message),
+            Message::asking(
+                request.message,
+                Answering::new(request.origin, request.dialog),
+            ),
             Origin::new(request.origin),
             request.wire_bytes,
         )
@@ -93,7 +97,7 @@ pub fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
 }
 
 /// The code and the detail of a command's failure.
-fn failure<'py, 'a>(
+pub fn failure<'py, 'a>(
     py: Python<'py>,
     error: &'a CommandError,
 ) -> (&'py Bound<'py, PyString>, Cow<'a, str>) {

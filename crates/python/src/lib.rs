@@ -4,6 +4,7 @@
 //! Classes are frozen and no Python object enters the other crates; the I/O threads never take the interpreter (invariant 3 of
 //! ARCHITECTURE.md). What Python sees is written down in `python/dracht/_core.pyi`.
 mod address;
+mod answering;
 mod application;
 pub mod bridge;
 mod counts;

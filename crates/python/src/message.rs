@@ -1,5 +1,6 @@
 //! The message of the Rust half, as Python sees it: `Message`. Nothing is turned into Python objects before it is asked for.
 use crate::address::Address;
+use crate::answering::Answering;
 use crate::cseq::CSeq;
 use crate::errors::ErrorClass;
 use crate::text;
@@ -14,23 +15,43 @@ use std::sync::Arc;
 
 /// A SIP request or response as it was on the wire (RFC 3261 §7): immutable, its headers read when asked for.
 #[pyclass(frozen, module = "dracht._core")]
-pub struct Message(Arc<sip::Message>);
+pub struct Message {
+    inner: Arc<sip::Message>,
+    /// In a request that may be answered.
+    answering: Option<Box<Answering>>,
+}
 
 impl Message {
     /// The Python side of a message.
-    pub fn new(message: Arc<sip::Message>) -> Message {
-        Message(message)
+    pub fn new(inner: Arc<sip::Message>) -> Message {
+        Message {
+            inner,
+            answering: None,
+        }
+    }
+
+    /// The Python side of a request that may be answered.
+    pub fn asking(inner: Arc<sip::Message>, answering: Answering) -> Message {
+        Message {
+            inner,
+            answering: Some(Box::new(answering)),
+        }
+    }
+
+    /// The message, and what an answer to it needs.
+    pub fn answering(&self) -> Option<(&sip::Message, &Answering)> {
+        Some((&self.inner, self.answering.as_deref()?))
     }
 
     fn addresses(&self, py: Python<'_>, name: HeaderName) -> PyResult<Vec<Address>> {
-        self.0
+        self.inner
             .values(name)
             .map(|value| Address::from_header(py, name, &value))
             .collect()
     }
 
     fn address(&self, py: Python<'_>, name: HeaderName) -> PyResult<Address> {
-        match self.0.header(name) {
+        match self.inner.header(name) {
             Some(field) => Address::from_header(py, name, &field.text()),
             None => Err(missing(py, name)),
         }
@@ -50,7 +71,7 @@ impl Message {
     #[staticmethod]
     fn parse(py: Python<'_>, data: &[u8]) -> PyResult<Message> {
         match sip::Message::parse(Bytes::copy_from_slice(data), &Limits::unlimited()) {
-            Ok(message) => Ok(Message(Arc::new(message))),
+            Ok(message) => Ok(Message::new(Arc::new(message))),
             Err(error) => Err(ErrorClass::Parse.error(py, error)),
         }
     }
@@ -58,49 +79,49 @@ impl Message {
     /// Whether this is a request.
     #[getter]
     fn is_request(&self) -> bool {
-        self.0.is_request()
+        self.inner.is_request()
     }
 
     /// The method: of the start line, in a response of CSeq ("" when that is unreadable).
     #[getter]
     fn method<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
-        text::method(py, &self.0.method())
+        text::method(py, &self.inner.method())
     }
 
     /// The status code; 0 in a request.
     #[getter]
     fn status(&self) -> u16 {
-        self.0.status()
+        self.inner.status()
     }
 
     /// The reason phrase; "" in a request.
     #[getter]
     fn reason<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
-        text::text(py, self.0.reason_bytes())
+        text::text(py, self.inner.reason_bytes())
     }
 
     /// The request-URI as sent; "" in a response.
     #[getter]
     fn uri(&self) -> &str {
-        self.0.request_uri()
+        self.inner.request_uri()
     }
 
     /// The Call-ID; "" when there is none.
     #[getter]
     fn call_id(&self) -> &str {
-        self.0.call_id().unwrap_or("")
+        self.inner.call_id().unwrap_or("")
     }
 
     /// The body.
     #[getter]
     fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, self.0.body())
+        PyBytes::new(py, self.inner.body())
     }
 
     /// The value of Content-Type.
     #[getter]
     fn content_type<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
-        self.0
+        self.inner
             .header(HeaderName::ContentType)
             .map(|field| text::text(py, &field.value()))
             .transpose()
@@ -108,7 +129,7 @@ impl Message {
 
     /// The value of the first header field of that name, unfolded; None when there is none.
     fn header<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyString>>> {
-        self.0
+        self.inner
             .named(name)
             .next()
             .map(|field| text::text(py, &field.value()))
@@ -117,7 +138,7 @@ impl Message {
 
     /// The value of every header field of that name, one item per field, in order.
     fn headers_all<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Vec<Bound<'py, PyString>>> {
-        self.0
+        self.inner
             .named(name)
             .map(|field| text::text(py, &field.value()))
             .collect()
@@ -125,7 +146,7 @@ impl Message {
 
     /// Every single value of that header: comma-separated lists split outside quotes and angle brackets.
     fn values<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Vec<Bound<'py, PyString>>> {
-        self.0
+        self.inner
             .named(name)
             .flat_map(|field| field.values())
             .map(|value| text::text(py, &value))
@@ -141,7 +162,7 @@ impl Message {
             HeaderName::Other => PyString::new(py, field.raw_name()),
             known => PyString::intern(py, known.as_str()),
         };
-        self.0
+        self.inner
             .fields()
             .map(|field| Ok((name(&field), text::text(py, &field.value())?)))
             .collect()
@@ -180,7 +201,7 @@ impl Message {
     /// The top Via.
     #[getter]
     fn via(&self, py: Python<'_>) -> PyResult<Via> {
-        match self.0.values(HeaderName::Via).next() {
+        match self.inner.values(HeaderName::Via).next() {
             Some(value) => Via::from_header(py, &value),
             None => Err(missing(py, HeaderName::Via)),
         }
@@ -189,7 +210,7 @@ impl Message {
     /// Every Via, top first.
     #[getter]
     fn vias(&self, py: Python<'_>) -> PyResult<Vec<Via>> {
-        self.0
+        self.inner
             .values(HeaderName::Via)
             .map(|value| Via::from_header(py, &value))
             .collect()
@@ -198,43 +219,47 @@ impl Message {
     /// The CSeq header field.
     #[getter]
     fn cseq(&self, py: Python<'_>) -> PyResult<CSeq> {
-        self.0
+        self.inner
             .cseq()
             .map(CSeq::new)
             .map_err(|error| ErrorClass::Header.error(py, error))
     }
 
     fn __bytes__<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, self.0.as_bytes())
+        PyBytes::new(py, self.inner.as_bytes())
     }
 
     fn __str__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
-        text::text(py, self.0.as_bytes())
+        text::text(py, self.inner.as_bytes())
     }
 
     fn __repr__(&self) -> String {
-        if self.0.is_request() {
+        if self.inner.is_request() {
             format!(
                 "<Message {} {}>",
-                self.0.method().as_str(),
-                self.0.request_uri()
+                self.inner.method().as_str(),
+                self.inner.request_uri()
             )
         } else {
-            format!("<Message {} {}>", self.0.status(), self.0.method().as_str())
+            format!(
+                "<Message {} {}>",
+                self.inner.status(),
+                self.inner.method().as_str()
+            )
         }
     }
 
     fn __len__(&self) -> usize {
-        self.0.as_bytes().len()
+        self.inner.as_bytes().len()
     }
 
     fn __eq__(&self, other: &Message) -> bool {
-        self.0.as_bytes() == other.0.as_bytes()
+        self.inner.as_bytes() == other.inner.as_bytes()
     }
 
     fn __hash__(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        self.0.as_bytes().hash(&mut hasher);
+        self.inner.as_bytes().hash(&mut hasher);
         hasher.finish()
     }
 }

@@ -1,5 +1,7 @@
 //! Starts and stops what an `Engine` stands for: the server of `net`, and the control listener as its companion.
+use crate::answering::Writer;
 use control::ControlConfig;
+use engine::reply::Replier;
 use engine::seam::Commands;
 use net::ServerConfig;
 use net::config::Companion;
@@ -17,6 +19,7 @@ pub struct Running {
     /// Until it is stopped.
     server: Mutex<Option<net::Server>>,
     control_address: Option<SocketAddr>,
+    writer: Writer,
 }
 
 impl Running {
@@ -26,6 +29,7 @@ impl Running {
         control: Option<(SocketAddr, ControlConfig)>,
     ) -> PyResult<Running> {
         let mut control_address = None;
+        let drachtio_compatible = config.drachtio_compatible;
         if let Some((address, control)) = control {
             let listener =
                 control::Listener::bind(address).map_err(|error| cannot_listen(address, &error))?;
@@ -42,6 +46,7 @@ impl Running {
         let server = net::Server::start(config).map_err(start_error)?;
         Ok(Running {
             commands: server.commands(),
+            writer: Writer::new(Replier::new(server.listeners(), drachtio_compatible)),
             server: Mutex::new(Some(server)),
             control_address,
         })
@@ -50,6 +55,11 @@ impl Running {
     /// Where commands are handed in.
     pub fn commands(&self) -> &Arc<dyn Commands> {
         &self.commands
+    }
+
+    /// Writes answers as the engine would.
+    pub fn writer(&self) -> &Writer {
+        &self.writer
     }
 
     /// The address of the control listener.

@@ -93,7 +93,7 @@ fn no_event_is_lost_or_overtaken_and_no_wake_up_is_missed() {
         }
     });
     assert_eq!((bridge.waiting(), bridge.backlog()), (0, Duration::ZERO));
-    assert!(!bridge.wakeup().wait(Duration::ZERO) || bridge.take(64, true).len() == 0);
+    assert!(!bridge.wakeup().wait(Duration::ZERO) || bridge.take(64, true).is_empty());
 }
 
 #[test]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dracht._core import Message
 from dracht.errors import ConnectionLost
 from dracht.link.base import (
     Completion,
@@ -59,6 +60,7 @@ class ConnectionLink:
     def respond(
         self,
         transaction: TransactionId,
+        request: Message,
         status: int,
         reason: str,
         headers: HeaderList,
@@ -70,7 +72,7 @@ class ConnectionLink:
         if connection is None or not connection.ready:
             completion.failed(self._lost())
         else:
-            connection.respond(transaction, status, reason, headers, body, completion)
+            connection.respond(transaction, request, status, reason, headers, body, completion)
 
     def request(
         self,

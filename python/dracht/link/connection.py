@@ -201,6 +201,7 @@ class ControlConnection(asyncio.Protocol):
     def respond(
         self,
         transaction: TransactionId,
+        request: Message,
         status: int,
         reason: str,
         headers: HeaderList,

@@ -184,12 +184,12 @@ class MemoryLink:
         return [one for one in self.given if one.kind == kind]
 
     async def wait_for(self, kind: str, count: int = 1) -> Given:
-        """Waits until `count` commands of a kind were given; the last of them. At most a thousand turns of the loop."""
+        """Waits until `count` commands of a kind were given; the last of them. One to a thousand turns of the loop."""
         for _ in range(1000):
+            await asyncio.sleep(0)
             found = self.sent(kind)
             if len(found) >= count:
                 return found[count - 1]
-            await asyncio.sleep(0)
         raise AssertionError(f"no {kind} was given; there were {[one.kind for one in self.given]}")
 
     # ---- commands
@@ -205,6 +205,7 @@ class MemoryLink:
     def respond(
         self,
         transaction: TransactionId,
+        request: Message,
         status: int,
         reason: str,
         headers: HeaderList,

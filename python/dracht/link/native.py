@@ -32,6 +32,8 @@ log = logging.getLogger("dracht")
 
 # How many events one pass takes: enough for one wake per batch under load, few enough that a pass stays well below 10 ms.
 _BATCH = 256
+# How many written responses are kept for a failure that may follow: as many as can be in flight for a moment.
+_WRITTEN = 512
 # An ACK, CANCEL or PRACK comes to the owner of its INVITE; there is nothing to ask for.
 _NEVER_NEW = frozenset({"ack", "cancel", "prack"})
 
@@ -64,6 +66,8 @@ class NativeLink:
         self._routes: dict[str, None] = {}
         self._commands: dict[int, Completion] = {}
         self._proxied: dict[int, ProxyCompletion] = {}
+        # The latest responses that were written here: the engine only speaks up when it did not send one.
+        self._written: dict[int, Completion] = {}
         self._flushing = False
         self._hostports: list[str] = []
         self._waiter: asyncio.Task[None] | None = None
@@ -190,7 +194,9 @@ class NativeLink:
         elif event[0] == 5:
             self._proxied.pop(event[1]).done(event[2], event[3])
         elif event[0] == 3:
-            failing = self._commands.pop(event[1], None) or self._proxied.pop(event[1], None)
+            number = event[1]
+            failing = self._commands.pop(number, None) or self._proxied.pop(number, None)
+            failing = failing or self._written.pop(number, None)
             if failing is not None:
                 failing.failed(CommandFailed(event[2], event[3]))
         else:
@@ -231,6 +237,7 @@ class NativeLink:
     def respond(
         self,
         transaction: TransactionId,
+        request: _core.Message,
         status: int,
         reason: str,
         headers: HeaderList,
@@ -242,8 +249,18 @@ class NativeLink:
         if engine is None:
             completion.failed(ConnectionLost("the engine does not run"))
             return
-        number = engine.respond(transaction, status, reason, headers, body)  # type: ignore[arg-type]
-        self._commands[number] = completion
+        # Written here and now as a rule: waiting for the engine to say what it sent costs two thread switches.
+        given = engine.respond(transaction, status, reason, headers, body, request)  # type: ignore[arg-type]
+        if len(given) == 1:
+            self._commands[given[0]] = completion
+        elif given[1] is None:
+            completion.failed(CommandFailed(given[2], given[3]))
+            return
+        else:
+            self._written[given[0]] = completion
+            if len(self._written) > _WRITTEN:
+                del self._written[next(iter(self._written))]
+            completion.sent(transaction, given[2], given[1], given[3])
         if not self._flushing:
             self._flush_soon()
 

@@ -3,6 +3,7 @@ use super::Dialog;
 use crate::dispatch::Incoming;
 use crate::engine::{Engine, Timer};
 use crate::id::{ApplicationId, DialogId, DialogRole, TransactionId};
+use crate::reply::dialog_of;
 use crate::transaction::client::User;
 use crate::transaction::key::Digest;
 use crate::transport::Origin;
@@ -114,7 +115,8 @@ impl Engine {
             active: self.now,
             idle: None,
         };
-        Some(self.add_dialog(dialog))
+        let id = dialog_of(transaction);
+        Some(self.add_dialog_as(id, dialog))
     }
 
     /// The dialog of a response to our request.
@@ -271,6 +273,10 @@ impl Engine {
 
     fn add_dialog(&mut self, dialog: Dialog) -> DialogId {
         let id = DialogId::with_role(self.config.shard, self.next_number(), dialog.role);
+        self.add_dialog_as(id, dialog)
+    }
+
+    fn add_dialog_as(&mut self, id: DialogId, dialog: Dialog) -> DialogId {
         let confirmed = dialog.confirmed;
         self.dialogs.insert(id, dialog);
         if confirmed {

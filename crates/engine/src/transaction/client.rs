@@ -101,7 +101,7 @@ pub(crate) struct ClientTransaction {
     /// What the request is made from, until a response comes: another attempt has another branch and Via.
     pub(crate) plan: Option<Plan>,
     /// Where it may be sent, the next one last.
-    pub(crate) targets: SmallVec<[Resolved; 2]>,
+    pub(crate) targets: SmallVec<[Resolved; 1]>,
     /// The connection to use while it is open: the one that the dialog's peer uses.
     pub(crate) flow: Option<ConnectionId>,
     pub(crate) resolve: Option<ResolveId>,
@@ -289,5 +289,26 @@ impl ClientTable {
             .collect();
         ids.sort_unstable();
         ids
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What lingers for retransmissions is small: with its response a transaction stays well under 1 KB.
+    use super::*;
+    use crate::transaction::server::ServerTransaction;
+
+    #[test]
+    fn a_transaction_without_its_message_takes_about_half_a_kilobyte() {
+        assert!(
+            size_of::<ServerTransaction>() <= 400,
+            "{}",
+            size_of::<ServerTransaction>()
+        );
+        assert!(
+            size_of::<ClientTransaction>() <= 520,
+            "{}",
+            size_of::<ClientTransaction>()
+        );
     }
 }

@@ -215,7 +215,7 @@ impl Engine {
     fn is_full(&self, method: &Method) -> bool {
         let bounds = &self.config.bounds;
         self.servers.len() + self.clients.len() >= bounds.transactions
-            || (respond::creates_dialog(method) && self.dialogs.len() >= bounds.dialogs)
+            || (crate::reply::creates_dialog(method) && self.dialogs.len() >= bounds.dialogs)
     }
 
     /// What a request of this method has in common with itself arriving another way.

@@ -1,45 +1,19 @@
 //! Responses: the application's, and the engine's own where the application leaves a request unanswered.
-use crate::command::Respond;
-use crate::draft::{self, Fields, invalid};
+use crate::command::{Respond, Written};
+use crate::draft::{self, invalid};
 use crate::engine::Engine;
 use crate::event::{CommandError, Event, Sent};
 use crate::id::{ApplicationId, DialogId, TransactionId};
+use crate::reply::{self, Reply, creates_dialog};
 use crate::totals::Total;
 use crate::transaction::Effect;
-use crate::transaction::server::Owner;
+use crate::transaction::server::{Owner, ServerTransaction};
+use crate::transport::Origin;
 use crate::uas::via::unlimited;
 use bytes::Bytes;
 use sip::header::Address;
-use sip::status::reason_phrase;
-use sip::{Build, HeaderName, Message, Method};
+use sip::{HeaderName, Message, Method};
 use std::sync::Arc;
-
-/// Methods whose response may create a dialog (RFC 3261 §12.1, RFC 6665 §4.4.1, RFC 3515 §2.4.4).
-pub(crate) fn creates_dialog(method: &Method) -> bool {
-    matches!(method, Method::Invite | Method::Subscribe | Method::Refer)
-}
-
-/// Whether an application wants a provisional response sent reliably (RFC 3262 §3).
-fn asks_reliability(respond: &Respond) -> bool {
-    let mut headers = respond.draft.headers.iter();
-    headers.any(|(name, value)| {
-        let listed = value.split(|byte| *byte == b',');
-        let mut tags = listed.map(<[u8]>::trim_ascii);
-        HeaderName::from_bytes(name) == HeaderName::Require
-            && tags.any(|tag| tag.eq_ignore_ascii_case(b"100rel"))
-    })
-}
-
-/// Whether the engine adds its Contact to a response that has none.
-fn wants_contact(method: &Method, status: u16) -> bool {
-    match method {
-        Method::Invite => (101..300).contains(&status),
-        Method::Subscribe | Method::Refer | Method::Update | Method::Notify => {
-            (200..300).contains(&status)
-        }
-        _ => false,
-    }
-}
 
 impl Engine {
     /// An application answers a request.
@@ -49,19 +23,7 @@ impl Engine {
         respond: Respond,
     ) -> Result<(), CommandError> {
         let id = respond.transaction;
-        let transaction = self
-            .servers
-            .get(id)
-            .ok_or(CommandError::UnknownTransaction)?;
-        match transaction.owner {
-            Owner::Application(owner) if owner == application => {}
-            Owner::Application(_) | Owner::Engine | Owner::Proxy | Owner::Relay(_) => {
-                return Err(CommandError::UnknownTransaction);
-            }
-        }
-        if transaction.is_answered() {
-            return Err(CommandError::AlreadyAnswered);
-        }
+        self.unanswered(application, id)?;
         if !(100..700).contains(&respond.status) {
             return Err(CommandError::InvalidHeader(format!(
                 "{} is no status: 101 to 699",
@@ -69,39 +31,33 @@ impl Engine {
             )));
         }
         let tag = self.choose_local_tag(id, &respond)?;
-        let asked = asks_reliability(&respond);
-        let number = self.reliable_number(id, respond.status, asked)?;
-        let bytes = self.build_response(id, &respond, tag.as_deref(), number)?;
-        let message = Message::parse(bytes.clone(), &unlimited()).map_err(|error| {
-            CommandError::InvalidHeader(format!("the response cannot be sent: {error}"))
-        })?;
-        self.send_response(application, id, respond, tag, Arc::new(message))
-    }
-
-    /// The response is readable: sends it, and lets it act on the dialog.
-    fn send_response(
-        &mut self,
-        application: ApplicationId,
-        id: TransactionId,
-        respond: Respond,
-        tag: Option<Box<str>>,
-        message: Arc<Message>,
-    ) -> Result<(), CommandError> {
-        let transaction = self
-            .servers
-            .get_mut(id)
-            .ok_or(CommandError::UnknownTransaction)?;
+        let asked = reply::asks_reliability(&respond.draft);
+        let reliable_number = self.reliable_number(id, respond.status, asked)?;
+        let transaction = self.unanswered(application, id)?;
         let request = transaction
             .request
-            .clone()
+            .as_deref()
             .ok_or(CommandError::AlreadyAnswered)?;
-        transaction.local_tag = tag;
-        transaction.response = message.bytes();
-        let (destination, method) = (transaction.destination, transaction.method.clone());
-        let effects = transaction.on_response(respond.status, &self.config.timers);
-        let dialog = self.answered(id, application, &request, &message);
-        self.apply_server(id, effects);
-        let path = self.listeners.path(&destination);
+        let reply = Reply {
+            status: respond.status,
+            reason: &respond.reason,
+            tag: tag.as_deref(),
+            reliable_number,
+            draft: &respond.draft,
+        };
+        let compatible = self.config.drachtio_compatible;
+        let bytes = reply::write(
+            &self.listeners,
+            compatible,
+            request,
+            &transaction.origin,
+            &reply,
+        )?;
+        let message = Message::parse(bytes, &unlimited()).map_err(|error| {
+            CommandError::InvalidHeader(format!("the response cannot be sent: {error}"))
+        })?;
+        let message = Arc::new(message);
+        let (dialog, path) = self.send_response(application, id, tag, &message)?;
         let sent = Sent {
             command: respond.id,
             transaction: id,
@@ -110,10 +66,73 @@ impl Engine {
             path,
         };
         self.emit(application, Event::Sent(sent));
-        if method == Method::Bye && respond.status >= 200 {
+        Ok(())
+    }
+
+    /// An application answers a request with a response that its link has written (`reply::Replier`).
+    pub(crate) fn respond_written(
+        &mut self,
+        application: ApplicationId,
+        written: &Written,
+    ) -> Result<(), CommandError> {
+        let transaction = self.unanswered(application, written.transaction)?;
+        let tag: Option<Box<str>> = written
+            .message
+            .to()
+            .map_err(|error| invalid(b"To", error.what))?
+            .tag()
+            .map(Into::into);
+        if transaction.local_tag.is_some() && transaction.local_tag != tag {
+            return Err(invalid(b"To", "another tag was used for this request"));
+        }
+        self.send_response(application, written.transaction, tag, &written.message)?;
+        Ok(())
+    }
+
+    /// The transaction, if this application has still to answer it.
+    fn unanswered(
+        &self,
+        application: ApplicationId,
+        id: TransactionId,
+    ) -> Result<&ServerTransaction, CommandError> {
+        let transaction = self
+            .servers
+            .get(id)
+            .filter(|transaction| transaction.owner == Owner::Application(application))
+            .ok_or(CommandError::UnknownTransaction)?;
+        if transaction.is_answered() {
+            return Err(CommandError::AlreadyAnswered);
+        }
+        Ok(transaction)
+    }
+
+    /// The response is readable: sends it, and lets it act on the dialog. Gives the dialog, and which way it went.
+    fn send_response(
+        &mut self,
+        application: ApplicationId,
+        id: TransactionId,
+        tag: Option<Box<str>>,
+        message: &Arc<Message>,
+    ) -> Result<(Option<DialogId>, Origin), CommandError> {
+        let transaction = self
+            .servers
+            .get_mut(id)
+            .ok_or(CommandError::UnknownTransaction)?;
+        let request = transaction
+            .request
+            .clone()
+            .ok_or(CommandError::AlreadyAnswered)?;
+        let status = message.status();
+        transaction.local_tag = tag;
+        transaction.response = message.bytes();
+        let (destination, method) = (transaction.destination, transaction.method.clone());
+        let effects = transaction.on_response(status, &self.config.timers);
+        let dialog = self.answered(id, application, &request, message);
+        self.apply_server(id, effects);
+        if method == Method::Bye && status >= 200 {
             self.dialog_said_goodbye(dialog);
         }
-        Ok(())
+        Ok((dialog, self.listeners.path(&destination)))
     }
 
     /// The To tag of a response: the one used before, the application's own choice, a new one; none for 100.
@@ -142,70 +161,6 @@ impl Engine {
             }
         }
         Ok(Some(self.generator.token().into()))
-    }
-
-    fn build_response(
-        &self,
-        id: TransactionId,
-        respond: &Respond,
-        tag: Option<&str>,
-        number: Option<u32>,
-    ) -> Result<Bytes, CommandError> {
-        let transaction = self
-            .servers
-            .get(id)
-            .ok_or(CommandError::UnknownTransaction)?;
-        let request = transaction
-            .request
-            .as_deref()
-            .ok_or(CommandError::AlreadyAnswered)?;
-        let fields = Fields::sort(&respond.draft.headers)?;
-        if respond.reason.chars().any(char::is_control) {
-            return Err(CommandError::InvalidHeader(
-                "the reason phrase must be one line".to_owned(),
-            ));
-        }
-        let reason = if respond.reason.is_empty() {
-            reason_phrase(respond.status)
-        } else {
-            &respond.reason
-        };
-        let (listener, peer) = (transaction.origin.listener, transaction.origin.peer.ip());
-        let mut build = Build::reply(request, respond.status, reason, tag);
-        if creates_dialog(&transaction.method) && (101..300).contains(&respond.status) {
-            build = build.copy(request, HeaderName::RecordRoute);
-        }
-        if !fields.contacts && wants_contact(&transaction.method, respond.status) {
-            build = build.header(
-                HeaderName::Contact,
-                self.listeners.contact(listener, peer).as_bytes(),
-            );
-        }
-        if let Some(number) = number {
-            build = build.header(HeaderName::RSeq, number.to_string());
-            if !asks_reliability(respond) {
-                build = build.header(HeaderName::Require, "100rel");
-            }
-        }
-        for (name, (raw, value)) in &fields.rest {
-            let host_port = self.listeners.host_port(listener, peer);
-            let own = draft::takes_own_host(*name)
-                .then(|| draft::own_host(value, host_port))
-                .flatten();
-            build = build.named(
-                &String::from_utf8_lossy(raw),
-                own.as_deref().unwrap_or(value),
-            );
-        }
-        match draft::missing_content_type(&respond.draft, &fields) {
-            Some(true) => build = build.header(HeaderName::ContentType, "application/sdp"),
-            // drachtio sends such a response as it is.
-            Some(false) if !self.config.drachtio_compatible => {
-                return Err(CommandError::MissingContentType);
-            }
-            Some(false) | None => {}
-        }
-        Ok(build.finish(&respond.draft.body))
     }
 
     /// What a response that is being sent does to the dialog: creates it, confirms it, ends it. Gives the dialog, if any.

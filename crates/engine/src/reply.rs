@@ -1,0 +1,182 @@
+//! Writes responses. Pure, so that a link in this process can write its application's answers itself and need not wait for
+//! the engine to say what it sent; the engine writes the others with the same code.
+//!
+//! It refuses to decide whether a response may be sent: that is the transaction's (`uas::respond`).
+use crate::command::Draft;
+use crate::config::Listener;
+use crate::draft::{self, Fields};
+use crate::event::CommandError;
+use crate::id::{DialogId, DialogRole, TransactionId};
+use crate::listener::Listeners;
+use crate::transport::Origin;
+use bytes::Bytes;
+use sip::status::reason_phrase;
+use sip::{Build, HeaderName, Message, Method};
+
+/// What a response says beside what it takes from its request.
+pub struct Reply<'a> {
+    /// The status, 101 to 699.
+    pub status: u16,
+    /// The reason phrase; the standard one when empty.
+    pub reason: &'a str,
+    /// Our tag for To, unless the request has one there.
+    pub tag: Option<&'a str>,
+    /// The RSeq of a reliable provisional response (RFC 3262 §3).
+    pub reliable_number: Option<u32>,
+    /// Header fields and body.
+    pub draft: &'a Draft,
+}
+
+/// Writes responses as the listeners of one engine would send them.
+pub struct Replier {
+    listeners: Listeners,
+    drachtio_compatible: bool,
+}
+
+/// Methods whose response may create a dialog (RFC 3261 §12.1, RFC 6665 §4.4.1, RFC 3515 §2.4.4).
+pub(crate) fn creates_dialog(method: &Method) -> bool {
+    matches!(method, Method::Invite | Method::Subscribe | Method::Refer)
+}
+
+/// Whether a response of this status creates the dialog of its request, or confirms it.
+fn answers_dialog(method: &Method, status: u16) -> bool {
+    let first = if *method == Method::Invite { 101 } else { 200 };
+    creates_dialog(method) && (first..300).contains(&status)
+}
+
+/// The identifier of the dialog that answering this request creates: the transaction's own number, which no other has.
+pub(crate) fn dialog_of(transaction: TransactionId) -> DialogId {
+    let number = transaction.to_bits() & 0x00ff_ffff_ffff_ffff;
+    DialogId::with_role(transaction.shard(), number, DialogRole::Uas)
+}
+
+/// Whether an application wants a provisional response sent reliably (RFC 3262 §3).
+pub(crate) fn asks_reliability(draft: &Draft) -> bool {
+    let mut headers = draft.headers.iter();
+    headers.any(|(name, value)| {
+        HeaderName::from_bytes(name) == HeaderName::Require && lists_100rel(value)
+    })
+}
+
+fn lists_100rel(value: &[u8]) -> bool {
+    let mut tags = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    tags.any(|tag| tag.eq_ignore_ascii_case(b"100rel"))
+}
+
+/// Whether the engine adds its Contact to a response that has none.
+fn wants_contact(method: &Method, status: u16) -> bool {
+    match method {
+        Method::Invite => (101..300).contains(&status),
+        Method::Subscribe | Method::Refer | Method::Update | Method::Notify => {
+            (200..300).contains(&status)
+        }
+        _ => false,
+    }
+}
+
+impl Replier {
+    /// Writes as an engine with these listeners does (`Config::listeners`, `Config::drachtio_compatible`).
+    #[must_use]
+    pub fn new(listeners: &[Listener], drachtio_compatible: bool) -> Replier {
+        Replier {
+            listeners: Listeners::new(listeners),
+            drachtio_compatible,
+        }
+    }
+
+    /// Whether the engine must write this response itself, because it depends on what only the engine knows: the RSeq of a
+    /// reliable provisional response (RFC 3262 §3), a To tag that the application chose.
+    #[must_use]
+    pub fn needs_engine(request: &Message, status: u16, draft: &Draft) -> bool {
+        let chooses_tag = draft
+            .headers
+            .iter()
+            .any(|(name, _)| HeaderName::from_bytes(name) == HeaderName::To);
+        let reliable = status < 200
+            && (asks_reliability(draft)
+                || request
+                    .headers(HeaderName::Require)
+                    .any(|field| lists_100rel(&field.value())));
+        chooses_tag || reliable
+    }
+
+    /// The dialog that this response creates or belongs to, when its request was outside any.
+    #[must_use]
+    pub fn dialog(request: &Message, transaction: TransactionId, status: u16) -> Option<DialogId> {
+        answers_dialog(&request.method(), status).then(|| dialog_of(transaction))
+    }
+
+    /// The response to `request`, received by way of `origin`.
+    ///
+    /// # Errors
+    /// `InvalidHeader` for what cannot be sent, `MissingContentType` for a body of unknown type.
+    pub fn write(
+        &self,
+        request: &Message,
+        origin: &Origin,
+        reply: &Reply<'_>,
+    ) -> Result<Bytes, CommandError> {
+        write(
+            &self.listeners,
+            self.drachtio_compatible,
+            request,
+            origin,
+            reply,
+        )
+    }
+}
+
+/// See [`Replier::write`].
+pub(crate) fn write(
+    listeners: &Listeners,
+    drachtio_compatible: bool,
+    request: &Message,
+    origin: &Origin,
+    reply: &Reply<'_>,
+) -> Result<Bytes, CommandError> {
+    let fields = Fields::sort(&reply.draft.headers)?;
+    if reply.reason.chars().any(char::is_control) {
+        return Err(CommandError::InvalidHeader(
+            "the reason phrase must be one line".to_owned(),
+        ));
+    }
+    let (status, method) = (reply.status, request.method());
+    let reason = if reply.reason.is_empty() {
+        reason_phrase(status)
+    } else {
+        reply.reason
+    };
+    let (listener, peer) = (origin.listener, origin.peer.ip());
+    let mut build = Build::reply(request, status, reason, reply.tag);
+    if creates_dialog(&method) && (101..300).contains(&status) {
+        build = build.copy(request, HeaderName::RecordRoute);
+    }
+    if !fields.contacts && wants_contact(&method, status) {
+        build = build.header(
+            HeaderName::Contact,
+            listeners.contact(listener, peer).as_bytes(),
+        );
+    }
+    if let Some(number) = reply.reliable_number {
+        build = build.header(HeaderName::RSeq, number.to_string());
+        if !asks_reliability(reply.draft) {
+            build = build.header(HeaderName::Require, "100rel");
+        }
+    }
+    for (name, (raw, value)) in &fields.rest {
+        let own = draft::takes_own_host(*name)
+            .then(|| draft::own_host(value, listeners.host_port(listener, peer)))
+            .flatten();
+        build = build.named(
+            &String::from_utf8_lossy(raw),
+            own.as_deref().unwrap_or(value),
+        );
+    }
+    match draft::missing_content_type(reply.draft, &fields) {
+        Some(true) => build = build.header(HeaderName::ContentType, "application/sdp"),
+        // drachtio sends such a response as it is.
+        Some(false) if !drachtio_compatible => return Err(CommandError::MissingContentType),
+        Some(false) | None => {}
+    }
+    Ok(build.finish(&reply.draft.body))
+}

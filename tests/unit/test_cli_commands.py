@@ -1,0 +1,121 @@
+"""The command line finds applications in files, and says what was wrong, where, and what to do, with 1 or 2 as exit status."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dracht import Agent, App
+from dracht.cli.failures import Failure
+from dracht.cli.loading import load
+from dracht.server import ServerConfig
+from dracht.server.config import host_and_port
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+LISTEN = "sip:127.0.0.1:0;transport=udp"
+
+
+def dracht(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs `dracht` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "dracht.cli", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env={"PATH": "/usr/bin", **environment},
+    )
+
+
+def written(folder: Path, text: str) -> str:
+    """A Python file with this text."""
+    path = folder / "application_under_test.py"
+    path.write_text(text)
+    return str(path)
+
+
+def test_an_application_is_found_by_name_by_convention_or_because_it_is_the_only_one(tmp_path: Path) -> None:
+    assert isinstance(load(str(EXAMPLES / "uas.py")), App)
+    assert isinstance(load(str(EXAMPLES / "proxy.py")), Agent)
+    file = written(tmp_path, "from dracht import App\nfirst = App()\n")
+    assert isinstance(load(file), App)
+    assert load(f"{file}:first").log.name == "dracht.app"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "message"),
+    [
+        ("x = 1\n", "", "no `app` or `agent` in it"),
+        ("x = 1\n", ":x", "`x` is a int, not an App or Agent"),
+        ("x = 1\n", ":y", "`y` is not there"),
+        ("\n1 / 0\n", "", "application_under_test.py:2: ZeroDivisionError"),
+        ("from dracht import App\na, b = App(), App()\n", "", "say which: .*:a, .*:b"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said(text: str, name: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(Failure, match=message):
+        load(written(tmp_path, text) + name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["run", "missing.py", "--listen", LISTEN], 2, "missing.py: no such file"),
+        (["run", str(EXAMPLES / "uas.py")], 2, "give --listen .* or --connect"),
+        (
+            ["run", str(EXAMPLES / "uas.py"), "--listen", LISTEN, "--connect", "tcp://127.0.0.1:1"],
+            2,
+            "exclude one another",
+        ),
+        (["run", str(EXAMPLES / "uas.py"), "--listen", "nonsense"], 2, "cannot listen on"),
+        (["serve", "--listen", LISTEN], 2, "no secret"),
+        (["serve", "--listen", LISTEN, "--secret", "x", "--control", "nonsense"], 2, "is not HOST:PORT"),
+        (["status", "--secret", "x", "--control", "127.0.0.1:1"], 1, "start `dracht serve`"),
+        (["call", "nonsense"], 2, "not a SIP URI"),
+    ],
+)
+def test_what_was_wrong_is_one_line_on_stderr_and_the_exit_status(
+    arguments: list[str], status: int, message: str
+) -> None:
+    result = dracht(*arguments)
+    assert result.returncode == status, result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("dracht: ")
+    assert re.search(message, result.stderr), result.stderr
+    assert result.stdout == ""
+
+
+def test_the_version_is_printed() -> None:
+    result = dracht("--version")
+    assert (result.returncode, result.stdout) == (0, "dracht 0.1.0\n")
+
+
+def test_without_the_extra_it_says_what_to_install() -> None:
+    code = "import sys; sys.modules['typer'] = None; import importlib.util as u; u.find_spec = lambda name: None;"
+    result = subprocess.run(
+        [sys.executable, "-c", f"{code} from dracht.cli import main; main()"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert result.stderr == "dracht: the command line needs two more packages: pip install 'dracht[cli]'\n"
+
+
+def test_addresses_of_control_ports() -> None:
+    assert host_and_port("127.0.0.1:9022") == ("127.0.0.1", 9022)
+    assert host_and_port("[::1]:9022") == ("::1", 9022)
+    for wrong in ("9022", "host:", ":9022", "host:x", "host:99999", "::1:9022", "[::1:9022"):
+        with pytest.raises(ValueError, match="is not HOST:PORT"):
+            host_and_port(wrong)
+
+
+def test_a_server_without_listener_or_secret_is_refused() -> None:
+    with pytest.raises(ValueError, match="no SIP listener"):
+        ServerConfig((), "127.0.0.1:0", "x")
+    with pytest.raises(ValueError, match="no secret"):
+        ServerConfig((LISTEN,), "127.0.0.1:0", "")
