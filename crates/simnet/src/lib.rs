@@ -14,6 +14,7 @@ mod expect;
 pub mod faults;
 pub mod host;
 pub mod ladder;
+mod network;
 mod packet;
 pub mod random;
 mod stream;

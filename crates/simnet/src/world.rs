@@ -3,26 +3,19 @@ use crate::actions::{Actions, Application};
 use crate::faults::Faults;
 use crate::host::{APPLICATION, Host, HostId, config};
 use crate::ladder::{Fate, Ladder};
+use crate::network::Arrival;
 use crate::packet::Packet;
 use crate::random::Random;
 use crate::stream::Connection;
 use engine::config::Config;
 use engine::counts::Counts;
-use engine::transport::{ListenerId, Origin, Transmit, Transport};
-use engine::{Command, Engine, Event, ResolveError, Resolved, Time, TransmitError};
-use sip::{Frame, Limits, Message};
+use engine::transport::Transport;
+use engine::{Command, Engine, Event, ResolveError, Resolved, Time};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-type Chosen = Box<dyn Fn(&Packet) -> bool>;
-
-/// What arrives.
-enum Arrival {
-    Datagram(Packet),
-    /// A piece for that side of that connection.
-    Piece(usize, usize, Vec<u8>),
-}
+pub(crate) type Chosen = Box<dyn Fn(&Packet) -> bool>;
 
 /// Hosts joined by a network.
 pub struct World {
@@ -34,14 +27,14 @@ pub struct World {
     pub(crate) hosts: Vec<Host>,
     pub(crate) ladder: Ladder,
     seed: u64,
-    random: Random,
-    arriving: BTreeMap<(Time, u64), Arrival>,
-    sequence: u64,
-    connections: Vec<Connection>,
-    losses: Vec<(usize, Chosen)>,
-    holds: Vec<Chosen>,
-    held: Vec<Packet>,
-    strays: Vec<Packet>,
+    pub(crate) random: Random,
+    pub(crate) arriving: BTreeMap<(Time, u64), Arrival>,
+    pub(crate) sequence: u64,
+    pub(crate) connections: Vec<Connection>,
+    pub(crate) losses: Vec<(usize, Chosen)>,
+    pub(crate) holds: Vec<Chosen>,
+    pub(crate) held: Vec<Packet>,
+    pub(crate) strays: Vec<Packet>,
     names: HashMap<String, Vec<Resolved>>,
 }
 
@@ -182,44 +175,6 @@ impl World {
         std::mem::take(&mut self.strays)
     }
 
-    /// Cuts every connection between two hosts: what is on its way is lost, both ends are told.
-    pub fn cut(&mut self, one: HostId, two: HostId) {
-        self.note(format!(
-            "connections between {} and {} are cut",
-            one.0, two.0
-        ));
-        let mut closed = Vec::new();
-        for (number, connection) in self.connections.iter_mut().enumerate() {
-            let [first, second] = &connection.ends;
-            let between = (first.host == one && second.host == two)
-                || (first.host == two && second.host == one);
-            if connection.open && between {
-                connection.open = false;
-                closed.push((number, first.host, first.id, second.host, second.id));
-            }
-        }
-        self.arriving.retain(|_, arrival| !matches!(arrival, Arrival::Piece(number, ..) if closed.iter().any(|one| one.0 == *number)));
-        let now = self.now;
-        for (_, first, first_id, second, second_id) in closed {
-            self.at(first)
-                .engine
-                .handle_connection_closed(now, first_id);
-            self.at(second)
-                .engine
-                .handle_connection_closed(now, second_id);
-        }
-        self.settle();
-    }
-
-    /// How many connections are open.
-    #[must_use]
-    pub fn open_connections(&self) -> usize {
-        self.connections
-            .iter()
-            .filter(|connection| connection.open)
-            .count()
-    }
-
     /// Lets a host's application act. Gives what the closure gives.
     pub fn act<T>(&mut self, host: HostId, act: impl FnOnce(&mut Actions) -> T) -> T {
         let now = self.now;
@@ -342,183 +297,6 @@ impl World {
     pub fn run(&mut self, by: Duration) {
         let end = self.now + by;
         while self.step(end) {}
-    }
-
-    fn arrive_in(&mut self, delay: Duration, arrival: Arrival) {
-        self.sequence += 1;
-        self.arriving
-            .insert((self.now + delay, self.sequence), arrival);
-    }
-
-    fn transmit(&mut self, host: HostId, transmit: Transmit) {
-        let destination = transmit.destination;
-        if destination.transport.is_reliable() {
-            return self.transmit_stream(host, &transmit);
-        }
-        let from = host.address();
-        let packet = Packet {
-            from,
-            to: destination.peer,
-            transport: destination.transport,
-            bytes: transmit.bytes,
-        };
-        if let Some((count, _)) = self
-            .losses
-            .iter_mut()
-            .find(|(count, chosen)| *count > 0 && chosen(&packet))
-        {
-            *count -= 1;
-            return self.ladder.push(self.now, packet, Fate::Lost);
-        }
-        if self.holds.iter().any(|chosen| chosen(&packet)) {
-            self.ladder.push(self.now, packet.clone(), Fate::Held);
-            return self.held.push(packet);
-        }
-        if self.random.chance(self.faults.loss) {
-            return self.ladder.push(self.now, packet, Fate::Lost);
-        }
-        let twice = self.random.chance(self.faults.duplication);
-        self.ladder.push(
-            self.now,
-            packet.clone(),
-            if twice { Fate::Doubled } else { Fate::Sent },
-        );
-        for packet in std::iter::repeat_n(packet, 1 + usize::from(twice)) {
-            let delay = self
-                .random
-                .between(self.faults.delay, self.faults.most_delay);
-            self.arrive_in(delay, Arrival::Datagram(packet));
-        }
-    }
-
-    fn transmit_stream(&mut self, host: HostId, transmit: &Transmit) {
-        let destination = transmit.destination;
-        let (transport, peer) = (destination.transport, destination.peer);
-        let find = |connections: &[Connection], id| {
-            let sides = connections.iter().enumerate();
-            sides
-                .filter_map(|(number, one)| {
-                    one.side(host, transport, peer, id)
-                        .map(|side| (number, side))
-                })
-                .next()
-        };
-        let named = destination
-            .connection
-            .and_then(|id| find(&self.connections, Some(id)));
-        let found = named
-            .or_else(|| find(&self.connections, None))
-            .or_else(|| self.connect(host, transport, peer));
-        let from = host.address();
-        let packet = Packet {
-            from,
-            to: peer,
-            transport,
-            bytes: transmit.bytes.clone(),
-        };
-        let Some((number, side)) = found else {
-            self.ladder.push(self.now, packet, Fate::Nowhere);
-            let now = self.now;
-            return self.at(host).engine.handle_transmit_failed(
-                now,
-                transmit.token,
-                TransmitError::Refused,
-            );
-        };
-        self.ladder.push(self.now, packet, Fate::Sent);
-        let mut rest = &transmit.bytes[..];
-        while !rest.is_empty() {
-            let most = u64::try_from(rest.len()).unwrap_or(1);
-            let length = usize::try_from(self.random.below(most) + 1).unwrap_or(1);
-            let (piece, behind) = rest.split_at(length);
-            rest = behind;
-            let delay = self
-                .random
-                .between(self.faults.delay, self.faults.most_delay);
-            let to = 1 - side;
-            let end = &mut self.connections[number].ends[to];
-            end.not_before = end.not_before.max(self.now + delay);
-            let delay = end.not_before.since(self.now);
-            self.arrive_in(delay, Arrival::Piece(number, to, piece.to_vec()));
-        }
-    }
-
-    fn connect(
-        &mut self,
-        host: HostId,
-        transport: Transport,
-        peer: SocketAddr,
-    ) -> Option<(usize, usize)> {
-        let to = (0..self.hosts.len())
-            .map(HostId)
-            .find(|id| id.address() == peer)?;
-        if self.refuse_connections {
-            return None;
-        }
-        let port = &mut self.at(host).next_port;
-        *port += 1;
-        let local = SocketAddr::new(host.address().ip(), *port);
-        let number = self.connections.len();
-        self.connections.push(Connection::new(
-            number,
-            transport,
-            (host, local),
-            (to, peer),
-        ));
-        Some((number, 0))
-    }
-
-    fn datagram(&mut self, packet: Packet) {
-        let Some(to) = (0..self.hosts.len())
-            .map(HostId)
-            .find(|id| id.address() == packet.to)
-        else {
-            return self.strays.push(packet);
-        };
-        let origin = Origin {
-            listener: ListenerId(0),
-            transport: packet.transport,
-            peer: packet.from,
-            local: packet.to,
-            connection: None,
-        };
-        let size = packet.bytes.len();
-        let now = self.now;
-        let engine = &mut self.at(to).engine;
-        match Message::parse(packet.bytes.clone(), &Limits::default()) {
-            Ok(message) => engine.handle_message(now, origin, message, size),
-            Err(error) => engine.handle_malformed(now, origin, &packet.bytes, &error),
-        }
-    }
-
-    fn piece(&mut self, number: usize, side: usize, bytes: &[u8]) {
-        let now = self.now;
-        let connection = &mut self.connections[number];
-        let transport = connection.transport;
-        let peer = connection.ends[1 - side].local;
-        let end = &mut connection.ends[side];
-        let (host, id, local) = (end.host, end.id, end.local);
-        let origin = Origin {
-            listener: ListenerId(1),
-            transport,
-            peer,
-            local,
-            connection: Some(id),
-        };
-        end.framer.push(bytes);
-        let mut messages = Vec::new();
-        while let Some(frame) = end.framer.next() {
-            match frame.expect("an engine writes what can be read") {
-                Frame::Message(message) => messages.push(message),
-                Frame::Ping | Frame::Pong => {}
-            }
-        }
-        for message in messages {
-            let size = message.as_bytes().len();
-            self.at(host)
-                .engine
-                .handle_message(now, origin, message, size);
-        }
     }
 }
 

@@ -5,18 +5,62 @@ mod calls;
 
 use calls::{Callee, Caller, Forwarder, Manner, Seen};
 use engine::command::ProxyOptions;
+use simnet::ladder::Fate;
 use simnet::{Faults, Packet, Random, World};
 use std::collections::HashMap;
 use std::time::Duration;
 
-const SEEDS: u64 = 100_000;
+const SEEDS: u64 = 2000;
 
 fn milliseconds(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
+/// How the calls ended, so that a test which proves nothing is noticed.
+#[derive(Default, Debug)]
+struct Tally {
+    answered: usize,
+    refused: usize,
+    cancelled: usize,
+    ended_by_engine: usize,
+    lost: usize,
+}
+
+impl Tally {
+    fn add(&mut self, world: &World, caller: &Seen, callee: &Seen) {
+        self.answered += usize::from(caller.answered);
+        self.refused += usize::from(matches!(caller.finals[0], 486 | 603));
+        self.cancelled += usize::from(caller.finals[0] == 487);
+        let engine = |seen: &Seen| {
+            seen.ended
+                .iter()
+                .any(|end| end == "AnsweredAfterCancel" || end == "AckTimeout")
+        };
+        self.ended_by_engine += usize::from(engine(caller) || engine(callee));
+        self.lost += world
+            .ladder()
+            .steps()
+            .iter()
+            .filter(|step| step.fate == Fate::Lost)
+            .count();
+    }
+
+    fn check(&self, seeds: u64) {
+        println!("{self:?}");
+        let many = usize::try_from(seeds / 20).unwrap();
+        assert!(
+            self.answered > many
+                && self.refused > many
+                && self.cancelled > many
+                && self.lost > many,
+            "{self:?}"
+        );
+        assert!(self.ended_by_engine > 0, "{self:?}");
+    }
+}
+
 /// One call of that seed; `proxy` puts a proxy between.
-fn play(seed: u64, proxy: bool) {
+fn play(seed: u64, proxy: bool, tally: &mut Tally) {
     let mut random = Random::new(seed, 1000);
     let loss = [0.0, 0.02, 0.05, 0.1, 0.2][usize::try_from(seed % 5).unwrap()];
     let delay = milliseconds(random.below(40) + 1);
@@ -71,6 +115,7 @@ fn play(seed: u64, proxy: bool) {
     world.script(alice, caller);
     world.rest();
     judge(&mut world, &caller_saw.borrow(), &callee_saw.borrow());
+    tally.add(&world, &caller_saw.borrow(), &callee_saw.borrow());
     if let Some(between) = between {
         assert_eq!(between.borrow().faults, Vec::<String>::new());
     }
@@ -129,12 +174,10 @@ fn judge(world: &mut World, caller: &Seen, callee: &Seen) {
 
 fn header(packet: &Packet, name: &str) -> String {
     let text = String::from_utf8_lossy(&packet.bytes).into_owned();
-    let line = text
-        .lines()
+    text.lines()
         .find(|line| line.starts_with(name))
         .unwrap_or("")
-        .to_owned();
-    line
+        .to_owned()
 }
 
 /// No transaction was ever answered with two different final responses.
@@ -158,14 +201,18 @@ fn one_final_for_each_transaction(world: &World) {
 
 #[test]
 fn direct_calls_end_in_a_state_both_ends_agree_on() {
+    let mut tally = Tally::default();
     for seed in 0..SEEDS {
-        play(seed, false);
+        play(seed, false, &mut tally);
     }
+    tally.check(SEEDS);
 }
 
 #[test]
 fn proxied_calls_end_in_a_state_both_ends_agree_on() {
+    let mut tally = Tally::default();
     for seed in 0..SEEDS {
-        play(seed, true);
+        play(seed, true, &mut tally);
     }
+    tally.check(SEEDS);
 }

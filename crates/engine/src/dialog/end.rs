@@ -197,7 +197,7 @@ impl Engine {
             return;
         };
         if transaction.method == Method::Invite && transaction.accepted {
-            transaction.ended.push(EndedDialog {
+            transaction.ended.get_or_insert_default().push(EndedDialog {
                 remote_tag,
                 acknowledgement,
             });

@@ -111,8 +111,9 @@ pub(crate) struct ClientTransaction {
     pub(crate) forks: SmallVec<[DialogId; 1]>,
     /// Of an INVITE: a 2xx came.
     pub(crate) accepted: bool,
-    /// Of an INVITE: the dialogs of its 2xx that ended since, so that a 2xx which comes late or again opens no new one.
-    pub(crate) ended: SmallVec<[EndedDialog; 1]>,
+    /// Of an INVITE: the dialogs of its 2xx that ended since, so that a 2xx which comes late or again opens no new one. Boxed:
+    /// transactions are many, and most end before their dialogs.
+    pub(crate) ended: Option<Box<SmallVec<[EndedDialog; 1]>>>,
     /// What a NOTIFY that overtakes the response is found by.
     pub(crate) subscription: Option<Digest>,
     pub(crate) cancellation: Cancellation,
@@ -147,7 +148,7 @@ impl ClientTransaction {
             dialog,
             forks: SmallVec::new(),
             accepted: false,
-            ended: SmallVec::new(),
+            ended: None,
             subscription: None,
             cancellation: Cancellation::None,
             switched: false,

@@ -266,6 +266,7 @@ impl Engine {
         let Some(ended) = transaction
             .ended
             .iter()
+            .flat_map(|ended| ended.iter())
             .find(|ended| *ended.remote_tag == *tag)
         else {
             let gone = known.is_some_and(|dialog| self.dialogs.get(dialog).is_none());

@@ -99,6 +99,9 @@ pub struct Caller {
     cancel: Option<Duration>,
     invite: Option<(CommandId, Option<TransactionId>)>,
     cancelled: Option<CommandId>,
+    /// The BYEs of forks that answered after the first, and their transactions.
+    extra: Vec<CommandId>,
+    extra_transactions: Vec<TransactionId>,
 }
 
 impl Caller {
@@ -119,6 +122,8 @@ impl Caller {
                 cancel,
                 invite: None,
                 cancelled: None,
+                extra: Vec::new(),
+                extra_transactions: Vec::new(),
             },
             seen,
         )
@@ -133,11 +138,19 @@ impl Caller {
         if status >= 300 {
             return self.party.end(format!("INVITE answered {status}"));
         }
-        self.party.seen.borrow_mut().answered = true;
-        self.party.dialog = response.dialog;
         let Some(dialog) = response.dialog else {
             return self.party.fault("a 2xx without a dialog");
         };
+        if self.party.seen.borrow().answered {
+            // A second fork answered, too: acknowledged and ended (RFC 3261 §13.2.2.4).
+            if self.cancelled.is_none() {
+                actions.ack(dialog);
+                self.extra.push(actions.bye(dialog));
+            }
+            return;
+        }
+        self.party.seen.borrow_mut().answered = true;
+        self.party.dialog = Some(dialog);
         // The engine acknowledges and ends what was answered after a CANCEL.
         if self.cancelled.is_none() {
             actions.ack(dialog);
@@ -156,6 +169,9 @@ impl Application for Caller {
         let invite = self.invite.and_then(|(_, transaction)| transaction);
         match event {
             Event::Sent(sent) => {
+                if self.extra.contains(&sent.command) {
+                    self.extra_transactions.push(sent.transaction);
+                }
                 if let Some((_, transaction)) = self
                     .invite
                     .as_mut()
@@ -167,6 +183,8 @@ impl Application for Caller {
             Event::Response(response) if Some(response.transaction) == invite => {
                 self.response(&response, actions)
             }
+            Event::Response(response)
+                if self.extra_transactions.contains(&response.transaction) => {}
             // The answer overtook the CANCEL: acknowledge it ourselves, the engine did not send a CANCEL.
             Event::Failed(failed) if Some(failed.command) == self.cancelled => {
                 self.cancelled = None;
