@@ -164,7 +164,7 @@ class Link(Protocol):
     def respond(
         self,
         transaction: TransactionId,
-        request: Message,
+        request: "Message",
         status: int,
         reason: str,
         headers: HeaderList,
