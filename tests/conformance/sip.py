@@ -20,7 +20,9 @@ class Sip:
         head, _, self.body = data.partition(b"\r\n\r\n")
         lines = head.decode("utf-8", "surrogateescape").split("\r\n")
         self.start = lines[0]
-        self.fields = [(name.strip(), value.strip()) for name, _, value in (x.partition(":") for x in lines[1:])]
+        self.fields = [
+            (name.strip(), value.strip()) for name, _, value in (x.partition(":") for x in lines[1:])
+        ]
 
     @property
     def is_request(self) -> bool:

@@ -97,7 +97,11 @@ class Station:
         held: dict[str, object] = {name: counts[name] for name in ("dialogs", "proxies") if counts[name]}
         for at, agent in enumerate(self.agents):
             if not agent.idle:
-                held[f"agent {at}"] = ("not idle", [(r, r._task) for r in agent._running], [d.link.pending for d in agent._dispatchers])
+                held[f"agent {at}"] = (
+                    "not idle",
+                    [(r, r._task) for r in agent._running],
+                    [d.link.pending for d in agent._dispatchers],
+                )
             for dispatcher in agent._dispatchers:
                 for name in ("clients", "invites", "answers", "reliable", "established"):
                     if getattr(dispatcher, name):
