@@ -1,6 +1,7 @@
 """An engine in this process gives what came from the network as events, in order, and puts commands on the wire."""
 
 import asyncio
+import inspect
 import os
 import re
 import socket
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from dracht import _core
 from dracht._core import Engine, Message
+from dracht.link.options import EngineOptions
 
 SECONDS = 10.0
 
@@ -275,6 +277,11 @@ def test_a_command_that_cannot_be_carried_out_fails_with_a_code(engine: Engine) 
     assert events[0][:3] == (_core.EVENT_FAILED, command, "unknown-transaction")
     assert events[1][:3] == (_core.EVENT_FAILED, refused, "invalid-uri")
     assert isinstance(events[1][3], str)
+
+
+def test_every_option_of_an_engine_can_be_given_to_an_application() -> None:
+    taken = set(inspect.signature(Engine.start).parameters) - {"listen", "embedded", "control", "secret"}
+    assert set(EngineOptions.__annotations__) == taken
 
 
 def test_ten_thousand_events_come_in_order_and_in_bounded_batches(engine: Engine, peer: Peer) -> None:
