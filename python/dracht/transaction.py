@@ -89,7 +89,13 @@ class IncomingResponse(MessageView):
         """
         if not self.ok or self.method != "INVITE":
             raise DrachtError(f"a {self.status} to {self.method} has no ACK of the application")
-        return await self._within("ACK", header_list(headers), body_bytes(body))
+        fields = header_list(headers)
+        given = {name.lower() for name, _ in fields}
+        # RFC 3261 §13.2.2.4: the ACK has the credentials of the INVITE, for nobody can challenge it.
+        for (name, _), value in self.transaction._credentials.items():
+            if name.lower() not in given:
+                fields.append((name, value))
+        return await self._within("ACK", fields, body_bytes(body))
 
     async def prack(
         self, *, headers: HeadersInput | None = None, body: Body | None = None, timeout: float | None = None
