@@ -97,6 +97,7 @@ async def test_an_application_that_leaves_takes_only_its_own_with_it(stations: S
     await leg.send("INVITE")
     answer = await phone.expect(200)
     assert answer["X-Application"] == "first"
+    await phone.expect(180)
     await leg.ack(answer)
     await leg.send("BYE")
     await phone.expect(200, of="BYE")
