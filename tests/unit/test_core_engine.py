@@ -106,7 +106,7 @@ def test_a_request_becomes_an_event_and_its_answer_goes_on_the_wire(engine: Engi
     assert wire_bytes < len(message), "received and rport were filled in"
     assert message.via.rport == peer.port
 
-    command = engine.respond(
+    (command,) = engine.respond(
         transaction,
         200,
         "Fine",
@@ -181,7 +181,7 @@ def test_a_request_of_ours_goes_out_and_its_responses_come_back(engine: Engine, 
 
 
 def test_a_command_that_cannot_be_carried_out_fails_with_a_code(engine: Engine) -> None:
-    command = engine.respond(12345, 200)
+    (command,) = engine.respond(12345, 200)
     refused = engine.send_request("OPTIONS", "nonsense")
     engine.flush()
     events = events_until(engine, lambda events: len(events) == 2)
