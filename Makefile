@@ -27,7 +27,8 @@ $(STAMPS)/tools: requirements/test.txt
 
 $(STAMPS)/build: $(STAMPS)/tools $(RUST) pyproject.toml
 	@echo "==> building the Rust core (the first time takes a few minutes)"
-	@VIRTUAL_ENV="$(VENV)" $(BIN)/maturin develop --release --locked --quiet --extras cli
+	@VIRTUAL_ENV="$(VENV)" $(BIN)/maturin develop --release --locked --extras cli >$(STAMPS)/build.log 2>&1 \
+		|| { cat $(STAMPS)/build.log; exit 1; }
 	@touch $@
 
 demo: setup
