@@ -14,6 +14,7 @@ mod incoming;
 pub mod listen;
 mod log_limit;
 mod outgoing;
+mod readiness;
 mod resolve;
 mod server;
 mod source;
