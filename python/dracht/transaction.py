@@ -90,11 +90,11 @@ class IncomingResponse(MessageView):
         if not self.ok or self.method != "INVITE":
             raise DrachtError(f"a {self.status} to {self.method} has no ACK of the application")
         fields = header_list(headers)
-        given = {name.lower() for name, _ in fields}
-        # RFC 3261 §13.2.2.4: the ACK has the credentials of the INVITE, for nobody can challenge it.
-        for (name, _), value in self.transaction._credentials.items():
-            if name.lower() not in given:
-                fields.append((name, value))
+        if self.transaction._credentials:
+            # RFC 3261 §13.2.2.4: the ACK has the credentials of the INVITE, for nobody can challenge it.
+            given = {name.lower() for name, _ in fields}
+            credentials = [(name, value) for (name, _), value in self.transaction._credentials.items()]
+            fields = [*fields, *(one for one in credentials if one[0].lower() not in given)]
         return await self._within("ACK", fields, body_bytes(body))
 
     async def prack(
