@@ -372,7 +372,7 @@ class Engine:
 
     Command methods only queue plain data and return the command's number; nothing happens before `flush()`. Each of them is
     answered by exactly one `EVENT_SENT` or `EVENT_FAILED` with that number (`proxy`: by any number of
-    `EVENT_PROXY_RESPONSE` and one `EVENT_PROXY_DONE` or `EVENT_FAILED`).
+    `EVENT_PROXY_RESPONSE` and one `EVENT_PROXY_DONE` or `EVENT_FAILED`; `respond` with its request says itself what is sent).
     """
 
     @staticmethod
@@ -389,7 +389,7 @@ class Engine:
         t4: float = 5.0,
         timer_c: float = 185.0,
         application_timeout: float = 64.0,
-        trying_after: float = 0.0,
+        trying_after: float = 0.2,
         ringing_timeout: float = 3600.0,
         max_transactions: int = 1_000_000,
         max_dialogs: int = 500_000,

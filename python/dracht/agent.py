@@ -25,7 +25,7 @@ from dracht.message import Body, HeadersInput, body_bytes, header_list
 from dracht.proxy import ProxyResult
 from dracht.request import Request
 from dracht.response import Response
-from dracht.running import LinkOptions, from_environment, patient, until_stopped
+from dracht.running import LinkOptions, from_environment, patient, run_loop, until_stopped
 from dracht.transaction import ClientTransaction, IncomingResponse
 
 if TYPE_CHECKING:
@@ -370,7 +370,7 @@ class Agent:
             serving = self.serving(**complete, shutdown_timeout=shutdown_timeout)
             await until_stopped(serving, self._stop, ready)
 
-        asyncio.run(main())
+        run_loop(main())
 
     def stop(self) -> None:
         """Ends `run`: drains, closes, returns."""
@@ -459,6 +459,11 @@ class Agent:
     def hostports(self) -> list[str]:
         """Where the engines listen, as `proto/host:port`."""
         return [one for dispatcher in self._dispatchers for one in dispatcher.link.hostports]
+
+    @property
+    def accepting(self) -> list[str]:
+        """Where servers may connect to us (`accept`), as `tcp://HOST:PORT` with the port filled in."""
+        return [acceptor.address for acceptor in self._acceptors]
 
     @property
     def idle(self) -> bool:

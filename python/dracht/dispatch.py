@@ -183,7 +183,10 @@ class Dispatcher:
 
     def provisional_sent(self, sent: SentResponse, dialog: DialogId) -> None:
         """A provisional response to an INVITE is on the wire; a reliable one awaits its PRACK."""
-        if "Require" not in sent.headers or sent.res.final:
+        message = sent._message
+        # Most are not, and reading them for that would cost as much as sending them.
+        is_plain = b"100rel" not in message if isinstance(message, bytes) else not sent.msg.header("Require")
+        if is_plain or sent.res.final:
             return
         number = sent.msg.header("RSeq")
         if number is not None:

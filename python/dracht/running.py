@@ -6,9 +6,10 @@ The first SIGINT or SIGTERM lets what is served drain; the second ends it at onc
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,11 @@ from dracht.link.options import EngineOptions
 if TYPE_CHECKING:
     from dracht.agent import Tls
 
-__all__ = ["LinkOptions", "from_environment", "patient", "until_stopped"]
+__all__ = ["LinkOptions", "from_environment", "patient", "run_loop", "until_stopped"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# A call makes some hundred objects and few cycles: the interpreter's 700 would have it look for them every few calls.
+_GC_THRESHOLD = 20_000
 
 
 class LinkOptions(EngineOptions, total=False):
@@ -32,13 +33,13 @@ class LinkOptions(EngineOptions, total=False):
     connect: str | Sequence[str] | None
     """Connected: `tcp://HOST:PORT` or `tls://HOST:PORT`, or several."""
     accept: str | None
-    """Called: not possible yet."""
+    """Called: `tcp://HOST:PORT` or `tls://HOST:PORT` where servers connect to us with the calls they want answered."""
     secret: str | None
     """What a server was started with; with `control`, what others authenticate with."""
     control: str | None
     """Embedded: `HOST:PORT` on which the engine accepts other applications, and answers `dracht status`."""
     tls: Tls
-    """SSL context for `connect`."""
+    """SSL context for `connect` and `accept`."""
     tags: Sequence[str]
     """Labels of this application, for a server that routes by tag."""
     timeout: float
@@ -69,6 +70,17 @@ def patient(options: LinkOptions) -> LinkOptions:
         return options
     waiting: LinkOptions = {"retry": True, "timeout": float("inf")}
     return {**waiting, **options}
+
+
+def run_loop(main: Coroutine[Any, Any, None]) -> None:
+    """Runs the coroutine to its end on a loop of its own, in a process that is the application's alone.
+
+    What the process holds once it is up is kept out of the garbage collector's sight: it would look through it in vain.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
+    asyncio.run(main)
 
 
 async def until_stopped(

@@ -51,26 +51,45 @@ def assert_all_succeeded(load: sipp.Load) -> None:
     print(f"{load.successful} calls at {load.rate:.0f}/s, {load.retransmissions} retransmissions")
 
 
+@pytest.fixture(scope="module")
+def started() -> Iterator[tuple[ExitStack, dict[str, int]]]:
+    """Keeps every application running to the end of the module, so that all wait once for their last transactions."""
+    with ExitStack() as stack:
+        yield stack, {}
+
+
 @pytest.mark.peer("sipp")
 @pytest.mark.parametrize("way", ["embedded", "connected"])
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-def test_calls_through_the_proxy_example(tmp_path: Path, way: str, transport: str) -> None:
+def test_calls_through_the_proxy_example(
+    tmp_path: Path, started: tuple[ExitStack, dict[str, int]], way: str, transport: str
+) -> None:
+    stack, controls = started
     target = free_port()
     suffix = "" if transport == "udp" else f";transport={transport}"
-    with (
-        sipp.callee(tmp_path, target, transport),
-        application(tmp_path, "proxy", way, f"{target}{suffix}") as (port, control),
-    ):
+    port, control = stack.enter_context(application(tmp_path, "proxy", way, f"{target}{suffix}"))
+    controls[f"proxy {way} {transport}"] = control
+    with sipp.callee(tmp_path, target, transport):
         load = sipp.call(tmp_path / "load", port, calls=CALLS, rate=RATE, transport=transport)
-        assert_all_succeeded(load)
-        wait_until_empty(control)
+    assert_all_succeeded(load)
 
 
 @pytest.mark.peer("sipp")
 @pytest.mark.parametrize("way", ["embedded", "connected"])
-def test_calls_to_the_uas_example(tmp_path: Path, way: str) -> None:
-    with application(tmp_path, "uas", way, None) as (port, control):
-        for transport in ("udp", "tcp"):
-            load = sipp.call(tmp_path / transport, port, calls=CALLS, rate=RATE, transport=transport)
-            assert_all_succeeded(load)
+def test_calls_to_the_uas_example(
+    tmp_path: Path, started: tuple[ExitStack, dict[str, int]], way: str
+) -> None:
+    stack, controls = started
+    port, control = stack.enter_context(application(tmp_path, "uas", way, None))
+    controls[f"uas {way}"] = control
+    for transport in ("udp", "tcp"):
+        load = sipp.call(tmp_path / transport, port, calls=CALLS, rate=RATE, transport=transport)
+        assert_all_succeeded(load)
+
+
+@pytest.mark.peer("sipp")
+def test_every_table_is_empty_afterwards(started: tuple[ExitStack, dict[str, int]]) -> None:
+    _, controls = started
+    assert controls
+    for control in controls.values():
         wait_until_empty(control)
