@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from dracht.dialogid import DialogHandle
 from dracht.digest import Credentials, Digest, pinned_hop
-from dracht.errors import DrachtError, HeaderError, RequestTimeout
+from dracht.errors import CommandFailed, DrachtError, HeaderError, RequestTimeout
 from dracht.link.base import DialogId, DialogReference, Origin, TransactionId
 from dracht.message import Body, HeadersInput, MessageView, body_bytes, header_list
 from dracht.sending import Sending, SentRequest
@@ -268,7 +268,7 @@ class ClientTransaction(Sending):
             headers: header fields to add: Reason (RFC 3326).
 
         Returns:
-            The CANCEL as sent; None when the final response was there already, or when the INVITE is just being sent again
+            The CANCEL as sent; None when the final response came before it could be sent, or when the INVITE is just being sent again
             with credentials and will be cancelled as soon as it is out.
 
         Raises:
@@ -284,7 +284,13 @@ class ClientTransaction(Sending):
         if self._transaction is None:
             return None
         self._dispatcher.check()
-        return await self._cancel(self._transaction, fields)
+        try:
+            return await self._cancel(self._transaction, fields)
+        except CommandFailed:
+            # A CANCEL waits for a provisional response (RFC 3261 §9.1); the final one came without.
+            if self.final_response is not None:
+                return None
+            raise
 
     async def __aenter__(self) -> Self:
         return self

@@ -264,3 +264,13 @@ async def test_a_call_that_takes_too_long_is_cancelled(stations: Stations, phone
     phone.reply(await phone.expect("CANCEL"), 200)
     phone.reply(invite, 487)
     await phone.expect("ACK")
+
+
+async def test_a_cancel_of_a_call_that_nobody_answers_ends_with_it(stations: Stations, phone: Phone) -> None:
+    station = await stations.start(nobody, t1=0.01, t2=0.04)
+    tx = await station.agent.request(phone.uri, "INVITE")
+    async with asyncio.timeout(LIMIT):
+        assert await tx.cancel() is None
+    assert (await tx.final()).status == 408
+    await phone.expect("INVITE")
+    assert set(phone.ladder) == {"< INVITE"}
