@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Callable
@@ -185,9 +186,10 @@ async def test_a_cancel_that_meets_a_challenge_cancels_what_is_sent_again(
     phone.reply(await phone.expect("INVITE"), 401, ("WWW-Authenticate", challenge("n")))
     await phone.expect("ACK")
     second = await phone.expect("INVITE")
-    await tx.cancel()
+    cancelling = asyncio.create_task(tx.cancel())
     phone.reply(second, 180)
     phone.reply(await phone.expect("CANCEL"), 200)
+    await cancelling
     phone.reply(second, 487)
     assert (await tx.final()).status == 487
     await phone.expect("ACK")
