@@ -268,8 +268,8 @@ class ClientTransaction(Sending):
             headers: header fields to add: Reason (RFC 3326).
 
         Returns:
-            The CANCEL as sent; None when the final response came before it could be sent, or when the INVITE is just being sent again
-            with credentials and will be cancelled as soon as it is out.
+            The CANCEL as sent; None when the final response came before it could be sent, or when the INVITE is just being
+            sent again with credentials and will be cancelled as soon as it is out.
 
         Raises:
             DrachtError: it is not an INVITE.

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 from dracht import Digest
+
 from tests.conformance.phone import Phone
 from tests.conformance.sip import Sip
 from tests.conformance.station import Stations, nobody
@@ -21,7 +22,9 @@ WAYS = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", 
 
 
 def fields(value: str) -> dict[str, str]:
-    return {name: quoted or plain for name, quoted, plain in re.findall(r'(\w+)=(?:"([^"]*)"|([^\s,]+))', value)}
+    return {
+        name: quoted or plain for name, quoted, plain in re.findall(r'(\w+)=(?:"([^"]*)"|([^\s,]+))', value)
+    }
 
 
 def is_right(value: str, request: Sip, algorithm: str, nonce: str, password: str = "secret") -> bool:
