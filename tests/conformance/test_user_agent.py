@@ -200,7 +200,7 @@ async def test_the_handler_is_replaced_while_a_call_runs(stations: Stations) -> 
         await res.send(200, headers={"X-Handler": "second"})
 
     async def invite(req: Request, res: Response) -> None:
-        sent = await res.send(200, body=ANSWER)
+        sent = res.send(200, body=ANSWER)
         station.agent.handler = bye
         await sent.acked()
 
