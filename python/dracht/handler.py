@@ -16,6 +16,9 @@ from dracht.errors import CallCancelled, ConnectionLost, DrachtError, SipError
 from dracht.request import Request
 from dracht.response import Response
 
+TRY_LATER = {"Retry-After": "10"}
+"""Goes with a 503 of an application that ends (RFC 3261 §21.5.4): without it a peer may never come back. Seconds."""
+
 __all__ = ["Handler", "cancelled", "run", "shown"]
 
 log = logging.getLogger("dracht")
@@ -48,7 +51,7 @@ async def run(handler: Handler, request: Request, running: set[Request]) -> None
     except SipError as error:
         _answer(request, error.status, error)
     except asyncio.CancelledError:
-        _answer(request, 503, None)
+        _answer(request, 503, SipError(503, headers=TRY_LATER))
         raise
     except ConnectionLost as error:
         log.info("handler %s ended for %r: %s", shown(handler), request, error)
