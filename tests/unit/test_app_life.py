@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from dracht import App, Request, RequestTimeout, Response
+from dracht import App, Request, RequestTimeout, Response, Uri
 from dracht.link.memory import MemoryLink
 
 DIALOG = "call-1@192.0.2.1;from-tag=alice"
@@ -161,3 +161,19 @@ async def test_a_bye_that_overtakes_a_lost_ack_ends_the_wait_for_it() -> None:
         await turns()
         assert told == ["not acknowledged"]
         assert app.agent.idle
+
+
+@pytest.mark.parametrize(("contact", "status"), [("junk", 400), ("<sip:a@192.0.2.1>", 500)])
+async def test_what_a_peer_wrote_wrongly_gets_400_and_a_fault_of_the_application_500(
+    contact: str, status: int
+) -> None:
+    app, link = App(), MemoryLink()
+
+    @app.register
+    async def register(req: Request, res: Response) -> None:
+        assert [contact.uri for contact in req.contacts]
+        Uri.parse("no scheme")
+
+    async with app.serving(link=link):
+        link.receive("REGISTER", headers={"Contact": contact})
+        assert (await link.wait_for("respond")).status == status
