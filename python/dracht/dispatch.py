@@ -156,8 +156,10 @@ class Dispatcher:
 
     def _cancel_received(self, transaction: TransactionId, message: Message) -> None:
         request = self.invites.pop(transaction, None)
-        if request is None or request.res.final or request.proxied:
+        if request is None or request.proxied:
             return
+        # An engine tells of a CANCEL when it has answered the INVITE with 487: an answer given meanwhile does not go out.
+        self._forget_answer(request)
         self._forget_reliable(request._dialog)
         request._cancel = message
         self.agent._cancelled(request)
@@ -182,7 +184,10 @@ class Dispatcher:
 
     def provisional_sent(self, sent: SentResponse, dialog: DialogId) -> None:
         """A provisional response to an INVITE is on the wire; a reliable one awaits its PRACK."""
-        if "Require" not in sent.headers or sent.res.final:
+        message = sent._message
+        # Most are not, and reading them for that would cost as much as sending them.
+        is_plain = b"100rel" not in message if isinstance(message, bytes) else not sent.msg.header("Require")
+        if is_plain or sent.res.final:
             return
         number = sent.msg.header("RSeq")
         if number is not None:
@@ -203,6 +208,7 @@ class Dispatcher:
     def final_failed(self, request: Request) -> None:
         """A final response did not go out."""
         self.invites.pop(request._transaction, None)
+        self._forget_answer(request)
 
     def answer_sent(self, sent: SentResponse, dialog: DialogId | None) -> None:
         """A 2xx to an INVITE is on the wire; it awaits its ACK."""
@@ -227,6 +233,19 @@ class Dispatcher:
     def forget(self, request: Request) -> None:
         """A request was proxied or dropped: CANCEL and ACK of it are the engine's."""
         self.invites.pop(request._transaction, None)
+
+    def _forget_answer(self, request: Request) -> None:
+        """A 2xx did not go out, although the link said so: the engine had given another final response before."""
+        dialog = request._dialog
+        held = self.answers.get(dialog) if dialog is not None else None
+        if dialog is None or held is None or held[1].res.req is not request:
+            return
+        del self.answers[dialog]
+        held[1].unacknowledged()
+        if request.msg.to.tag is None:
+            self.established.discard(dialog)
+            if self.agent.calls is not None:
+                self.agent.calls.ended(self, dialog)
 
     def _forget_reliable(self, dialog: DialogId | None) -> None:
         for key in [key for key in self.reliable if key[0] == dialog]:

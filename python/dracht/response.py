@@ -174,7 +174,8 @@ class SentResponse(Sending, MessageView):
             if self.res.status == self.status and not isinstance(error, ConnectionLost):
                 # The engine did not take it, so that another can be sent (an invalid header field, say).
                 self.res.final = getattr(error, "code", "") in ("unknown-transaction", "already-answered")
-        if self.res.req.cancelled:
+        if self.res.req.cancelled or self._message is not None:
+            # It was overtaken by the engine's own answer: to a CANCEL, or because the application took too long.
             self._seen = True
         super().failed(error)
 

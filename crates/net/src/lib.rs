@@ -13,6 +13,7 @@ mod inbox;
 mod incoming;
 pub mod listen;
 mod outgoing;
+mod readiness;
 mod resolve;
 mod server;
 mod source;

@@ -2,6 +2,7 @@
 //!
 //! Receives and sends batches; looks into no message. No error ends a UDP socket: an ICMP message about one peer is not about
 //! the others.
+use crate::readiness::Readiness;
 use crate::source::Sources;
 use crate::totals::Totals;
 use crate::udp_batch::{ReceiveBatch, SendBatch, ToSend};
@@ -13,7 +14,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
-use tokio::io::Interest;
 
 /// How many datagrams may wait for the kernel to take them; past it the new ones are lost, as a network would lose them.
 const WAITING: usize = 4096;
@@ -29,14 +29,12 @@ struct Queued {
 pub(crate) struct UdpListener {
     pub id: ListenerId,
     socket: std::net::UdpSocket,
-    /// The same socket, registered with the runtime, which knows when it is ready.
-    readiness: tokio::net::UdpSocket,
+    readiness: Readiness,
     bound: SocketAddr,
     /// What a message's `Origin::local` is when the kernel does not say.
     usual: SocketAddr,
     sources: Option<Sources>,
     queue: VecDeque<Queued>,
-    is_blocked: bool,
     kernel_dropped: u32,
 }
 
@@ -55,13 +53,12 @@ impl UdpListener {
         let is_wildcard = listener.bound.ip().is_unspecified();
         Ok(UdpListener {
             id,
-            readiness: tokio::net::UdpSocket::from_std(socket.try_clone()?)?,
+            readiness: Readiness::of(&socket)?,
             socket,
             bound: listener.bound,
             usual: SocketAddr::new(usual, listener.bound.port()),
             sources: is_wildcard.then(|| Sources::new(Some(usual))),
             queue: VecDeque::new(),
-            is_blocked: false,
             kernel_dropped: 0,
         })
     }
@@ -72,7 +69,7 @@ impl UdpListener {
         // WouldBlock makes the runtime wait for the next datagram: it is told so also when the batch was not filled, which spares a
         // call that would find nothing. The runtime is edge-triggered: a datagram that comes in between is reported.
         let socket = &self.socket;
-        let result = self.readiness.try_io(Interest::READABLE, || {
+        let result = self.readiness.try_receive(|| {
             received = batch.receive(socket)?;
             if batch.drained() {
                 Err(io::ErrorKind::WouldBlock.into())
@@ -148,16 +145,15 @@ impl UdpListener {
                 peer: queued.peer,
                 source: queued.source,
             });
-            match self
-                .readiness
-                .try_io(Interest::WRITABLE, || batch.send(&self.socket, waiting))
-            {
+            match batch.send(&self.socket, waiting) {
+                Ok(0) => return self.readiness.wait_for_room(&self.socket),
                 Ok(sent) => {
                     totals.udp_sent += sent as u64;
                     self.queue.drain(..sent.min(self.queue.len()));
-                    self.is_blocked = sent == 0;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_blocked = true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return self.readiness.wait_for_room(&self.socket);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     let Some(refused) = self.queue.pop_front() else {
@@ -173,19 +169,12 @@ impl UdpListener {
                     }
                 }
             }
-            if self.is_blocked {
-                return;
-            }
         }
     }
 
     /// Ready when there is something to receive, or room to send what waits.
     pub fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.is_blocked && self.readiness.poll_send_ready(context).is_ready() {
-            self.is_blocked = false;
-            return Poll::Ready(());
-        }
-        self.readiness.poll_recv_ready(context).map(|_| ())
+        self.readiness.poll(context)
     }
 }
 

@@ -15,8 +15,8 @@ pub struct Answering {
     pub origin: Origin,
     /// The dialog that the request belongs to.
     dialog: Option<DialogId>,
-    /// Our tag, chosen with the first answer.
-    tag: OnceLock<Box<str>>,
+    /// Our tag, chosen with the first answer; none when the engine wrote that one, and with it the tag.
+    tag: OnceLock<Option<Box<str>>>,
 }
 
 impl Answering {
@@ -63,13 +63,15 @@ impl Writer {
         answer: (u16, &str, &Draft),
     ) -> Result<Option<(Written, Option<DialogId>)>, CommandError> {
         let (status, reason, draft) = answer;
-        if Replier::needs_engine(request, status, draft) {
-            return Ok(None);
-        }
+        let needs_engine = Replier::needs_engine(request, status, draft);
         let tag = answering.tag.get_or_init(|| {
             let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
-            tags.token().into()
+            (!needs_engine).then(|| tags.token().into())
         });
+        // Every answer to a request has the same tag (RFC 3261 §8.2.6.2), and one that the engine chose only it knows.
+        let Some(tag) = tag.as_deref().filter(|_| !needs_engine) else {
+            return Ok(None);
+        };
         let reply = Reply {
             status,
             reason,

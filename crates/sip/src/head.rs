@@ -57,6 +57,28 @@ pub(crate) struct Head {
     pub(crate) bare_line_feed: bool,
 }
 
+impl Head {
+    /// The head of a message in which so many bytes stand where others ended at `end`, within one field's value. None when the
+    /// message would be longer than messages can be.
+    pub(crate) fn shifted(&self, end: u32, new: usize, old: usize) -> Option<Head> {
+        let (new, old) = (u32::try_from(new).ok()?, u32::try_from(old).ok()?);
+        let shift = |at: &mut u32| {
+            if *at >= end {
+                *at = (*at - old).saturating_add(new);
+            }
+        };
+        let mut head = self.clone();
+        for span in &mut head.fields {
+            for range in [&mut span.whole, &mut span.value] {
+                shift(&mut range.start);
+                shift(&mut range.end);
+            }
+        }
+        shift(&mut head.body);
+        (head.body < u32::MAX).then_some(head)
+    }
+}
+
 /// How much is forgiven.
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub(crate) enum Mode {

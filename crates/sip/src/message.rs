@@ -199,6 +199,33 @@ impl Message {
             .unwrap_or_default()
     }
 
+    /// The message with another first value of that name, one of a comma list too, and all else as sent; it need not be read again.
+    ///
+    /// None where there is no such value, and where it would not be the same as with [`crate::Patch`], which adds a missing
+    /// Content-Length and writes anew what is folded, ends with a line feed alone, or stands before the start line.
+    #[must_use]
+    pub fn with_first_value(&self, name: HeaderName, value: &[u8]) -> Option<Message> {
+        let head = &self.head;
+        let field = self.header(name)?;
+        let is_as_written =
+            !(head.bare_line_feed || field.span.folded || self.bytes.starts_with(b"\r\n"));
+        let is_complete = head.content_length.is_some() && name != HeaderName::ContentLength;
+        if !(is_as_written && is_complete && is_plain_value(value)) {
+            return None;
+        }
+        let first = field.list().next()?;
+        let leading = first.as_ptr().addr() - field.raw_value().as_ptr().addr();
+        let start = field.span.value.start as usize + leading;
+        let end = start + first.len();
+        let mut out = Vec::with_capacity(self.bytes.len() + value.len());
+        out.extend_from_slice(self.bytes.get(..start)?);
+        out.extend_from_slice(value);
+        out.extend_from_slice(self.bytes.get(end..)?);
+        let head = head.shifted(head::offset(end), value.len(), first.len())?;
+        let bytes = Bytes::from(out);
+        Some(Message { bytes, head })
+    }
+
     /// The method of the request line, without copying it; none in a response.
     #[must_use]
     pub fn request_method(&self) -> Option<&Method> {
@@ -220,4 +247,11 @@ impl Message {
             Start::Response { .. } => None,
         }
     }
+}
+
+/// Whether a value can stand in a line as it is, and is all that a reader takes for the value.
+fn is_plain_value(value: &[u8]) -> bool {
+    !value.is_empty()
+        && value.trim_ascii() == value
+        && memchr::memchr3(b'\r', b'\n', 0, value).is_none()
 }

@@ -157,6 +157,26 @@ proptest! {
     }
 
     #[test]
+    fn a_first_value_replaced_in_place_equals_the_patch_read_again(fields_in in vec(field(), 0..8), new in "[a-z]{1,80}", body in vec(any::<u8>(), 0..20)) {
+        let fields_in: Fields = fields_in.into_iter().filter(|(name, _)| !is(name, HeaderName::ContentLength)).collect();
+        let message = read(build(&fields_in, &body));
+        let Some(replaced) = message.with_first_value(HeaderName::Route, new.as_bytes()) else {
+            return Ok(());
+        };
+        let mut patch = Patch::new(&message);
+        patch.replace_first_value(HeaderName::Route, new);
+        let patched = read(patch.write());
+        let routes = |message: &Message| -> Vec<String> { message.values(HeaderName::Route).map(|value| value.into_owned()).collect() };
+        prop_assert_eq!(routes(&replaced), routes(&patched));
+        let again = read(replaced.bytes());
+        let places = |message: &Message| -> Vec<(usize, Vec<u8>)> { message.fields().map(|field| (field.offset(), field.raw_value().to_vec())).collect() };
+        prop_assert_eq!(places(&replaced), places(&again));
+        prop_assert_eq!(fields(&replaced).len(), fields(&patched).len());
+        prop_assert_eq!(replaced.body(), &body[..]);
+        prop_assert_eq!(replaced.request_uri(), message.request_uri());
+    }
+
+    #[test]
     fn no_text_upsets_the_typed_headers(text in "\\PC{0,60}|[ -~\r\n\t]{0,60}|(sip:|<|>|\"|;|@|:|%|\\[|\\]|a|1|=|,| |\\\\){0,25}") {
         if let Ok(uri) = Uri::parse(&text) {
             prop_assert!(uri.equivalent(&uri));

@@ -49,6 +49,21 @@ Shards = Annotated[
         "--shards", min=1, max=255, help="SIP engines, with a thread each; calls are spread over them."
     ),
 ]
+Advertise = Annotated[
+    str | None,
+    typer.Option(
+        "--advertise",
+        metavar="HOST[:PORT]",
+        help="What peers are to see in Via, Contact and Record-Route instead of the bound address.",
+    ),
+]
+Drachtio = Annotated[
+    bool,
+    typer.Option(
+        "--drachtio",
+        help="Behave as drachtio-server where dracht differs (503 for a method nobody takes, ...).",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for programs.")]
 
 

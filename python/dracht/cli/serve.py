@@ -6,7 +6,7 @@ import signal
 import threading
 
 from dracht.cli.failures import Failure, explained
-from dracht.cli.options import Control, Listen, LogLevel, Secret, Shards, set_log_level
+from dracht.cli.options import Advertise, Control, Drachtio, Listen, LogLevel, Secret, Shards, set_log_level
 from dracht.cli.output import say
 from dracht.server import Server, ServerConfig
 
@@ -16,6 +16,8 @@ def serve(
     control: Control = "127.0.0.1:9022",
     secret: Secret = None,
     shards: Shards = 1,
+    advertise: Advertise = None,
+    drachtio: Drachtio = False,
     log_level: LogLevel = "warning",
 ) -> None:
     """Run a SIP server that applications connect to (`dracht run FILE --connect`, drachtio-srf)."""
@@ -27,7 +29,9 @@ def serve(
             2,
         )
     with explained("configuration"):
-        config = ServerConfig(tuple(listen or ["sip:127.0.0.1:5060"]), control or "", secret, shards)
+        config = ServerConfig(
+            tuple(listen or ["sip:127.0.0.1:5060"]), control or "", secret, shards, advertise, drachtio
+        )
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())

@@ -10,10 +10,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 from collections.abc import Sequence
 from typing import Any, Unpack
 
 from dracht import _core
+from dracht._core import (
+    EVENT_FAILED,
+    EVENT_PROXY_DONE,
+    EVENT_PROXY_RESPONSE,
+    EVENT_REQUEST,
+    EVENT_RESPONSE,
+    EVENT_SENT,
+)
 from dracht.errors import CommandFailed, ConnectionLost
 from dracht.link.base import (
     Completion,
@@ -36,6 +45,8 @@ _BATCH = 256
 _WRITTEN = 512
 # An ACK, CANCEL or PRACK comes to the owner of its INVITE; there is nothing to ask for.
 _NEVER_NEW = frozenset({"ack", "cancel", "prack"})
+# Whether handlers run up to their first waiting when their request is handed on; else the loop begins them in its next turn.
+_AT_ONCE = sys.version_info >= (3, 12)
 
 
 class NativeLink:
@@ -164,36 +175,44 @@ class NativeLink:
 
     def _pass(self) -> None:
         """Takes a batch of events, hands each on, and sends off the commands that were given meanwhile."""
-        engine, receiver = self._engine, self._receiver
-        if engine is None or receiver is None:
+        engine, receiver, loop = self._engine, self._receiver, self._loop
+        if engine is None or receiver is None or loop is None:
             return
-        # Commands of handlers that start at once go out at the end of this pass, not with a pass of the loop of their own.
+        # Commands of handlers that start at once go out at the end of this pass, and those of handlers and waiters that the loop
+        # runs in its next turn behind them, together: not with a turn of the loop of their own.
         scheduled, self._flushing = self._flushing, True
+        is_later = False
         events = engine.take(_BATCH)
         for event in events:
             try:
                 self._event(event, receiver)
             except Exception:
                 log.exception("an event could not be handled: %r", event)
-        self._flushing = scheduled
-        engine.flush()
-        if len(events) == _BATCH and self._loop is not None:
-            self._loop.call_soon(self._pass)
+            if not is_later:
+                is_later = event[3].method != "ACK" and not _AT_ONCE if event[0] == 0 else True
+        if is_later and not scheduled:
+            loop.call_soon(self._flush)
+        else:
+            self._flushing = scheduled
+        if _AT_ONCE or not is_later:
+            engine.flush()
+        if len(events) == _BATCH:
+            loop.call_soon(self._pass)
 
     def _event(self, event: _core._Event, receiver: Receiver) -> None:
-        if event[0] == 0:
+        if event[0] == EVENT_REQUEST:
             receiver.request_received(event[1], event[2], event[3], event[4])
-        elif event[0] == 2:
+        elif event[0] == EVENT_SENT:
             completion = self._commands.pop(event[1], None)
             if completion is not None:
                 completion.sent(event[2], event[3], event[4], event[5])
-        elif event[0] == 1:
+        elif event[0] == EVENT_RESPONSE:
             receiver.response_received(event[1], event[2], event[3], event[4])
-        elif event[0] == 4:
+        elif event[0] == EVENT_PROXY_RESPONSE:
             self._proxied[event[1]].response(event[2], event[3], event[4])
-        elif event[0] == 5:
+        elif event[0] == EVENT_PROXY_DONE:
             self._proxied.pop(event[1]).done(event[2], event[3])
-        elif event[0] == 3:
+        elif event[0] == EVENT_FAILED:
             number = event[1]
             failing = self._commands.pop(number, None) or self._proxied.pop(number, None)
             failing = failing or self._written.pop(number, None)

@@ -106,6 +106,20 @@ _CODES = (
     ("can not send request to myself", "loop"),
     ("transport not available", "no-transport"),
     ("does not support 100rel", "no-100rel"),
+    # What follows is in the words of dracht's own server, for errors that drachtio's has no words for.
+    ("no such transaction", "unknown-transaction"),
+    ("no such dialog", "unknown-dialog"),
+    ("a final response was sent already", "already-answered"),
+    ("was proxied or answered already", "already-proxied"),
+    ("the ack of a failure", "ack-is-automatic"),
+    ("no invite it belongs to", "no-invite"),
+    ("invalid uri", "invalid-uri"),
+    ("invalid method", "invalid-method"),
+    ("invalid header", "invalid-header"),
+    ("max-forwards is 0", "too-many-hops"),
+    ("come back to this server", "loop"),
+    ("limit reached", "limit"),
+    ("rejected", "rejected"),
 )
 
 

@@ -31,6 +31,9 @@ pub(crate) fn complete(message: &Message, via: &Via<'_>, origin: &Origin) -> Opt
         origin.peer.port(),
         origin.peer.ip().to_canonical()
     );
+    if let Some(completed) = message.with_first_value(HeaderName::Via, value.as_bytes()) {
+        return Some(completed);
+    }
     let mut patch = Patch::new(message);
     patch.replace_first_value(HeaderName::Via, value);
     // What was within the limits on receipt stays so to its reader: the few bytes added are ours.

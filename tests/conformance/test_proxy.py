@@ -1,0 +1,475 @@
+"""`req.proxy` is a stateful proxy (RFC 3261 §16): caller and callee see one call, and the result says what became of each branch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from dracht import CommandFailed, ProxyResult, Request, Response
+from dracht.handler import Handler
+from tests.conformance.phone import Leg, Phone, Received
+from tests.conformance.sip import Sip
+from tests.conformance.station import Stations, eventually
+
+SDP = ("Content-Type", "application/sdp")
+OFFER = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\n"
+
+
+def proxy(
+    results: list[ProxyResult], targets: Callable[[], str | Sequence[str]], **options: Any
+) -> Handler:
+    """A handler that proxies everything."""
+
+    async def handler(req: Request, res: Response) -> None:
+        results.append(await req.proxy(targets(), **options))
+
+    return handler
+
+
+class Scene:
+    """A caller, a proxy, callees."""
+
+    def __init__(self, caller: Phone, leg: Leg, callees: list[Phone], results: list[ProxyResult]) -> None:
+        self.caller = caller
+        self.leg = leg
+        self.callees = callees
+        self.callee = callees[0]
+        self.results = results
+
+    async def result(self) -> ProxyResult:
+        """What `req.proxy` returned."""
+        await eventually(lambda: self.results)
+        return self.results[0]
+
+    async def refused(self, invite: Sip, status: int) -> Received:
+        """The caller gets this final response, and acknowledges it."""
+        answer = await self.caller.expect(status)
+        await self.leg.refused(invite, answer)
+        return answer
+
+
+async def scene(stations: Stations, count: int = 1, engine: dict[str, Any] | None = None, **options: Any) -> Scene:
+    results: list[ProxyResult] = []
+    callees = [await stations.phone() for _ in range(count)]
+    handler = proxy(results, lambda: [phone.uri for phone in callees], **options)
+    station = await stations.start(handler, "invite", "options", **(engine or {}))
+    caller = await stations.phone()
+    return Scene(caller, caller.leg(station.address), callees, results)
+
+
+async def test_max_forwards_zero_is_too_many_hops(stations: Stations) -> None:
+    codes: list[str] = []
+    callee = await stations.phone()
+
+    async def handler(req: Request, res: Response) -> None:
+        try:
+            await req.proxy(callee.uri)
+        except CommandFailed as error:
+            codes.append(error.code)
+
+    station = await stations.start(handler, "invite")
+    caller = await stations.phone()
+    leg = caller.leg(station.address)
+    invite = await leg.send("INVITE", forwards=0)
+    await leg.refused(invite, await caller.expect(483))
+    await eventually(lambda: codes)
+    assert codes == ["too-many-hops"]
+    assert caller.ladder == ["> INVITE", "< 483", "> ACK"]
+    assert callee.record == []
+
+
+async def test_max_forwards_is_counted_down(stations: Stations) -> None:
+    it = await scene(stations, record_route=True)
+    await it.leg.send("INVITE", SDP, body=OFFER, forwards=11)
+    invite = await it.callee.expect("INVITE")
+    assert (invite["Max-Forwards"], invite.body) == ("10", OFFER)
+    assert len(invite.all("Via")) == 2
+    answer = it.callee.reply(invite, 200, ("X-Echo", invite["Max-Forwards"]), tag="c")
+    seen = await it.caller.expect(200)
+    assert (seen["X-Echo"], seen["To"], len(seen.all("Via"))) == ("10", answer["To"], 1)
+    await it.leg.ack(seen)
+    await it.callee.expect("ACK")
+    await it.leg.send("BYE")
+    it.callee.reply(await it.callee.expect("BYE"), 200)
+    await it.caller.expect(200)
+    result = await it.result()
+    assert (result.final_status, result.connected) == (200, True)
+
+
+async def test_a_missing_max_forwards_is_added(stations: Stations) -> None:
+    it = await scene(stations)
+    await it.leg.send("OPTIONS", forwards=None)
+    options = await it.callee.expect("OPTIONS")
+    assert options["Max-Forwards"] == "70"
+    it.callee.reply(options, 200)
+    await it.caller.expect(200)
+
+
+async def test_a_recording_proxy_stays_on_the_path(stations: Stations) -> None:
+    it = await scene(stations, record_route=True)
+    await it.leg.send("INVITE")
+    invite = await it.callee.expect("INVITE")
+    (route,) = invite.all("Record-Route")
+    assert "lr" in route
+    answer = it.callee.reply(invite, 200)
+    back = Leg.answering(it.callee, invite, answer)
+    seen = await it.caller.expect(200)
+    assert seen.all("Record-Route") == [route]
+    await it.leg.ack(seen)
+    ack = await it.callee.expect("ACK")
+    assert (ack.get("Route"), len(ack.all("Via"))) == (None, 2)
+    await back.send("BYE")
+    bye = await it.caller.expect("BYE")
+    assert bye.uri == it.caller.uri
+    it.caller.reply(bye, 200)
+    await it.callee.expect(200)
+    assert it.caller.ladder == ["> INVITE", "< 200", "> ACK", "< BYE", "> 200"]
+    assert it.callee.ladder == ["< INVITE", "> 200", "< ACK", "> BYE", "< 200"]
+
+
+@pytest.mark.parametrize("options", [{}, {"record_route": False}], ids=["default", "asked"])
+async def test_a_proxy_leaves_the_path(stations: Stations, options: dict[str, bool]) -> None:
+    it = await scene(stations, **options)
+    await it.leg.send("INVITE")
+    invite = await it.callee.expect("INVITE")
+    assert invite.all("Record-Route") == []
+    it.callee.reply(invite, 200)
+    seen = await it.caller.expect(200)
+    it.leg.server = (it.callee.host, it.callee.port)
+    await it.leg.ack(seen)
+    await it.callee.expect("ACK")
+    await it.leg.send("BYE")
+    it.callee.reply(await it.callee.expect("BYE"), 200)
+    await it.caller.expect(200)
+    assert it.callee.ladder == ["< INVITE", "> 200", "< ACK", "< BYE", "> 200"]
+
+
+async def test_reliable_provisional_responses_pass_a_recording_proxy(stations: Stations) -> None:
+    it = await scene(stations, record_route=True)
+    await it.leg.send("INVITE", ("Supported", "100rel"))
+    invite = await it.callee.expect("INVITE")
+    it.callee.reply(invite, 183, ("Require", "100rel"), ("RSeq", "5"), tag="c")
+    progress = await it.caller.expect(183)
+    assert progress["RSeq"] == "5"
+    it.leg.learn(progress)
+    await it.leg.send("PRACK", ("RAck", f"5 {invite.cseq} INVITE"))
+    prack = await it.callee.expect("PRACK")
+    assert prack["RAck"] == f"5 {invite.cseq} INVITE"
+    it.callee.reply(prack, 200, tag="c")
+    await it.caller.expect(200, of="PRACK")
+    it.callee.reply(invite, 200, tag="c")
+    await it.leg.ack(await it.caller.expect(200, of="INVITE"))
+    await it.callee.expect("ACK")
+    await it.leg.send("BYE")
+    it.callee.reply(await it.callee.expect("BYE"), 200)
+    await it.caller.expect(200, of="BYE")
+    result = await it.result()
+    assert [one.status for one in result.responses[0].messages][-1] == 200
+
+
+async def test_a_refusal_is_passed_on(stations: Stations) -> None:
+    it = await scene(stations)
+    invite = await it.leg.send("INVITE")
+    onward = await it.callee.expect("INVITE")
+    it.callee.reply(onward, 486, ("X-Why", "talking"), reason="Busy", tag="c")
+    await it.callee.expect("ACK")
+    refusal = await it.refused(invite, 486)
+    assert (refusal.reason, refusal["X-Why"], refusal.tag("To")) == ("Busy", "talking", "c")
+    result = await it.result()
+    assert (result.final_status, result.connected) == (486, False)
+    assert result.winner is not None
+    assert (result.winner.address, result.winner.port) == (it.callee.host, it.callee.port)
+    assert it.callee.ladder == ["< INVITE", "> 486", "< ACK"]
+
+
+async def test_the_engines_100_goes_no_further_and_the_callees_100_neither(stations: Stations) -> None:
+    it = await scene(stations)
+    invite = await it.leg.send("INVITE")
+    assert (await it.caller.expect(100)).get("Contact") is None
+    onward = await it.callee.expect("INVITE")
+    it.callee.reply(onward, 100)
+    it.callee.reply(onward, 404)
+    await it.callee.expect("ACK")
+    await it.refused(invite, 404)
+    assert it.caller.count("100") == 1
+    result = await it.result()
+    assert [one.status for branch in result.responses for one in branch.messages] == [404]
+
+
+@pytest.mark.parametrize("record_route", [False, True], ids=["leaving", "staying"])
+async def test_redirects_are_passed_on_by_default(stations: Stations, record_route: bool) -> None:
+    it = await scene(stations, record_route=record_route)
+    elsewhere = await stations.phone()
+    invite = await it.leg.send("INVITE")
+    it.callee.reply(await it.callee.expect("INVITE"), 302, ("Contact", f"<{elsewhere.uri}>"))
+    await it.callee.expect("ACK")
+    assert (await it.refused(invite, 302))["Contact"] == f"<{elsewhere.uri}>"
+    assert elsewhere.record == []
+
+
+@pytest.mark.parametrize("record_route", [False, True], ids=["leaving", "staying"])
+async def test_redirects_are_followed_where_asked(stations: Stations, record_route: bool) -> None:
+    it = await scene(stations, follow_redirects=True, record_route=record_route)
+    elsewhere = await stations.phone()
+    await it.leg.send("INVITE")
+    first = await it.callee.expect("INVITE")
+    it.callee.reply(first, 302, ("Contact", f"<{elsewhere.uri}>"))
+    await it.callee.expect("ACK")
+    second = await elsewhere.expect("INVITE")
+    assert second.uri == elsewhere.uri
+    assert second.branch != first.branch
+    assert len(second.all("Record-Route")) == record_route
+    elsewhere.reply(second, 200)
+    answer = await it.caller.expect(200)
+    if not record_route:
+        it.leg.server = (elsewhere.host, elsewhere.port)
+    await it.leg.ack(answer)
+    await elsewhere.expect("ACK")
+    await it.leg.send("BYE")
+    elsewhere.reply(await elsewhere.expect("BYE"), 200)
+    await it.caller.expect(200)
+    result = await it.result()
+    assert (result.final_status, len(result.responses)) == (200, 2)
+    assert result.winner is not None
+    assert result.winner.port == elsewhere.port
+    assert it.caller.count("302") == 0
+
+
+@pytest.mark.parametrize("timeout", ["100ms", "0.1s", 0.1], ids=["milliseconds", "seconds", "number"])
+async def test_a_target_without_a_provisional_response_is_passed_over(
+    stations: Stations, timeout: str | float
+) -> None:
+    it = await scene(stations, 2, {"t1": 0.015}, provisional_timeout=timeout)
+    dead, alive = it.callees
+    await it.leg.send("INVITE")
+    await dead.expect("INVITE")
+    invite = await alive.expect("INVITE")
+    alive.reply(invite, 200)
+    answer = await it.caller.expect(200)
+    it.leg.server = (alive.host, alive.port)
+    await it.leg.ack(answer)
+    await alive.expect("ACK")
+    await it.leg.send("BYE")
+    alive.reply(await alive.expect("BYE"), 200)
+    await it.caller.expect(200)
+    assert (await it.result()).final_status == 200
+    assert set(dead.ladder) == {"< INVITE"}, "there is nothing to cancel (RFC 3261 §9.1)"
+
+
+async def test_a_target_without_a_final_response_is_passed_over(stations: Stations) -> None:
+    it = await scene(stations, 2, final_timeout=0.1)
+    slow, quick = it.callees
+    invite = await it.leg.send("INVITE")
+    first = await slow.expect("INVITE")
+    slow.reply(first, 180)
+    cancel = await slow.expect("CANCEL")
+    assert cancel.branch == first.branch
+    slow.reply(cancel, 200)
+    slow.reply(first, 487)
+    await slow.expect("ACK")
+    second = await quick.expect("INVITE")
+    quick.reply(second, 603)
+    await quick.expect("ACK")
+    await it.caller.expect(180)
+    await it.refused(invite, 603)
+    assert (await it.result()).final_status == 603
+    assert slow.ladder == ["< INVITE", "> 180", "< CANCEL", "> 200", "> 487", "< ACK"]
+
+
+async def test_several_invites_are_cancelled_one_after_the_other(stations: Stations) -> None:
+    it = await scene(stations, 3, final_timeout=0.1)
+    invite = await it.leg.send("INVITE")
+    for callee in it.callees:
+        onward = await callee.expect("INVITE")
+        callee.reply(onward, 180)
+        callee.reply(await callee.expect("CANCEL"), 200)
+        callee.reply(onward, 487)
+        await callee.expect("ACK")
+    for _ in it.callees:
+        await it.caller.expect(180)
+    answer = await it.caller.expect(408, 487)
+    await it.leg.refused(invite, answer)
+    assert (await it.result()).final_status == answer.status
+    for callee in it.callees:
+        assert callee.ladder == ["< INVITE", "> 180", "< CANCEL", "> 200", "> 487", "< ACK"]
+
+
+async def test_the_first_of_a_simultaneous_search_wins(stations: Stations) -> None:
+    it = await scene(stations, 2, forking="simultaneous", record_route=True)
+    first, second = it.callees
+    await it.leg.send("INVITE")
+    invites = [await callee.expect("INVITE") for callee in it.callees]
+    assert invites[0].branch != invites[1].branch
+    second.reply(invites[1], 180, tag="second")
+    first.reply(invites[0], 180, tag="first")
+    for _ in range(2):
+        await it.caller.expect(180)
+    first.reply(invites[0], 200, tag="first")
+    cancel = await second.expect("CANCEL")
+    second.reply(cancel, 200, tag="second")
+    second.reply(invites[1], 487, tag="second")
+    await second.expect("ACK")
+    answer = await it.caller.expect(200)
+    assert answer.tag("To") == "first"
+    await it.leg.ack(answer)
+    await first.expect("ACK")
+    await it.leg.send("BYE")
+    first.reply(await first.expect("BYE"), 200)
+    await it.caller.expect(200)
+    result = await it.result()
+    assert result.winner is not None
+    assert (result.final_status, result.winner.port) == (200, first.port)
+    assert it.caller.ladder == ["> INVITE", "< 180", "< 180", "< 200", "> ACK", "> BYE", "< 200"]
+    assert second.ladder == ["< INVITE", "> 180", "< CANCEL", "> 200", "> 487", "< ACK"]
+
+
+async def test_a_discarded_branch_is_cancelled_once_it_answers(stations: Stations) -> None:
+    """RFC 3261 §9.1: a CANCEL may only follow a provisional response, however late it comes."""
+    it = await scene(stations, 2, forking="simultaneous", record_route=True)
+    first, late = it.callees
+    await it.leg.send("INVITE")
+    invites = [await callee.expect("INVITE") for callee in it.callees]
+    first.reply(invites[0], 200, tag="first")
+    answer = await it.caller.expect(200)
+    await it.leg.ack(answer)
+    await first.expect("ACK")
+    assert late.count("CANCEL") == 0
+    late.reply(invites[1], 180, tag="late")
+    late.reply(await late.expect("CANCEL"), 200, tag="late")
+    late.reply(invites[1], 487, tag="late")
+    await late.expect("ACK")
+    await it.leg.send("BYE")
+    first.reply(await first.expect("BYE"), 200)
+    await it.caller.expect(200)
+    assert (await it.result()).final_status == 200
+    assert it.caller.ladder == ["> INVITE", "< 200", "> ACK", "> BYE", "< 200"]
+
+
+async def test_both_answers_of_a_forked_call_reach_the_caller(stations: Stations) -> None:
+    """RFC 3261 §16.7 item 5: every 2xx is passed on, and the caller ends the one it does not want."""
+    it = await scene(stations, 2, forking="simultaneous", record_route=True)
+    await it.leg.send("INVITE")
+    invites = [await callee.expect("INVITE") for callee in it.callees]
+    for at, callee in enumerate(it.callees):
+        callee.reply(invites[at], 200, tag=f"tag{at}")
+    answers = [await it.caller.expect(200) for _ in it.callees]
+    assert {answer.tag("To") for answer in answers} == {"tag0", "tag1"}
+    for answer in answers:
+        callee = it.callees[int((answer.tag("To") or "")[-1])]
+        await it.leg.ack(answer)
+        await callee.expect("ACK")
+        await it.leg.send("BYE")
+        callee.reply(await callee.expect("BYE"), 200)
+        await it.caller.expect(200, of="BYE")
+    for callee in it.callees:
+        callee._waiting = [message for message in callee._waiting if message.method != "CANCEL"]
+
+
+async def test_a_603_ends_a_simultaneous_search(stations: Stations) -> None:
+    it = await scene(stations, 2, forking="simultaneous")
+    first, second = it.callees
+    invite = await it.leg.send("INVITE")
+    invites = [await callee.expect("INVITE") for callee in it.callees]
+    second.reply(invites[1], 180)
+    await it.caller.expect(180)
+    first.reply(invites[0], 603)
+    await first.expect("ACK")
+    second.reply(await second.expect("CANCEL"), 200)
+    second.reply(invites[1], 487)
+    await second.expect("ACK")
+    await it.refused(invite, 603)
+    assert (await it.result()).final_status == 603
+
+
+async def test_the_best_of_several_refusals_is_passed_on(stations: Stations) -> None:
+    it = await scene(stations, 3)
+    invite = await it.leg.send("INVITE")
+    for callee, status in zip(it.callees, (503, 486, 404), strict=True):
+        callee.reply(await callee.expect("INVITE"), status)
+        await callee.expect("ACK")
+    answer = await it.caller.expect(486, 404)
+    await it.leg.refused(invite, answer)
+    result = await it.result()
+    assert result.final_status == answer.status
+    assert sorted(one.messages[-1].status for one in result.responses) == [404, 486, 503]
+
+
+async def test_the_callers_cancel_reaches_every_branch(stations: Stations) -> None:
+    it = await scene(stations, 2, forking="simultaneous")
+    invite = await it.leg.send("INVITE")
+    invites = [await callee.expect("INVITE") for callee in it.callees]
+    for at, callee in enumerate(it.callees):
+        callee.reply(invites[at], 180, tag=f"tag{at}")
+        await it.caller.expect(180)
+    await it.leg.cancel(invite, ("Reason", "SIP;cause=487"))
+    await it.caller.expect(200, of="CANCEL")
+    for at, callee in enumerate(it.callees):
+        cancel = await callee.expect("CANCEL")
+        assert (cancel.branch, cancel["Reason"]) == (invites[at].branch, "SIP;cause=487")
+        callee.reply(cancel, 200, tag=f"tag{at}")
+        callee.reply(invites[at], 487, tag=f"tag{at}")
+        await callee.expect("ACK")
+    await it.refused(invite, 487)
+    assert (await it.result()).final_status == 487
+
+
+async def test_targets_that_never_answer_end_in_408(stations: Stations) -> None:
+    it = await scene(stations, engine={"t1": 0.01, "t2": 0.04})
+    invite = await it.leg.send("INVITE")
+    await it.callee.expect("INVITE")
+    await it.refused(invite, 408)
+    result = await it.result()
+    assert (result.final_status, result.connected) == (408, False)
+    assert it.callee.count("INVITE") >= 6, "timer A doubles from T1 until 64*T1"
+
+
+async def test_a_target_that_cannot_be_read_fails_and_the_request_can_be_answered(stations: Stations) -> None:
+    codes: list[str] = []
+
+    async def handler(req: Request, res: Response) -> None:
+        try:
+            await req.proxy("sip:")
+        except CommandFailed as error:
+            codes.append(error.code)
+        await res.send(404)
+
+    station = await stations.start(handler, "options")
+    phone = await stations.phone()
+    await phone.leg(station.address).send("OPTIONS")
+    await phone.expect(404)
+    assert codes == ["invalid-uri"]
+
+
+async def test_header_fields_are_added_to_what_is_forwarded(stations: Stations) -> None:
+    it = await scene(stations, headers={"User-Agent": "dracht rocks!", "X-Two": ["a", "b"]})
+    await it.leg.send("OPTIONS", ("X-Own", "kept, as sent"), ("Subject", "é"))
+    options = await it.callee.expect("OPTIONS")
+    assert (options["User-Agent"], options.all("X-Two")) == ("dracht rocks!", ["a", "b"])
+    assert (options["X-Own"], options["Subject"]) == ("kept, as sent", "é")
+    it.callee.reply(options, 200)
+    await it.caller.expect(200)
+    assert (await it.result()).to_dict()["finalStatus"] == 200
+
+
+async def test_a_second_proxying_of_one_request_fails(stations: Stations) -> None:
+    codes: list[str] = []
+    callee = await stations.phone()
+
+    async def handler(req: Request, res: Response) -> None:
+        first = asyncio.create_task(req.proxy(callee.uri))
+        await asyncio.sleep(0)
+        try:
+            await req.proxy(callee.uri)
+        except CommandFailed as error:
+            codes.append(error.code)
+        await first
+
+    station = await stations.start(handler, "options")
+    phone = await stations.phone()
+    await phone.leg(station.address).send("OPTIONS")
+    callee.reply(await callee.expect("OPTIONS"), 200)
+    await phone.expect(200)
+    assert codes in (["already-proxied"], ["unknown-transaction"])
+    assert callee.ladder == ["< OPTIONS", "> 200"]
