@@ -18,7 +18,7 @@ from dracht.dialogid import DialogHandle
 from dracht.digest import Credentials
 from dracht.dispatch import Dispatcher
 from dracht.errors import ConnectionLost
-from dracht.handler import Handler, cancelled, run
+from dracht.handler import TRY_LATER, Handler, cancelled, run
 from dracht.link.base import CdrKind, DialogReference, Link
 from dracht.link.options import EngineOptions
 from dracht.message import Body, HeadersInput, body_bytes, header_list
@@ -479,7 +479,7 @@ class Agent:
 
     def _handle(self, request: Request) -> None:
         if self._draining and request._dialog is None and not request.generated:
-            request.res.send(503)
+            request.res.send(503, headers=TRY_LATER)
             return
         self._running.add(request)
         request._task = _start(run(self.handler, request, self._running), request._dispatcher.loop)

@@ -17,6 +17,7 @@ from dracht.agent import Agent, Dialog
 from dracht.calls import Calls
 from dracht.defaults import allowed, default
 from dracht.errors import ConnectionLost, DrachtError, SipError
+from dracht.handler import unreadable
 from dracht.middleware.stack import describe
 from dracht.registration import METHODS, Registration
 from dracht.running import LinkOptions, from_environment, patient, run_loop, until_stopped
@@ -119,7 +120,13 @@ class App(Registration):
             await (onions.get(req.msg.method) or onions[_OTHER])(req, res)
         except ConnectionLost:
             raise
-        except Exception:
+        except Exception as error:
+            bad = unreadable(req, error)
+            if bad is not None:
+                self.log.warning("%r cannot be read, it gets 400: %s", req, bad)
+                if not req.handled:
+                    res.send(400)
+                return
             self.log.exception("%s raised for %r: it gets 500", self._taker(req, within), req)
             if not req.handled:
                 res.send(500)

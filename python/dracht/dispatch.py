@@ -4,7 +4,7 @@ Its tables, and when an entry leaves each of them:
 
     clients    client transactions      at the final response, at a timeout of the application, when the link is lost
     invites    INVITEs that came in     at a final response other than 2xx, when proxied or dropped, at the ACK
-    answers    2xx awaiting their ACK   at the ACK, when the engine ends the dialog, or after 64 s
+    answers    2xx awaiting their ACK   at the ACK, at a BYE of the peer, when the engine ends the dialog, or after 64 s
     reliable   1xx awaiting a PRACK     at the PRACK, at the final response
     confirmed  INVITEs that got a 2xx   after 64 s: a 2xx of another fork is recognised by it
     established  dialogs of answered INVITEs  at a BYE, when the engine ends the dialog
@@ -107,9 +107,7 @@ class Dispatcher:
         if method == "INVITE":
             self.invites[transaction] = request
         elif method == "BYE" and dialog is not None:
-            self.established.discard(dialog)
-            if self.agent.calls is not None:
-                self.agent.calls.ended(self, dialog)
+            self._call_over(dialog)
         self.agent._handle(request)
 
     def response_received(
@@ -126,13 +124,7 @@ class Dispatcher:
 
     def dialog_ended(self, dialog: DialogId, message: Message, origin: Origin) -> None:
         """The engine ended a dialog itself: the handler is told with the BYE."""
-        self.established.discard(dialog)
-        held = self.answers.pop(dialog, None)
-        if held is not None:
-            held[1].unacknowledged()
-            self.invites.pop(held[1].res.req._transaction, None)
-        if self.agent.calls is not None:
-            self.agent.calls.ended(self, dialog)
+        self._call_over(dialog)
         request = Request(self, "", dialog, message, origin, True)
         request.res = Response(request)
         self.agent._handle(request)
@@ -140,6 +132,15 @@ class Dispatcher:
     def cdr(self, kind: CdrKind, source: str, time: str, detail: str, message: Message) -> None:
         """A call detail record."""
         self.agent._cdr(kind, source, time, detail, message)
+
+    def _call_over(self, dialog: DialogId) -> None:
+        self.established.discard(dialog)
+        held = self.answers.pop(dialog, None)
+        if held is not None:  # an ACK that has not come by now is lost
+            held[1].unacknowledged()
+            self.invites.pop(held[1].res.req._transaction, None)
+        if self.agent.calls is not None:
+            self.agent.calls.ended(self, dialog)
 
     # ---- requests that belong to an INVITE
 

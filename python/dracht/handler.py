@@ -12,11 +12,14 @@ import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, TypeAlias
 
-from dracht.errors import CallCancelled, ConnectionLost, DrachtError, SipError
+from dracht.errors import CallCancelled, ConnectionLost, DrachtError, ParseError, SipError
 from dracht.request import Request
 from dracht.response import Response
 
-__all__ = ["Handler", "cancelled", "run", "shown"]
+TRY_LATER = {"Retry-After": "10"}
+"""Goes with a 503 of an application that ends (RFC 3261 §21.5.4): without it a peer may never come back. Seconds."""
+
+__all__ = ["TRY_LATER", "Handler", "cancelled", "run", "shown", "unreadable"]
 
 log = logging.getLogger("dracht")
 
@@ -48,16 +51,34 @@ async def run(handler: Handler, request: Request, running: set[Request]) -> None
     except SipError as error:
         _answer(request, error.status, error)
     except asyncio.CancelledError:
-        _answer(request, 503, None)
+        _answer(request, 503, SipError(503, headers=TRY_LATER))
         raise
     except ConnectionLost as error:
         log.info("handler %s ended for %r: %s", shown(handler), request, error)
         _answer(request, 500, None)
-    except Exception:
-        log.exception("handler %s raised for %r", shown(handler), request)
-        _answer(request, 500, None)
+    except Exception as error:
+        if (bad := unreadable(request, error)) is not None:
+            log.warning("%r cannot be read, it gets 400: %s", request, bad)
+            _answer(request, 400, None)
+        else:
+            log.exception("handler %s raised for %r", shown(handler), request)
+            _answer(request, 500, None)
     finally:
         running.discard(request)
+
+
+def unreadable(request: Request, error: Exception) -> ParseError | None:
+    """What the peer wrote wrongly, when that made a handler raise `error`; None when the fault is the application's."""
+    if isinstance(error, ParseError):
+        for field in ("uri", "from_", "to", "contacts"):
+            try:
+                value = getattr(request, field)
+                for contact in value if field == "contacts" else ():
+                    _ = contact.is_wildcard or contact.uri
+                _ = field in ("from_", "to") and value.uri
+            except ParseError as bad:
+                return bad
+    return None
 
 
 def shown(handler: object) -> str:

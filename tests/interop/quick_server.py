@@ -1,4 +1,4 @@
-"""A server as `dracht serve` starts it, with SIP timers a tenth as long, so that a test need not wait 32 seconds for its last state.
+"""A server as `dracht serve` starts it, with SIP timers a tenth as long: a test need not wait 32 seconds for the last state.
 
 python -m tests.interop.quick_server sip:127.0.0.1:5060 127.0.0.1:9022 SECRET
 """

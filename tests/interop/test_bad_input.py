@@ -19,8 +19,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from bench.cases import DRACHT, ROOT, SECRET
 from bench.probe import Probe
 from bench.processes import Running, free_port, resident_bytes, running, wait_for_application, wait_for_tcp

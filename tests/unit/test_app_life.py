@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from dracht import App, Request, Response
+from dracht import App, Request, RequestTimeout, Response, Uri
 from dracht.link.memory import MemoryLink
 
 DIALOG = "call-1@192.0.2.1;from-tag=alice"
@@ -73,7 +73,9 @@ async def test_draining_refuses_new_calls_and_waits_for_those_that_run() -> None
         draining = asyncio.create_task(app.drain(5))
         await turns()
         link.receive("INVITE", call_id="call-2@192.0.2.1")
-        assert (await link.wait_for("respond", 2)).status == 503
+        refusal = await link.wait_for("respond", 2)
+        assert refusal.status == 503
+        assert ("Retry-After", "10") in refusal.headers
         assert not draining.done()
         link.receive("BYE", dialog=DIALOG, to_tag="local", cseq=2)
         assert (await link.wait_for("respond", 3)).status == 200
@@ -140,3 +142,39 @@ def test_a_connected_application_asks_for_what_it_handles() -> None:
     assert app._routes(embedded=True) == ["*"]
     app.ack(lambda req, res: None)
     assert app._routes(embedded=True) == ["*", "ACK"]
+
+
+async def test_a_bye_that_overtakes_a_lost_ack_ends_the_wait_for_it() -> None:
+    app, link, told = App(), MemoryLink(), []
+
+    @app.invite
+    async def invite(req: Request, res: Response) -> None:
+        sent = await res.send(200)
+        with pytest.raises(RequestTimeout):
+            await sent.acked()
+        told.append("not acknowledged")
+
+    async with app.serving(link=link):
+        link.receive("INVITE")
+        await link.wait_for("respond")
+        await turns()
+        link.receive("BYE", dialog=DIALOG, to_tag="local", cseq=2)
+        await turns()
+        assert told == ["not acknowledged"]
+        assert app.agent.idle
+
+
+@pytest.mark.parametrize(("contact", "status"), [("junk", 400), ("<sip:a@192.0.2.1>", 500)])
+async def test_what_a_peer_wrote_wrongly_gets_400_and_a_fault_of_the_application_500(
+    contact: str, status: int
+) -> None:
+    app, link = App(), MemoryLink()
+
+    @app.register
+    async def register(req: Request, res: Response) -> None:
+        assert [contact.uri for contact in req.contacts]
+        Uri.parse("no scheme")
+
+    async with app.serving(link=link):
+        link.receive("REGISTER", headers={"Contact": contact})
+        assert (await link.wait_for("respond")).status == status

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -119,3 +121,51 @@ def test_a_server_without_listener_or_secret_is_refused() -> None:
         ServerConfig((), "127.0.0.1:0", "x")
     with pytest.raises(ValueError, match="no secret"):
         ServerConfig((LISTEN,), "127.0.0.1:0", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["serve", "--listen", "sip:127.0.0.1:0"], 2, "no secret: .*Quote that one"),
+        (["run", str(EXAMPLES), "--listen", LISTEN], 2, "a folder; give a Python file in it"),
+        (["run", str(EXAMPLES / "uas"), "--listen", LISTEN], 2, r"no such file; did you mean .*uas\.py\?"),
+        (["call", "alice@127.0.0.1:9"], 2, r"did you mean sip:alice@127\.0\.0\.1:9\?"),
+        (["call", "sip:a@127.0.0.1:9", "--trace", "/nowhere/x"], 1, "writing /nowhere/x: .*No such file"),
+    ],
+)
+def test_what_is_typed_wrongly_is_explained(arguments: list[str], status: int, message: str) -> None:
+    done = dracht(*arguments)
+    assert done.returncode == status
+    assert re.search(message, done.stderr), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_call_to_a_closed_port_says_that_nobody_is_there() -> None:
+    with socket.socket() as taken:  # bound and not listening: nobody else gets it
+        taken.bind(("127.0.0.1", 0))
+        done = dracht("call", f"sip:a@127.0.0.1:{taken.getsockname()[1]};transport=tcp", "--no-ladder")
+    assert done.returncode == 1
+    assert "503: sip:a@127.0.0.1" in done.stdout
+    assert "cannot be reached" in done.stdout
+
+
+def test_a_second_interrupt_leaves_a_call_that_nobody_answers() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.settimeout(20.0)
+        uri = f"sip:a@127.0.0.1:{silent.getsockname()[1]}"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dracht.cli", "call", uri], stderr=subprocess.PIPE, text=True
+        )
+        try:
+            silent.recv(65536)
+            process.send_signal(signal.SIGINT)
+            assert process.stderr is not None
+            assert "interrupt again" in process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=5.0)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert "interrupted" in errors
+    assert "Traceback" not in errors

@@ -85,6 +85,9 @@ pub struct TcpConfig {
     pub write_timeout: Duration,
     /// What may wait for one peer, in bytes: 4 MiB. Past it the connection is closed.
     pub write_queue: usize,
+    /// What may wait for all peers of a shard together, in bytes: 256 MiB. Past it a connection for which more than 64 KiB wait is
+    /// closed, so that many peers that do not read cannot take the memory that one may not.
+    pub write_queues: usize,
     /// How many connections may wait to be accepted.
     pub backlog: u16,
 }
@@ -98,6 +101,7 @@ impl Default for TcpConfig {
             message_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
             write_queue: 4 << 20,
+            write_queues: 256 << 20,
             backlog: 1024,
         }
     }

@@ -137,10 +137,23 @@ fn an_idle_connection_is_closed() {
 
 #[test]
 fn a_peer_that_never_reads_is_bounded_and_closed() {
-    let (server, _application) = tcp_server(TcpConfig {
+    never_reads(TcpConfig {
         write_queue: 32 * 1024,
         ..TcpConfig::default()
     });
+}
+
+#[test]
+fn peers_that_never_read_are_bounded_together_too() {
+    never_reads(TcpConfig {
+        write_queue: usize::MAX,
+        write_queues: 32 * 1024,
+        ..TcpConfig::default()
+    });
+}
+
+fn never_reads(config: TcpConfig) {
+    let (server, _application) = tcp_server(config);
     let mut peer = TcpPeer::connect(address(&server, Transport::Tcp));
     // The kernel's buffers take some megabytes of answers, then the queue takes 32 KiB, then it is over.
     let mut is_closed = false;

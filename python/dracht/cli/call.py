@@ -17,7 +17,7 @@ from dracht.cli.caller import Caller
 from dracht.cli.failures import Failure, explained
 from dracht.cli.ladder import draw
 from dracht.cli.options import Json, LogLevel, set_log_level
-from dracht.cli.output import progress, say
+from dracht.cli.output import notice, progress, say
 from dracht.cli.results import Results, lines
 from dracht.cli.trace import Trace, arrows
 from dracht.request import Request
@@ -55,11 +55,16 @@ def call(
     """Call somebody: INVITE with SDP, ACK, and BYE after --duration. Ends with 1 when a call failed."""
     set_log_level(log_level)
     if not uri.lower().startswith(("sip:", "sips:", "tel:")):
-        raise Failure(f"{uri}: not a SIP URI, as sip:1234@127.0.0.1:5060", 2)
+        meant = f"; did you mean sip:{uri}?" if ":" not in uri.partition("@")[0] else ""
+        raise Failure(f"{uri}: not a SIP URI, as sip:1234@127.0.0.1:5060{meant}", 2)
     draws = (count == 1 and not as_json) if ladder is None else ladder
-    seen = Trace(trace) if draws or trace else None
+    with explained(f"writing {trace}"):
+        seen = Trace(trace) if draws or trace else None
     with explained(f"calling {uri} from {listen}"):
-        results = asyncio.run(_calls(uri, listen, count, rate, duration, timeout, seen))
+        try:
+            results = asyncio.run(_calls(uri, listen, count, rate, duration, timeout, seen))
+        except asyncio.CancelledError:
+            raise Failure("interrupted: calls were left as they were", 130) from None
     if as_json:
         print(json.dumps(results.summary(), indent=2))
     else:
@@ -76,13 +81,22 @@ def call(
 async def _calls(
     uri: str, listen: str, count: int, rate: float, duration: float, timeout: float, trace: Trace | None
 ) -> Results:
-    async with Agent(hung_up).serving(listen=listen) as agent:
+    async with Agent(hung_up).serving(listen=listen, shutdown_timeout=1.0) as agent:
         caller = Caller(agent, uri, hold=duration, timeout=timeout, trace=trace)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+
+        def signalled() -> None:
+            if stop.is_set() and task is not None:
+                task.cancel()
+            elif not stop.is_set():
+                notice("stopping: calls that run are let end; interrupt again to leave them")
+            stop.set()
+
         for number in (signal.SIGINT, signal.SIGTERM):
             with suppress(NotImplementedError):
-                loop.add_signal_handler(number, stop.set)
+                loop.add_signal_handler(number, signalled)
         with progress("calls", count) as advance:
             return await caller.calls(count, rate, stop, advance)
 

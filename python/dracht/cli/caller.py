@@ -51,6 +51,8 @@ class Caller:
                 self._note("received", response)
             final = await transaction.final()
             setup = time.perf_counter() - started
+            if not final.ok and final.origin is None:
+                return Outcome(final.status, setup, f"{final.status}: {self._uri} cannot be reached")
             if not final.ok:
                 return Outcome(final.status, setup)
             self._note("sent", await final.ack())

@@ -24,8 +24,11 @@ def load(target: str) -> App | Agent:
     Raises `Failure` that says what is missing.
     """
     path, name = _split(target)
+    if path.is_dir():
+        raise Failure(f"{path}: a folder; give a Python file in it", 2)
     if not path.is_file():
-        raise Failure(f"{path}: no such file", 2)
+        beside = path.with_name(path.name + ".py")
+        raise Failure(f"{path}: no such file" + (f"; did you mean {beside}?" if beside.is_file() else ""), 2)
     module = _execute(path)
     return _find(vars(module), path, name)
 

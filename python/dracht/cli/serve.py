@@ -23,7 +23,11 @@ def serve(
     """Run a SIP server that applications connect to (`dracht run FILE --connect`, drachtio-srf)."""
     set_log_level(log_level)
     if not secret:
-        raise Failure("no secret: give --secret TEXT or DRACHT_SECRET; applications authenticate with it", 2)
+        raise Failure(
+            "no secret: give --secret TEXT or DRACHT_SECRET; applications authenticate with it. Was it given behind a "
+            "--listen with a `;`? Quote that one: to the shell a `;` ends the command",
+            2,
+        )
     with explained("configuration"):
         config = ServerConfig(
             tuple(listen or ["sip:127.0.0.1:5060"]), control or "", secret, shards, advertise, drachtio

@@ -1,8 +1,10 @@
 //! Our 2xx to an INVITE: repeated until its ACK comes, over every transport (RFC 3261 §13.3.1.4); without one the call ends.
 use super::Answer;
+use crate::command::SendRequest;
 use crate::engine::{Engine, Timer};
 use crate::event::DialogEndReason;
-use crate::id::{DialogId, TransactionId};
+use crate::id::{ApplicationId, DialogId, TransactionId};
+use crate::reply::dialog_of;
 use crate::totals::Total;
 use crate::transport::TransmitToken;
 use sip::Message;
@@ -69,9 +71,48 @@ impl Engine {
         self.transmit(destination, bytes, TransmitToken::NONE);
     }
 
-    /// 64*T1 without an ACK: the call ends.
+    /// 64*T1 without an ACK: the call ends, by the BYE of its application where that waits already.
     pub(crate) fn answer_timed_out(&mut self, id: DialogId) {
-        self.end_dialog(id, DialogEndReason::AckTimeout);
+        let Some(dialog) = self
+            .dialogs
+            .get_mut(id)
+            .filter(|dialog| !dialog.held.is_empty())
+        else {
+            return self.end_dialog(id, DialogEndReason::AckTimeout);
+        };
+        if let Some(answer) = dialog.answer.take() {
+            self.timers.cancel(answer.retransmit);
+            self.timers.cancel(answer.timeout);
+        }
+        self.send_held(id);
+    }
+
+    /// Whether a BYE must wait: a callee sends none before the ACK of the 2xx that opened the call, or until none can come any
+    /// more (RFC 3261 §15).
+    pub(crate) fn awaits_acknowledgement(&self, id: DialogId) -> bool {
+        self.dialogs.get(id).is_some_and(|dialog| {
+            let answer = dialog.answer.as_ref();
+            answer.is_some_and(|answer| dialog_of(answer.transaction) == id)
+        })
+    }
+
+    /// Keeps a BYE until `send_held`.
+    pub(crate) fn hold(&mut self, id: DialogId, application: ApplicationId, bye: SendRequest) {
+        if let Some(dialog) = self.dialogs.get_mut(id) {
+            dialog.held.push((application, bye));
+        }
+    }
+
+    /// Sends the BYEs that waited. Whoever asked may be gone by now; the peer is to know all the same.
+    pub(crate) fn send_held(&mut self, id: DialogId) {
+        let Some(dialog) = self.dialogs.get_mut(id) else {
+            return;
+        };
+        for (application, bye) in std::mem::take(&mut dialog.held) {
+            if let Err(error) = self.send_in_dialog(application, id, &bye) {
+                self.fail(application, bye.id, error);
+            }
+        }
     }
 
     /// Ends a dialog whose 2xx has not been acknowledged; does nothing to any other.

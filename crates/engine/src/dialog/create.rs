@@ -88,6 +88,7 @@ impl Ends {
             reliable_number: 0,
             remote_reliable: None,
             answer: None,
+            held: Vec::new(),
             acknowledgement: None,
             active: now,
             idle: None,

@@ -1,7 +1,7 @@
 //! How a dialog ends: by a BYE of either side, by the failure of its INVITE, by the engine itself when nothing else can.
 use crate::dialog::Acknowledgement;
 use crate::engine::{Engine, Timer};
-use crate::event::DialogEndReason;
+use crate::event::{CommandError, DialogEndReason};
 use crate::id::{DialogId, TransactionId};
 use crate::plan::Plan;
 use crate::totals::Total;
@@ -181,6 +181,9 @@ impl Engine {
                 .chain(dialog.idle)
             {
                 self.timers.cancel(token);
+            }
+            for (application, bye) in dialog.held {
+                self.fail(application, bye.id, CommandError::UnknownDialog);
             }
             self.note_ended(dialog.invite, dialog.remote_tag, dialog.acknowledgement);
         }

@@ -8,6 +8,7 @@ pub(crate) mod end;
 pub(crate) mod reliable;
 pub(crate) mod table;
 
+use crate::command::SendRequest;
 use crate::id::{ApplicationId, DialogRole, TransactionId};
 use crate::time::Time;
 use crate::timer::TimerToken;
@@ -75,6 +76,8 @@ pub(crate) struct Dialog {
     /// The peer's last one.
     pub(crate) remote_reliable: Option<reliable::RemoteReliable>,
     pub(crate) answer: Option<Box<Answer>>,
+    /// BYEs of applications that wait for the ACK of `answer` (RFC 3261 §15).
+    pub(crate) held: Vec<(ApplicationId, SendRequest)>,
     pub(crate) acknowledgement: Option<Box<Acknowledgement>>,
     /// When its last message passed.
     pub(crate) active: Time,

@@ -64,6 +64,11 @@ impl Engine {
                 if send.method == Method::Ack {
                     return self.acknowledge(application, dialog, &send);
                 }
+                if send.method == Method::Bye && self.awaits_acknowledgement(dialog) {
+                    Fields::sort(&send.draft.headers)?;
+                    self.hold(dialog, application, send);
+                    return Ok(());
+                }
                 self.send_in_dialog(application, dialog, &send)
             }
         }
@@ -187,7 +192,7 @@ impl Engine {
     }
 
     /// A request within a dialog (RFC 3261 §12.2.1.1).
-    fn send_in_dialog(
+    pub(crate) fn send_in_dialog(
         &mut self,
         application: ApplicationId,
         id: DialogId,

@@ -161,5 +161,6 @@ impl Engine {
             };
             self.emit(application, Event::Request(request));
         }
+        self.send_held(id);
     }
 }

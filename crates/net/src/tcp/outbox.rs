@@ -5,13 +5,17 @@ use bytes::Bytes;
 use engine::{TransmitError, TransmitToken};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// How many messages one system call takes.
 const SLICES: usize = 32;
+
+/// What a connection may have waiting however much waits for others, in bytes.
+const SHARE: usize = 64 * 1024;
 
 /// Where a connection is in its life.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -27,12 +31,24 @@ pub(super) enum Phase {
 pub(super) struct Outbox {
     stream: OnceLock<TcpStream>,
     state: Mutex<State>,
-    limit: usize,
+    limits: OutboxLimits,
     /// The task has to look again: something is blocked, ends or ended.
     pub changed: Notify,
 }
 
+/// Bounds of a queue.
+#[derive(Clone)]
+pub(super) struct OutboxLimits {
+    /// What may wait for this peer, in bytes.
+    pub own: usize,
+    /// What may wait for all peers of the shard, in bytes.
+    pub all: usize,
+    /// What waits for them.
+    pub waiting: Arc<AtomicUsize>,
+}
+
 struct State {
+    waiting: Arc<AtomicUsize>,
     phase: Phase,
     queue: VecDeque<Queued>,
     bytes: usize,
@@ -58,8 +74,9 @@ pub(super) struct Status {
 }
 
 impl Outbox {
-    pub fn new(limit: usize) -> Outbox {
+    pub fn new(limits: OutboxLimits) -> Outbox {
         let state = State {
+            waiting: Arc::clone(&limits.waiting),
             phase: Phase::Opening,
             queue: VecDeque::new(),
             bytes: 0,
@@ -70,7 +87,7 @@ impl Outbox {
         Outbox {
             stream: OnceLock::new(),
             state: Mutex::new(state),
-            limit,
+            limits,
             changed: Notify::new(),
         }
     }
@@ -113,12 +130,14 @@ impl Outbox {
             return Err(TransmitError::Closed);
         }
         let bytes = outgoing.transmit.bytes;
-        if state.bytes + bytes.len() > self.limit {
+        let all = self.limits.waiting.load(Ordering::Relaxed);
+        let after = state.bytes + bytes.len();
+        if after > self.limits.own || (after > SHARE && all + bytes.len() > self.limits.all) {
             drop(state);
             self.close(TransmitError::Congested, inboxes);
             return Err(TransmitError::Congested);
         }
-        state.bytes += bytes.len();
+        state.add(bytes.len());
         state.queue.push_back(Queued {
             bytes,
             token: outgoing.transmit.token,
@@ -131,7 +150,7 @@ impl Outbox {
     pub fn push_keep_alive(&self) {
         let mut state = self.lock();
         if state.phase == Phase::Open && state.queue.is_empty() {
-            state.bytes += 2;
+            state.add(2);
             state.queue.push_back(Queued {
                 bytes: Bytes::from_static(b"\r\n"),
                 token: TransmitToken::NONE,
@@ -187,7 +206,7 @@ impl Outbox {
     pub fn close(&self, error: TransmitError, inboxes: &[Inbox]) {
         let mut state = self.lock();
         state.phase = Phase::Closed;
-        state.bytes = 0;
+        state.remove(usize::MAX);
         let unsent = std::mem::take(&mut state.queue);
         drop(state);
         for queued in unsent
@@ -203,12 +222,23 @@ impl Outbox {
 }
 
 impl State {
+    fn add(&mut self, count: usize) {
+        self.bytes += count;
+        self.waiting.fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn remove(&mut self, count: usize) {
+        let count = count.min(self.bytes);
+        self.bytes -= count;
+        self.waiting.fetch_sub(count, Ordering::Relaxed);
+    }
+
     /// Takes `count` bytes off the front.
     fn advance(&mut self, mut count: usize) {
         let now = Instant::now();
         self.last_written = now;
         self.blocked_since = self.blocked_since.map(|_| now);
-        self.bytes = self.bytes.saturating_sub(count);
+        self.remove(count);
         while let Some(first) = self.queue.front() {
             let rest = first.bytes.len().saturating_sub(self.written);
             if count < rest {
@@ -220,6 +250,12 @@ impl State {
             self.queue.pop_front();
         }
         self.blocked_since = None;
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.remove(usize::MAX);
     }
 }
 

@@ -4,7 +4,7 @@
 //! nothing proves that a sent-by belongs to the peer, so that anybody could draw another's requests to himself (RFC 5923 §9).
 use super::connection::Connection;
 use super::listener::Accepted;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, OutboxLimits};
 use crate::config::TcpConfig;
 use crate::inbox::{Inbox, Item, Outgoing};
 use crate::totals::Totals;
@@ -26,6 +26,7 @@ pub(crate) struct Pool {
     limits: sip::Limits,
     listeners: Arc<[Listener]>,
     inboxes: Arc<[Inbox]>,
+    queues: OutboxLimits,
     connections: FxHashMap<ConnectionId, Entry>,
     by_peer: FxHashMap<SocketAddr, ConnectionId>,
     /// Those with something to write at the end of the turn.
@@ -54,6 +55,11 @@ impl Pool {
         Pool {
             shard,
             next: 1,
+            queues: OutboxLimits {
+                own: config.write_queue,
+                all: config.write_queues,
+                waiting: Arc::default(),
+            },
             config: Arc::new(config),
             limits,
             listeners,
@@ -153,7 +159,7 @@ impl Pool {
     fn insert(&mut self, listener: ListenerId, peer: SocketAddr, local: SocketAddr) -> Connection {
         let id = ConnectionId((u64::from(self.shard) << 56) | self.next);
         self.next += 1;
-        let outbox = Arc::new(Outbox::new(self.config.write_queue));
+        let outbox = Arc::new(Outbox::new(self.queues.clone()));
         self.connections.insert(
             id,
             Entry {
