@@ -372,7 +372,7 @@ class Engine:
 
     Command methods only queue plain data and return the command's number; nothing happens before `flush()`. Each of them is
     answered by exactly one `EVENT_SENT` or `EVENT_FAILED` with that number (`proxy`: by any number of
-    `EVENT_PROXY_RESPONSE` and one `EVENT_PROXY_DONE` or `EVENT_FAILED`).
+    `EVENT_PROXY_RESPONSE` and one `EVENT_PROXY_DONE` or `EVENT_FAILED`; `respond` with its request says itself what is sent).
     """
 
     @staticmethod

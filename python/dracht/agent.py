@@ -461,6 +461,11 @@ class Agent:
         return [one for dispatcher in self._dispatchers for one in dispatcher.link.hostports]
 
     @property
+    def accepting(self) -> list[str]:
+        """Where servers may connect to us (`accept`), as `tcp://HOST:PORT` with the port filled in."""
+        return [acceptor.address for acceptor in self._acceptors]
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is under way: no handler runs, and no command, final response, ACK or PRACK is awaited."""
         return not self._running and all(dispatcher.idle for dispatcher in self._dispatchers)

@@ -167,7 +167,7 @@ class App(Registration):
 
         Args:
             link: a link of one's own making instead of options (`dracht.link.memory`, for tests).
-            options: exactly one of `listen` and `connect`, and what `LinkOptions` names besides.
+            options: exactly one of `listen`, `connect` and `accept`, and what `LinkOptions` names besides.
 
         Raises:
             ValueError: an option cannot be used.
@@ -283,12 +283,8 @@ async def _attached(agent: Agent, link: Link) -> AsyncIterator[Agent]:
 
 
 def _check(options: LinkOptions) -> None:
-    if options.get("accept"):
-        raise NotImplementedError(
-            "accept= is not possible yet: use listen= (the engine in this process) or connect= (driving `dracht serve`)"
-        )
-    if bool(options.get("listen")) == bool(options.get("connect")):
+    if sum(bool(options.get(way)) for way in ("listen", "connect", "accept")) != 1:
         raise ValueError(
-            "give exactly one of listen= (as sip:127.0.0.1:5060) and connect= (as tcp://127.0.0.1:9022), "
-            "or set DRACHT_LISTEN or DRACHT_CONNECT and use run()"
+            "give exactly one of listen= (as sip:127.0.0.1:5060), connect= (as tcp://127.0.0.1:9022) and accept= "
+            "(as tcp://127.0.0.1:3001), or set DRACHT_LISTEN or DRACHT_CONNECT and use run()"
         )

@@ -168,6 +168,8 @@ class Request(RequestView):
             type: `"stateless"` forwards without transaction state (RFC 3261 §16.11), and returns at once.
 
         Raises:
+            ValueError: an option or a time cannot be used.
+            HeaderError: a header field cannot be sent.
             CommandFailed: it was not proxied: `already-proxied`, `invalid-uri`, `too-many-hops` (the caller got 483), ...
             ConnectionLost: the connection to the server is gone.
         """
@@ -182,6 +184,8 @@ class Request(RequestView):
         )
         if forking not in ("serial", "simultaneous"):
             raise ValueError(f"forking is 'serial' or 'simultaneous', not {forking!r}")
+        if type not in ("stateful", "stateless"):
+            raise ValueError(f"type is 'stateful' or 'stateless', not {type!r}")
         fields = header_list(headers)
         proxying = Proxying(self._dispatcher.loop)
         self.proxied = True

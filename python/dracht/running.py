@@ -33,13 +33,13 @@ class LinkOptions(EngineOptions, total=False):
     connect: str | Sequence[str] | None
     """Connected: `tcp://HOST:PORT` or `tls://HOST:PORT`, or several."""
     accept: str | None
-    """Called: not possible yet."""
+    """Called: `tcp://HOST:PORT` or `tls://HOST:PORT` where servers connect to us with the calls they want answered."""
     secret: str | None
     """What a server was started with; with `control`, what others authenticate with."""
     control: str | None
     """Embedded: `HOST:PORT` on which the engine accepts other applications, and answers `dracht status`."""
     tls: Tls
-    """SSL context for `connect`."""
+    """SSL context for `connect` and `accept`."""
     tags: Sequence[str]
     """Labels of this application, for a server that routes by tag."""
     timeout: float

@@ -104,6 +104,16 @@ class Sending:
         if not self._seen:
             log.warning("%s, which nobody awaited, failed: %s", self._what(), self._error)
 
+    def __repr__(self) -> str:
+        fate = (
+            "on the wire"
+            if self._message is not None
+            else "under way"
+            if self._error is None
+            else self._error
+        )
+        return f"<{type(self).__name__} {self._what()}: {fate}>"
+
     def _what(self) -> str:
         return "a message"
 

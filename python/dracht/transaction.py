@@ -89,7 +89,13 @@ class IncomingResponse(MessageView):
         """
         if not self.ok or self.method != "INVITE":
             raise DrachtError(f"a {self.status} to {self.method} has no ACK of the application")
-        return await self._within("ACK", header_list(headers), body_bytes(body))
+        fields = header_list(headers)
+        given = {name.lower() for name, _ in fields}
+        # RFC 3261 §13.2.2.4: the ACK has the credentials of the INVITE, for nobody can challenge it.
+        for (name, _), value in self.transaction._credentials.items():
+            if name.lower() not in given:
+                fields.append((name, value))
+        return await self._within("ACK", fields, body_bytes(body))
 
     async def prack(
         self, *, headers: HeadersInput | None = None, body: Body | None = None, timeout: float | None = None
@@ -316,8 +322,9 @@ class ClientTransaction(Sending):
             self._cancelled = []
         if self._cancelled is not None:
             self._cancel(transaction, self._cancelled)._seen = True
-        if self.method == "BYE" and self._dispatcher.agent.calls is not None:
-            self._dispatcher.agent.calls.ended(self._dispatcher, dialog)
+        if self.method == "BYE":
+            # A server does not repeat which dialog a request of ours is in.
+            self._ended(dialog if dialog is not None or isinstance(self._dialog, tuple) else self._dialog)
         super().sent(transaction, dialog, message, path)
 
     def failed(self, error: Exception) -> None:
@@ -343,6 +350,7 @@ class ClientTransaction(Sending):
             del self._dispatcher.clients[transaction]
             if self.method == "BYE" and dialog is not None and status not in (401, 407):
                 self._dispatcher.established.discard(dialog)
+                self._ended(dialog)
             if status in (401, 407) and self._auth is not None and self._answer_challenge(response):
                 return
             self.final_response = response
@@ -357,6 +365,10 @@ class ClientTransaction(Sending):
             self._wake()
 
     # ---- inside
+
+    def _ended(self, dialog: DialogId | None) -> None:
+        if self._dispatcher.agent.calls is not None:
+            self._dispatcher.agent.calls.ended(self._dispatcher, dialog)
 
     def _has(self, at: int) -> _Reached:
         return lambda: len(self.responses) > at

@@ -15,7 +15,7 @@ from tests.conformance.sip import Fields, Sip, cut, uri_of, written
 
 __all__ = ["LIMIT", "Leg", "Phone", "Received"]
 
-LIMIT = 10.0  # seconds until a test says that what it waits for does not come
+LIMIT = 4.0  # seconds until a test says that what it waits for does not come
 _number = itertools.count(1)
 
 

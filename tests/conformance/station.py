@@ -127,7 +127,7 @@ class Keeper:
 
     def keep(self, test: str, engine: Engine, lingering: int) -> None:
         """Takes an engine over. `lingering`: how many client transactions may stay for timer D."""
-        self._kept.append(Kept(test, engine, time.monotonic() + LIMIT, lingering))
+        self._kept.append(Kept(test, engine, time.monotonic() + 10.0, lingering))
         self.look()
 
     def look(self) -> None:

@@ -374,6 +374,24 @@ async def test_a_real_cancellation_stays_one() -> None:
 # ---- proxy, drop
 
 
+async def test_an_option_of_proxy_that_is_none_is_named_and_the_request_still_to_be_answered() -> None:
+    async def handler(req: Request, res: Response) -> None:
+        with pytest.raises(ValueError, match="forking is 'serial' or 'simultaneous', not 'parallel'"):
+            await req.proxy("sip:a@192.0.2.1", forking="parallel")  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="type is 'stateful' or 'stateless', not 'none'"):
+            await req.proxy("sip:a@192.0.2.1", type="none")  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="not a time"):
+            await req.proxy("sip:a@192.0.2.1", final_timeout="soon")
+        sent = res.send(480)
+        await sent
+        assert repr(sent) == "<SentResponse the 480: on the wire>"
+
+    async with serving(handler) as (agent, link):
+        link.receive("INVITE")
+        await settled(agent)
+        assert [one.status for one in link.given] == [480]
+
+
 async def test_a_proxied_request_gives_its_branches() -> None:
     results: list[ProxyResult] = []
 

@@ -121,7 +121,8 @@ async def test_a_request_of_ours_needs_an_application_that_serves() -> None:
     [
         ({}, ValueError, "exactly one of listen"),
         ({"listen": "sip:a", "connect": "tcp://b"}, ValueError, "exactly one of listen"),
-        ({"accept": "tcp://0.0.0.0:3001"}, NotImplementedError, "use listen= .* or connect="),
+        ({"listen": "sip:a", "accept": "tcp://b"}, ValueError, "exactly one of listen"),
+        ({"accept": "http://127.0.0.1:3001"}, ValueError, "tcp://"),
     ],
 )
 async def test_link_options_that_cannot_work_are_named(

@@ -441,7 +441,7 @@ async def test_a_server_connects_to_us_and_is_answered() -> None:
 
     agent = Agent(handler)
     await agent.accept("tcp://127.0.0.1:0", secret="cymru")
-    host, port = agent._acceptors[0].address.removeprefix("tcp://").split(":")
+    host, port = agent.accepting[0].removeprefix("tcp://").split(":")
     peer = ControlPeer()
     async with asyncio.timeout(5):
         peer.reader, peer.writer = await asyncio.open_connection(host, int(port))

@@ -1,6 +1,7 @@
 """An engine in this process gives what came from the network as events, in order, and puts commands on the wire."""
 
 import asyncio
+import inspect
 import os
 import re
 import socket
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from dracht import _core
 from dracht._core import Engine, Message
+from dracht.link.options import EngineOptions
 
 SECONDS = 10.0
 
@@ -106,13 +108,14 @@ def test_a_request_becomes_an_event_and_its_answer_goes_on_the_wire(engine: Engi
     assert wire_bytes < len(message), "received and rport were filled in"
     assert message.via.rport == peer.port
 
-    (command,) = engine.respond(
+    command, *nothing = engine.respond(
         transaction,
         200,
         "Fine",
         [("X-Text", "é"), ("X-Bytes", b"\xff"), ("Content-Type", "text/plain")],
         b"body",
     )
+    assert not nothing, "without the request only the engine knows what it sends"
     peer.socket.settimeout(0.05)
     with pytest.raises(TimeoutError):
         peer.receive()
@@ -126,6 +129,92 @@ def test_a_request_becomes_an_event_and_its_answer_goes_on_the_wire(engine: Engi
     sent = next_event(engine, _core.EVENT_SENT)
     assert sent[1:4] == (command, transaction, None)
     assert bytes(sent[4]) == bytes(response)
+
+
+def test_an_answer_written_on_this_thread_is_the_one_that_goes_on_the_wire(
+    engine: Engine, peer: Peer
+) -> None:
+    peer.send("INVITE", "written")
+    _, transaction, _, request, origin, _ = next_event(engine, _core.EVENT_REQUEST)
+    ringing = engine.respond(transaction, 180, request=request)
+    sdp = [("Content-Type", "application/sdp")]
+    answered = engine.respond(transaction, 200, "Fine", sdp, b"v=0\r\n", request=request)
+    assert len(ringing) == len(answered) == 4
+    assert isinstance(ringing[1], Message)
+    assert isinstance(answered[1], Message)
+    assert (answered[1].status, answered[1].reason, answered[1].body) == (200, "Fine", b"v=0\r\n")
+    assert ringing[1].to.tag == answered[1].to.tag, (
+        "every answer to a request has one tag (RFC 3261 §8.2.6.2)"
+    )
+    assert ringing[2] == answered[2], "and is of one dialog"
+    assert (answered[3].peer, answered[3].local) == (origin.peer, origin.local)
+    engine.flush()
+    assert bytes(peer.receive()) == bytes(ringing[1])
+    ok = peer.receive()
+    assert bytes(ok) == bytes(answered[1])
+
+    peer.send("ACK", "written", branch="ack", to_tag=ok.to.tag or "", uri=ok.contacts[0].uri_text)
+    event = next_event(engine, _core.EVENT_REQUEST)  # the first event: no EVENT_SENT came before it
+    assert (event[2], event[3].method) == (answered[2], "ACK")
+
+
+def test_an_answer_within_a_dialog_names_the_dialog(engine: Engine, peer: Peer) -> None:
+    peer.send("INVITE", "within")
+    _, transaction, _, request, _, _ = next_event(engine, _core.EVENT_REQUEST)
+    answered = engine.respond(transaction, 200, request=request)
+    assert len(answered) == 4
+    assert isinstance(answered[1], Message)
+    engine.flush()
+    tag = answered[1].to.tag or ""
+    assert peer.receive().to.tag == tag
+    peer.send("BYE", "within", cseq=2, to_tag=tag, uri=answered[1].contacts[0].uri_text)
+    _, transaction, dialog, bye, _, _ = next_event(engine, _core.EVENT_REQUEST)
+    ended = engine.respond(transaction, 200, request=bye)
+    assert len(ended) == 4
+    assert (ended[2], dialog) == (answered[2], answered[2])
+    assert isinstance(ended[1], Message)
+    assert ended[1].to.tag == tag
+    engine.flush()
+    assert bytes(peer.receive()) == bytes(ended[1])
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        pytest.param(183, [("Require", "100rel")], id="reliable"),
+        pytest.param(200, [("To", "<sip:service@127.0.0.1>;tag=mine")], id="own-tag"),
+    ],
+)
+def test_what_only_the_engine_can_write_is_told_by_an_event(
+    engine: Engine, peer: Peer, status: int, headers: list[tuple[str, str]]
+) -> None:
+    peer.send("INVITE", "engine", "Supported: 100rel")
+    _, transaction, _, request, _, _ = next_event(engine, _core.EVENT_REQUEST)
+    told = engine.respond(transaction, status, "", headers, request=request)
+    assert len(told) == 1
+    engine.flush()
+    on_the_wire = peer.receive()
+    assert on_the_wire.status == status
+    sent = next_event(engine, _core.EVENT_SENT)
+    assert sent[1:3] == (told[0], transaction)
+    assert bytes(sent[4]) == bytes(on_the_wire)
+    if status == 200:
+        assert on_the_wire.to.tag == "mine"
+    else:
+        assert on_the_wire.header("RSeq") is not None
+
+
+def test_an_answer_that_cannot_be_written_says_why_at_once(engine: Engine, peer: Peer) -> None:
+    peer.send("OPTIONS", "unwritten")
+    _, transaction, _, request, _, _ = next_event(engine, _core.EVENT_REQUEST)
+    refused = engine.respond(transaction, 200, "", [("Bad Name", "value")], request=request)
+    assert len(refused) == 4
+    assert refused[1:3] == (None, "invalid-header")
+    assert isinstance(refused[3], str)
+    assert "Bad Name" in refused[3]
+    engine.respond(transaction, 200, request=request)
+    assert engine.flush() == 1
+    assert peer.receive().status == 200
 
 
 def test_a_call_is_set_up_and_ended(engine: Engine, peer: Peer) -> None:
@@ -181,13 +270,18 @@ def test_a_request_of_ours_goes_out_and_its_responses_come_back(engine: Engine, 
 
 
 def test_a_command_that_cannot_be_carried_out_fails_with_a_code(engine: Engine) -> None:
-    (command,) = engine.respond(12345, 200)
+    command = engine.respond(12345, 200)[0]
     refused = engine.send_request("OPTIONS", "nonsense")
     engine.flush()
     events = events_until(engine, lambda events: len(events) == 2)
     assert events[0][:3] == (_core.EVENT_FAILED, command, "unknown-transaction")
     assert events[1][:3] == (_core.EVENT_FAILED, refused, "invalid-uri")
     assert isinstance(events[1][3], str)
+
+
+def test_every_option_of_an_engine_can_be_given_to_an_application() -> None:
+    taken = set(inspect.signature(Engine.start).parameters) - {"listen", "embedded", "control", "secret"}
+    assert set(EngineOptions.__annotations__) == taken
 
 
 def test_ten_thousand_events_come_in_order_and_in_bounded_batches(engine: Engine, peer: Peer) -> None:

@@ -15,6 +15,7 @@ use crate::id::{
     ApplicationId, CommandId, ConnectionId, DialogId, Generator, ResolveId, TransactionId,
 };
 use crate::listener::Listeners;
+use crate::log_limit::LogLimit;
 use crate::proxy::TimerKind;
 use crate::proxying::Proxied;
 use crate::resolve::Resolve;
@@ -27,7 +28,7 @@ use crate::transaction::server::ServerTable;
 use crate::transport::{Destination, Origin, Transmit, TransmitToken};
 use bytes::Bytes;
 use rustc_hash::{FxHashMap, FxHashSet};
-use sip::Message;
+use sip::{Message, Method};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -78,6 +79,8 @@ pub struct Engine {
     /// Something was forwarded without state: responses may come that belong to no transaction.
     pub(crate) stateless: bool,
     pub(crate) totals: Totals,
+    /// For what strangers can make the log say.
+    log: LogLimit,
     counter: u64,
     transmits: VecDeque<Transmit>,
     events: VecDeque<(ApplicationId, Event)>,
@@ -105,6 +108,7 @@ impl Engine {
             connections: FxHashSet::default(),
             stateless: false,
             totals: Totals::default(),
+            log: LogLimit::default(),
             counter: 0,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -235,6 +239,21 @@ impl Engine {
             applications: self.applications.len(),
             connections: 0,
             totals: self.totals.list(),
+        }
+    }
+
+    /// Counts a message that is not let in, and says in the log who sent it and what was wrong with it.
+    pub(crate) fn note_refused(
+        &mut self,
+        total: Total,
+        origin: &Origin,
+        method: &Method,
+        what: &str,
+    ) {
+        self.totals.add(total);
+        if let Some(suppressed) = self.log.allow(self.now) {
+            let (peer, transport) = (origin.peer, origin.transport);
+            tracing::warn!(%peer, %transport, %method, what, suppressed, "request refused");
         }
     }
 

@@ -14,6 +14,7 @@ pub mod engine;
 pub mod event;
 pub mod id;
 mod listener;
+pub mod log_limit;
 mod plan;
 pub mod proxy;
 mod proxying;

@@ -5,7 +5,6 @@
 //! is the engine's business; what costs a panic is one message (invariant 4 of ARCHITECTURE.md).
 use crate::applications::Applications;
 use crate::inbox::{Inbox, Item};
-use crate::log_limit::LogLimit;
 use crate::resolve::Resolver;
 use crate::tcp::Pool;
 use crate::time::Clock;
@@ -13,6 +12,7 @@ use crate::totals::Totals;
 use crate::udp::UdpListener;
 use crate::udp_batch::{ReceiveBatch, SendBatch};
 use engine::id::ConnectionId;
+use engine::log_limit::LogLimit;
 use engine::{Engine, Time};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -12,7 +12,6 @@ mod handle;
 mod inbox;
 mod incoming;
 pub mod listen;
-mod log_limit;
 mod outgoing;
 mod readiness;
 mod resolve;

@@ -15,6 +15,14 @@ from collections.abc import Sequence
 from typing import Any, Unpack
 
 from dracht import _core
+from dracht._core import (
+    EVENT_FAILED,
+    EVENT_PROXY_DONE,
+    EVENT_PROXY_RESPONSE,
+    EVENT_REQUEST,
+    EVENT_RESPONSE,
+    EVENT_SENT,
+)
 from dracht.errors import CommandFailed, ConnectionLost
 from dracht.link.base import (
     Completion,
@@ -193,19 +201,19 @@ class NativeLink:
             loop.call_soon(self._pass)
 
     def _event(self, event: _core._Event, receiver: Receiver) -> None:
-        if event[0] == 0:
+        if event[0] == EVENT_REQUEST:
             receiver.request_received(event[1], event[2], event[3], event[4])
-        elif event[0] == 2:
+        elif event[0] == EVENT_SENT:
             completion = self._commands.pop(event[1], None)
             if completion is not None:
                 completion.sent(event[2], event[3], event[4], event[5])
-        elif event[0] == 1:
+        elif event[0] == EVENT_RESPONSE:
             receiver.response_received(event[1], event[2], event[3], event[4])
-        elif event[0] == 4:
+        elif event[0] == EVENT_PROXY_RESPONSE:
             self._proxied[event[1]].response(event[2], event[3], event[4])
-        elif event[0] == 5:
+        elif event[0] == EVENT_PROXY_DONE:
             self._proxied.pop(event[1]).done(event[2], event[3])
-        elif event[0] == 3:
+        elif event[0] == EVENT_FAILED:
             number = event[1]
             failing = self._commands.pop(number, None) or self._proxied.pop(number, None)
             failing = failing or self._written.pop(number, None) or self._written_before.pop(number, None)

@@ -13,6 +13,8 @@ class EngineOptions(TypedDict, total=False):
     t4: float
     timer_c: float
     application_timeout: float
+    trying_after: float
+    ringing_timeout: float
     max_transactions: int
     max_dialogs: int
     max_event_age: float

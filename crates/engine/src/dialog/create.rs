@@ -4,6 +4,7 @@ use crate::dispatch::Incoming;
 use crate::engine::{Engine, Timer};
 use crate::id::{ApplicationId, DialogId, DialogRole, TransactionId};
 use crate::reply::dialog_of;
+use crate::time::Time;
 use crate::transaction::client::User;
 use crate::transaction::key::Digest;
 use crate::transport::Origin;
@@ -60,6 +61,38 @@ impl Ends {
             }
         })
     }
+
+    /// A dialog between them, early, in which nothing has happened yet.
+    fn dialog(self, call_id: &str, role: DialogRole, origin: Origin, now: Time) -> Dialog {
+        Dialog {
+            owner: None,
+            role,
+            confirmed: false,
+            invited: false,
+            subscribed: false,
+            call_id: call_id.into(),
+            local_tag: self.local_tag,
+            remote_tag: self.remote_tag,
+            local: self.local,
+            remote: self.remote,
+            remote_target: Box::default(),
+            route_set: Vec::new(),
+            local_sequence: 0,
+            remote_sequence: None,
+            origin,
+            invite: None,
+            remote_invite: None,
+            local_invite: None,
+            unacknowledged: None,
+            reliable: None,
+            reliable_number: 0,
+            remote_reliable: None,
+            answer: None,
+            acknowledgement: None,
+            active: now,
+            idle: None,
+        }
+    }
 }
 
 /// The URI of an end, for a peer that gave no Contact.
@@ -89,31 +122,15 @@ impl Engine {
         let invite = method == Method::Invite;
         let dialog = Dialog {
             owner: Some(application),
-            role: DialogRole::Uas,
             confirmed: !invite,
             invited: invite,
             subscribed: !invite,
-            call_id: request.call_id().ok()?.into(),
-            local_tag: ends.local_tag,
-            remote_tag: ends.remote_tag,
-            local: ends.local,
-            remote: ends.remote,
             remote_target: contact_uri(request).unwrap_or_else(|| end_uri(request, true)),
             route_set: record_routes(request),
             local_sequence: (self.generator.next_u64() & 0xffff) as u32,
             remote_sequence: request.cseq().ok().map(|sequence| sequence.number),
-            origin,
             invite: invite.then_some(transaction),
-            remote_invite: None,
-            local_invite: None,
-            unacknowledged: None,
-            reliable: None,
-            reliable_number: 0,
-            remote_reliable: None,
-            answer: None,
-            acknowledgement: None,
-            active: self.now,
-            idle: None,
+            ..ends.dialog(request.call_id().ok()?, DialogRole::Uas, origin, self.now)
         };
         let id = dialog_of(transaction);
         Some(self.add_dialog_as(id, dialog))
@@ -142,31 +159,14 @@ impl Engine {
         route_set.reverse();
         let dialog = Dialog {
             owner: application,
-            role: DialogRole::Uac,
             confirmed: !invite,
             invited: invite,
             subscribed: !invite,
-            call_id: call_id.into(),
-            local_tag: ends.local_tag,
-            remote_tag: ends.remote_tag,
-            local: ends.local,
-            remote: ends.remote,
             remote_target: contact_uri(message).unwrap_or_else(|| end_uri(message, false)),
             route_set,
             local_sequence: sequence.number,
-            remote_sequence: None,
-            origin: incoming.origin?,
             invite: invite.then_some(transaction),
-            remote_invite: None,
-            local_invite: None,
-            unacknowledged: None,
-            reliable: None,
-            reliable_number: 0,
-            remote_reliable: None,
-            answer: None,
-            acknowledgement: None,
-            active: self.now,
-            idle: None,
+            ..ends.dialog(call_id, DialogRole::Uac, incoming.origin?, self.now)
         };
         let id = self.add_dialog(dialog);
         if invite {
@@ -221,31 +221,12 @@ impl Engine {
         let ends = Ends::read(message, false)?;
         let dialog = Dialog {
             owner: Some(application),
-            role: DialogRole::Uac,
             confirmed: true,
-            invited: false,
             subscribed: true,
-            call_id: head.call_id.into(),
-            local_tag: ends.local_tag,
-            remote_tag: ends.remote_tag,
-            local: ends.local,
-            remote: ends.remote,
             remote_target: contact_uri(message).unwrap_or_else(|| end_uri(message, true)),
             route_set: record_routes(message),
             local_sequence: transaction.sequence(),
-            remote_sequence: None,
-            origin: arrival.origin,
-            invite: None,
-            remote_invite: None,
-            local_invite: None,
-            unacknowledged: None,
-            reliable: None,
-            reliable_number: 0,
-            remote_reliable: None,
-            answer: None,
-            acknowledgement: None,
-            active: self.now,
-            idle: None,
+            ..ends.dialog(head.call_id, DialogRole::Uac, arrival.origin, self.now)
         };
         Some(self.add_dialog(dialog))
     }

@@ -81,8 +81,8 @@ impl Engine {
         let method = message.method();
         self.totals.request_in(&method);
         let Ok(via) = message.top_via() else {
-            tracing::debug!(peer = %origin.peer, %method, "request without a readable Via: dropped, there is nowhere to answer to");
-            return self.totals.add(Total::Dropped);
+            let what = "no Via that can be read: dropped, there is nowhere to answer to";
+            return self.note_refused(Total::Dropped, &origin, &method, what);
         };
         let head = match Head::read(&message, method, via) {
             Ok(head) => head,
@@ -168,8 +168,7 @@ impl Engine {
     pub(crate) fn receive_new(&mut self, arrival: &Arrival<'_>) {
         let head = &arrival.head;
         if let Err((status, what)) = check(&arrival.message) {
-            self.totals.add(Total::Invalid);
-            tracing::debug!(peer = %arrival.origin.peer, method = %head.method, what, "request refused");
+            self.note_refused(Total::Invalid, &arrival.origin, &head.method, what);
             return self.refuse(arrival, status, &[(HeaderName::Warning, warning(what))]);
         }
         let merge_key = self.merge_key(head, &head.method);

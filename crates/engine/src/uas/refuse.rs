@@ -46,8 +46,7 @@ impl Engine {
 
     /// 400 for a request whose mandatory header fields cannot be read.
     pub(crate) fn refuse_unreadable(&mut self, origin: &Origin, message: &Message, what: &str) {
-        self.totals.add(Total::Invalid);
-        tracing::debug!(peer = %origin.peer, what, "request with an unreadable header field");
+        self.note_refused(Total::Invalid, origin, &message.method(), what);
         self.answer_raw(origin, message.as_bytes(), 400, what);
     }
 

@@ -1,5 +1,5 @@
 //! Bounds the log lines that strangers can cause: some per second, and a count of those left out.
-use engine::Time;
+use crate::time::Time;
 use std::time::Duration;
 
 const PER_SECOND: u32 = 10;

@@ -1,0 +1,193 @@
+"""Challenges are answered with the credentials given (RFC 7616, RFC 8760), and the challenger finds them right."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+
+import pytest
+from dracht import Digest
+from tests.conformance.phone import Phone
+from tests.conformance.sip import Sip
+from tests.conformance.station import Stations, nobody
+
+HASHES: dict[str, Callable[[bytes], str]] = {
+    "MD5": lambda data: hashlib.md5(data).hexdigest(),
+    "SHA-256": lambda data: hashlib.sha256(data).hexdigest(),
+}
+WAYS = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", "Proxy-Authorization")}
+
+
+def fields(value: str) -> dict[str, str]:
+    return {name: quoted or plain for name, quoted, plain in re.findall(r'(\w+)=(?:"([^"]*)"|([^\s,]+))', value)}
+
+
+def is_right(value: str, request: Sip, algorithm: str, nonce: str, password: str = "secret") -> bool:
+    """Whether these credentials answer the challenge, as the challenger reckons (RFC 7616 §3.4.1)."""
+    given, digest = fields(value), HASHES[algorithm]
+    first = digest(f"{given['username']}:{given['realm']}:{password}".encode())
+    second = digest(f"{request.method}:{given['uri']}".encode())
+    middle = f"{nonce}:{given['nc']}:{given['cnonce']}:{given['qop']}"
+    return (
+        given["nonce"] == nonce
+        and given["uri"] == request.uri
+        and given["response"] == digest(f"{first}:{middle}:{second}".encode())
+    )
+
+
+def challenge(nonce: str, algorithm: str = "MD5", realm: str = "example.com", more: str = "") -> str:
+    return f'Digest realm="{realm}", nonce="{nonce}", algorithm={algorithm}, qop="auth"{more}'
+
+
+@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
+@pytest.mark.parametrize("status", [401, 407])
+@pytest.mark.parametrize("method", ["INVITE", "REGISTER"])
+async def test_a_challenge_is_answered(
+    stations: Stations, phone: Phone, method: str, status: int, algorithm: str
+) -> None:
+    asking, answering = WAYS[status]
+    station = await stations.start(nobody)
+    tx = await station.agent.request(phone.uri, method, auth=("alice", "secret"))
+    first = await phone.expect(method)
+    assert first.get(answering) is None
+    phone.reply(first, status, (asking, challenge("n1", algorithm)))
+    if method == "INVITE":
+        await phone.expect("ACK")
+    second = await phone.expect(method)
+    assert is_right(second[answering], second, algorithm, "n1")
+    assert (second["Call-ID"], second["From"]) == (first["Call-ID"], first["From"])
+    assert second.cseq == first.cseq + 1
+    phone.reply(second, 200, tag="c")
+    final = await tx.final()
+    assert (final.status, [one.status for one in tx.responses]) == (200, [200])
+    assert tx.request.headers[answering] == second[answering]
+    if method == "INVITE":
+        await final.ack()
+        assert (await phone.expect("ACK"))[answering] == second[answering], "RFC 3261 §13.2.2.4"
+        bye = await station.agent.request(method="BYE", dialog=final.dialog_id)
+        phone.reply(await phone.expect("BYE"), 200)
+        await bye.final()
+
+
+async def test_a_proxy_and_a_server_may_both_challenge(stations: Stations, phone: Phone) -> None:
+    station = await stations.start(nobody)
+    tx = await station.agent.request(phone.uri, "REGISTER", auth=("alice", "secret"))
+    phone.reply(await phone.expect("REGISTER"), 407, ("Proxy-Authenticate", challenge("p", realm="proxy")))
+    phone.reply(await phone.expect("REGISTER"), 401, ("WWW-Authenticate", challenge("s", realm="server")))
+    third = await phone.expect("REGISTER")
+    assert is_right(third["Proxy-Authorization"], third, "MD5", "p")
+    assert is_right(third["Authorization"], third, "MD5", "s")
+    phone.reply(third, 200)
+    assert (await tx.final()).status == 200
+
+
+async def test_the_strongest_of_several_challenges_is_answered(stations: Stations, phone: Phone) -> None:
+    station = await stations.start(nobody)
+    tx = await station.agent.request(phone.uri, "REGISTER", auth=("alice", "secret"))
+    first = await phone.expect("REGISTER")
+    phone.reply(
+        first,
+        401,
+        ("WWW-Authenticate", challenge("weak")),
+        ("WWW-Authenticate", challenge("strong", "SHA-256", more=', opaque="o"')),
+    )
+    second = await phone.expect("REGISTER")
+    assert len(second.all("Authorization")) == 1
+    assert is_right(second["Authorization"], second, "SHA-256", "strong")
+    assert fields(second["Authorization"])["opaque"] == "o"
+    phone.reply(second, 200)
+    assert (await tx.final()).status == 200
+
+
+async def test_wrong_credentials_are_not_sent_again(stations: Stations, phone: Phone) -> None:
+    station = await stations.start(nobody)
+    tx = await station.agent.request(phone.uri, "REGISTER", auth=("alice", "wrong"))
+    phone.reply(await phone.expect("REGISTER"), 401, ("WWW-Authenticate", challenge("n1")))
+    second = await phone.expect("REGISTER")
+    assert not is_right(second["Authorization"], second, "MD5", "n1")
+    phone.reply(second, 401, ("WWW-Authenticate", challenge("n2")))
+    assert (await tx.final()).status == 401
+    assert phone.ladder == ["< REGISTER", "> 401", "< REGISTER", "> 401"]
+
+
+async def test_a_stale_nonce_is_answered_again(stations: Stations, phone: Phone) -> None:
+    station = await stations.start(nobody)
+    tx = await station.agent.request(phone.uri, "REGISTER", auth=("alice", "secret"))
+    phone.reply(await phone.expect("REGISTER"), 401, ("WWW-Authenticate", challenge("n1")))
+    phone.reply(
+        await phone.expect("REGISTER"), 401, ("WWW-Authenticate", challenge("n2", more=", stale=true"))
+    )
+    third = await phone.expect("REGISTER")
+    assert is_right(third["Authorization"], third, "MD5", "n2")
+    phone.reply(third, 200)
+    assert (await tx.final()).status == 200
+
+
+@pytest.mark.parametrize("value", [None, "", "Digest", "Basic realm=x", "Digest realm="])
+async def test_a_challenge_that_cannot_be_answered_is_the_answer(
+    stations: Stations, phone: Phone, value: str | None
+) -> None:
+    station = await stations.start(nobody)
+    tx = await station.agent.request(phone.uri, "REGISTER", auth=("alice", "secret"))
+    given = [] if value is None else [("WWW-Authenticate", value)]
+    phone.reply(await phone.expect("REGISTER"), 401, *given)
+    try:
+        assert (await tx.final(timeout=5)).status == 401
+    finally:
+        assert phone.ladder == ["< REGISTER", "> 401"]
+
+
+async def test_a_challenge_without_credentials_is_the_answer(stations: Stations, phone: Phone) -> None:
+    station = await stations.start(nobody)
+    tx = await station.agent.request(phone.uri, "OPTIONS")
+    phone.reply(await phone.expect("OPTIONS"), 407, ("Proxy-Authenticate", challenge("n")))
+    assert (await tx.final()).status == 407
+
+
+async def test_requests_within_a_dialog_are_challenged_as_well(stations: Stations, phone: Phone) -> None:
+    station = await stations.start(nobody)
+    tx = await station.agent.request(phone.uri, "INVITE")
+    invite = await phone.expect("INVITE")
+    phone.reply(invite, 200, tag="c")
+    final = await tx.final()
+    await final.ack()
+    await phone.expect("ACK")
+    auth = Digest("alice", "secret")
+    bye = await station.agent.request(method="BYE", dialog=final.dialog_id, auth=auth)
+    first = await phone.expect("BYE")
+    phone.reply(first, 407, ("Proxy-Authenticate", challenge("n")))
+    second = await phone.expect("BYE")
+    assert second.cseq == first.cseq + 1
+    assert is_right(second["Proxy-Authorization"], second, "MD5", "n")
+    phone.reply(second, 200)
+    assert (await bye.final()).status == 200
+
+
+async def test_a_nonce_is_counted_over_requests(stations: Stations, phone: Phone) -> None:
+    station = await stations.start(nobody)
+    auth = Digest("alice", "secret")
+    for count in (1, 2):
+        tx = await station.agent.request(phone.uri, "OPTIONS", auth=auth)
+        phone.reply(await phone.expect("OPTIONS"), 401, ("WWW-Authenticate", challenge("same")))
+        second = await phone.expect("OPTIONS")
+        assert fields(second["Authorization"])["nc"] == f"{count:08x}"
+        assert is_right(second["Authorization"], second, "MD5", "same")
+        phone.reply(second, 200)
+        assert (await tx.final()).status == 200
+
+
+async def test_a_cancel_that_meets_a_challenge_cancels_what_is_sent_again(
+    stations: Stations, phone: Phone
+) -> None:
+    station = await stations.start(nobody)
+    tx = await station.agent.request(phone.uri, "INVITE", auth=("alice", "secret"))
+    phone.reply(await phone.expect("INVITE"), 401, ("WWW-Authenticate", challenge("n")))
+    await phone.expect("ACK")
+    second = await phone.expect("INVITE")
+    await tx.cancel()
+    phone.reply(second, 180)
+    phone.reply(await phone.expect("CANCEL"), 200)
+    phone.reply(second, 487)
+    assert (await tx.final()).status == 487
+    await phone.expect("ACK")
