@@ -18,7 +18,6 @@ HeadersInput: TypeAlias = Mapping[str, HeaderValue] | Iterable[tuple[str, str]]
 Body: TypeAlias = str | bytes
 
 _T = TypeVar("_T")
-_EMPTY: list[tuple[str, str]] = []
 
 
 class Headers(Mapping[str, str]):
@@ -151,14 +150,14 @@ class DraftHeaders(MutableMapping[str, str]):
 
 
 def header_list(headers: HeadersInput | None) -> list[tuple[str, str]]:
-    """Header fields as an application gave them, as name and value of each field in order.
+    """Header fields as an application gave them, as name and value of each field in order: a list of the caller's own.
 
     Raises:
         HeaderError: a name is not a token, or a value holds a line break, with which it would forge other header fields.
         TypeError: a value is neither text nor number nor a sequence of texts.
     """
     if not headers:
-        return _EMPTY
+        return []
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     fields: list[tuple[str, str]] = []
     for name, value in pairs:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from dracht.dialogid import DialogHandle
 from dracht.digest import Credentials, Digest, pinned_hop
-from dracht.errors import DrachtError, HeaderError, RequestTimeout
+from dracht.errors import CommandFailed, DrachtError, HeaderError, RequestTimeout
 from dracht.link.base import DialogId, DialogReference, Origin, TransactionId
 from dracht.message import Body, HeadersInput, MessageView, body_bytes, header_list
 from dracht.sending import Sending, SentRequest
@@ -90,11 +90,11 @@ class IncomingResponse(MessageView):
         if not self.ok or self.method != "INVITE":
             raise DrachtError(f"a {self.status} to {self.method} has no ACK of the application")
         fields = header_list(headers)
-        given = {name.lower() for name, _ in fields}
-        # RFC 3261 §13.2.2.4: the ACK has the credentials of the INVITE, for nobody can challenge it.
-        for (name, _), value in self.transaction._credentials.items():
-            if name.lower() not in given:
-                fields.append((name, value))
+        if self.transaction._credentials:
+            # RFC 3261 §13.2.2.4: the ACK has the credentials of the INVITE, for nobody can challenge it.
+            given = {name.lower() for name, _ in fields}
+            credentials = [(name, value) for (name, _), value in self.transaction._credentials.items()]
+            fields = [*fields, *(one for one in credentials if one[0].lower() not in given)]
         return await self._within("ACK", fields, body_bytes(body))
 
     async def prack(
@@ -268,8 +268,8 @@ class ClientTransaction(Sending):
             headers: header fields to add: Reason (RFC 3326).
 
         Returns:
-            The CANCEL as sent; None when the final response was there already, or when the INVITE is just being sent again
-            with credentials and will be cancelled as soon as it is out.
+            The CANCEL as sent; None when the final response came before it could be sent, or when the INVITE is just being
+            sent again with credentials and will be cancelled as soon as it is out.
 
         Raises:
             DrachtError: it is not an INVITE.
@@ -284,7 +284,13 @@ class ClientTransaction(Sending):
         if self._transaction is None:
             return None
         self._dispatcher.check()
-        return await self._cancel(self._transaction, fields)
+        try:
+            return await self._cancel(self._transaction, fields)
+        except CommandFailed:
+            # A CANCEL waits for a provisional response (RFC 3261 §9.1); the final one came without.
+            if self.final_response is not None:
+                return None
+            raise
 
     async def __aenter__(self) -> Self:
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from typing import Self
 
 __all__ = ["Cable"]
@@ -24,10 +25,10 @@ class Cable:
         self._carriers: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def open(cls, to: tuple[str, int]) -> Self:
-        """A cable to an address."""
+    async def open(cls, to: tuple[str, int], tls: ssl.SSLContext | None = None) -> Self:
+        """A cable to an address; with a context, applications speak TLS with it."""
         cable = cls(to)
-        cable._server = await asyncio.start_server(cable._accepted, "127.0.0.1", 0)
+        cable._server = await asyncio.start_server(cable._accepted, "127.0.0.1", 0, ssl=tls)
         return cable
 
     @property

@@ -107,7 +107,7 @@ def written(start: str, fields: Fields, body: bytes = b"") -> bytes:
 
 def cut(buffer: bytearray) -> list[bytes]:
     """Takes the complete messages from the front of a stream's buffer."""
-    messages = []
+    messages: list[bytes] = []
     while True:
         while buffer[:2] == b"\r\n":
             del buffer[:2]

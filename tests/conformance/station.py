@@ -18,17 +18,25 @@ from dracht.handler import Handler
 from dracht.link.base import Link
 from dracht.link.control import ControlLink
 from dracht.link.native import NativeLink
+from dracht.link.options import EngineOptions
+
 from tests.conformance.cable import Cable
 from tests.conformance.phone import LIMIT, Phone
 
-__all__ = ["SECRET", "Keeper", "Station", "Stations", "eventually", "nobody"]
+__all__ = ["SECRET", "Keeper", "Station", "Stations", "eventually", "nobody", "server_engine"]
 
 SECRET = "cymru"
 LISTEN = ("sip:127.0.0.1:0;transport=udp,tcp",)
 # Short enough that tables empty within seconds, long enough that a busy machine answers before a retransmission matters.
-TIMERS: dict[str, float] = {"t1": 0.05, "t2": 0.2, "t4": 0.05}
+TIMERS: EngineOptions = {"t1": 0.05, "t2": 0.2, "t4": 0.05}
 # Timer D is 32 s whatever T1 is (RFC 3261 §17.1.1.2): a client transaction of an INVITE refused over UDP stays that long.
 TABLES = ("server_transactions", "client_transactions", "dialogs", "proxies", "resolves", "timers")
+
+
+def server_engine(listen: Sequence[str], **options: Any) -> Engine:
+    """An engine without an application of its own, that listens for others."""
+    chosen: dict[str, Any] = {**TIMERS, **options}
+    return Engine.start(list(listen), embedded=False, control="127.0.0.1:0", secret=SECRET, **chosen)
 
 
 async def nobody(req: object, res: object) -> None:
@@ -90,6 +98,10 @@ class Station:
         await agent.connect(f"tcp://{host}:{port}", secret=SECRET)
         self.agents.append(agent)
         return agent
+
+    async def at_rest(self) -> None:
+        """Waits until nothing of calls is left."""
+        await eventually(lambda: not self.left(), self.left)
 
     def left(self) -> dict[str, object]:
         """What of calls is left; empty when nothing is."""
@@ -170,18 +182,15 @@ class Stations:
         handler: Handler | App,
         *routes: str,
         listen: Sequence[str] = LISTEN,
-        link: Callable[[Link], Link] = lambda link: link,
         **options: Any,
     ) -> Station:
         """An application with its engine. An `App` routes for itself."""
-        chosen = {**TIMERS, **options}
         if self.way == "embedded":
+            chosen: dict[str, Any] = {**TIMERS, **options}
             native = NativeLink(list(listen), control="127.0.0.1:0", secret=SECRET, **chosen)
             station = Station(self.way, *await self._serve(handler, routes, native, native), None)
         else:
-            engine = Engine.start(
-                list(listen), embedded=False, control="127.0.0.1:0", secret=SECRET, **chosen
-            )
+            engine = server_engine(listen, **options)
             assert engine.control_address is not None
             cable = await self.cable(engine.control_address)
             control = ControlLink(f"tcp://127.0.0.1:{cable.address[1]}", secret=SECRET)
@@ -216,7 +225,7 @@ class Stations:
         """Says what was left behind, and closes everything."""
         try:
             for station in self._stations:
-                await eventually(lambda station=station: not station.left(), station.left)
+                await station.at_rest()
             for phone in self._phones:
                 assert phone.unexpected() == [], "messages that the test did not expect"
         finally:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from dracht import App, Request, Response, SipError
 from dracht.middleware.stack import Next
+
 from tests.conformance.phone import Phone
 from tests.conformance.station import Stations, eventually
 

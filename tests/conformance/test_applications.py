@@ -6,6 +6,7 @@ import asyncio
 
 from dracht import Request, Response
 from dracht.handler import Handler
+
 from tests.conformance.phone import Phone
 from tests.conformance.station import Stations, eventually
 
@@ -71,7 +72,9 @@ async def test_requests_within_a_call_go_to_its_owner(stations: Stations, phone:
     )
 
 
-async def test_an_application_that_leaves_takes_only_its_own_with_it(stations: Stations, phone: Phone) -> None:
+async def test_an_application_that_leaves_takes_only_its_own_with_it(
+    stations: Stations, phone: Phone
+) -> None:
     hold = asyncio.Event()
     station = await stations.start(named("first", [], hold), "invite")
     cable = await stations.cable(station.control)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from dracht import CallCancelled, Request, Response
+
 from tests.conformance.phone import LIMIT, Phone
 from tests.conformance.station import Station, Stations, eventually, nobody
 
@@ -209,15 +210,19 @@ async def test_a_cancel_names_one_of_two_invites_with_one_call_id(stations: Stat
     assert refusal.tag("From") == first.tag("From")
 
 
+async def call(station: Station, phone: Phone) -> None:
+    """A call of ours, up to its final response."""
+    await (await station.agent.request(phone.uri, "INVITE")).final()
+
+
 async def test_a_cancelled_call_of_ours_that_is_answered_is_ended(stations: Stations, phone: Phone) -> None:
     """RFC 3261 §15: the 200 crossed the CANCEL; the application, which gave up, hears nothing of it."""
     station = await stations.start(nobody)
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.3):
-            tx = await station.agent.request(phone.uri, "INVITE")
-            invite = await phone.expect("INVITE")
-            phone.reply(invite, 180, tag="c")
-            await tx.final()
+    calling = asyncio.create_task(call(station, phone))
+    invite = await phone.expect("INVITE")
+    phone.reply(invite, 180, tag="c")
+    await eventually(lambda: station.counts()["dialogs"])
+    calling.cancel()
     cancel = await phone.expect("CANCEL")
     phone.reply(invite, 200, tag="c")
     phone.reply(cancel, 200, tag="c")
@@ -264,3 +269,13 @@ async def test_a_call_that_takes_too_long_is_cancelled(stations: Stations, phone
     phone.reply(await phone.expect("CANCEL"), 200)
     phone.reply(invite, 487)
     await phone.expect("ACK")
+
+
+async def test_a_cancel_of_a_call_that_nobody_answers_ends_with_it(stations: Stations, phone: Phone) -> None:
+    station = await stations.start(nobody, t1=0.01, t2=0.04)
+    tx = await station.agent.request(phone.uri, "INVITE")
+    async with asyncio.timeout(LIMIT):
+        assert await tx.cancel() is None
+    assert (await tx.final()).status == 408
+    await phone.expect("INVITE")
+    assert set(phone.ladder) == {"< INVITE"}

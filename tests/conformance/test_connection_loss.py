@@ -1,19 +1,33 @@
-"""Nothing that is awaited hangs on a lost control connection: it raises ConnectionLost, and the link comes back with its routes."""
+"""Nothing that is awaited hangs on a lost control connection: it raises ConnectionLost; the link comes back with its routes."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from dracht import Agent, ConnectionLost, Request, Response
 from dracht._core import Engine
 from dracht.link.backoff import Backoff
 from dracht.link.control import ControlLink
+
 from tests.conformance.cable import Cable
 from tests.conformance.phone import Leg, Phone
-from tests.conformance.station import LISTEN, SECRET, TIMERS, Keeper, Stations, eventually, nobody
+from tests.conformance.station import (
+    LISTEN,
+    SECRET,
+    TIMERS,
+    Keeper,
+    Stations,
+    eventually,
+    nobody,
+    server_engine,
+)
+
+# A key and a certificate of its own for 127.0.0.1, for nothing else than these tests.
+CERTIFICATE = Path(__file__).parent / "localhost.pem"
 
 
 class Server:
@@ -25,20 +39,20 @@ class Server:
         port = next(one.rpartition(":")[2] for one in engine.hostports()[1] if one.startswith("udp/"))
         self.address = ("127.0.0.1", int(port))
 
-    async def agent(self, agent: Agent, **options: float) -> Agent:
+    async def agent(self, agent: Agent, ping_interval: float = 15.0) -> Agent:
         """Connects an agent through the cable, which it comes back through quickly."""
         link = ControlLink(
             f"tcp://127.0.0.1:{self.cable.address[1]}",
             secret=SECRET,
             backoff=Backoff(first=0.01, limit=0.05),
-            **options,
+            ping_interval=ping_interval,
         )
         return await agent.attach(link)
 
 
 @pytest.fixture
 async def server(request: pytest.FixtureRequest, keeper: Keeper) -> AsyncIterator[Server]:
-    engine = Engine.start(list(LISTEN), embedded=False, control="127.0.0.1:0", secret=SECRET, **TIMERS)
+    engine = server_engine(LISTEN)
     assert engine.control_address is not None
     cable = await Cable.open(engine.control_address)
     yield Server(engine, cable)
@@ -235,10 +249,10 @@ async def test_a_stopped_engine_is_lost_as_well(stations: Stations, phone: Phone
     """Embedded, the engine goes with the agent that holds it; connected, the server goes."""
     agent = Agent(nobody)
     if stations.way == "embedded":
-        await agent.listen(list(LISTEN), **TIMERS)  # type: ignore[arg-type]
+        await agent.listen(list(LISTEN), **TIMERS)
         stop: Callable[[], Awaitable[object]] = agent.close
     else:
-        engine = Engine.start(list(LISTEN), embedded=False, control="127.0.0.1:0", secret=SECRET, **TIMERS)
+        engine = server_engine(LISTEN)
         assert engine.control_address is not None
         await agent.connect(f"tcp://127.0.0.1:{engine.control_address[1]}", secret=SECRET)
 
@@ -258,7 +272,38 @@ async def test_a_stopped_engine_is_lost_as_well(stations: Stations, phone: Phone
     await agent.close()
 
 
-def test_tls_is_a_context_of_its_own() -> None:
-    context = ssl.create_default_context()
-    link = ControlLink("tls://127.0.0.1:9022", secret=SECRET, tls=context)
-    assert link.name == "tls://127.0.0.1:9022"
+async def test_a_link_over_tls_comes_back_over_tls(server: Server, phone: Phone) -> None:
+    theirs, ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(cafile=CERTIFICATE)
+    theirs.load_cert_chain(CERTIFICATE)
+    cable = await Cable.open(server.cable.to, theirs)
+    ready: list[str] = []
+
+    async def handler(req: Request, res: Response) -> None:
+        await res.send(200)
+
+    agent = Agent(handler).route("options")
+    agent.on_ready(lambda: ready.append("ready"))
+    link = ControlLink(
+        f"tls://127.0.0.1:{cable.address[1]}",
+        secret=SECRET,
+        tls=ours,
+        backoff=Backoff(first=0.01, limit=0.05),
+    )
+    await agent.attach(link)
+    for count in (1, 2):
+        await phone.leg(server.address).send("OPTIONS")
+        await phone.expect(200)
+        assert (cable.connections, len(ready)) == (count, count)
+        cable.cut()
+        await eventually(lambda count=count: len(ready) == count + 1)  # type: ignore[misc]
+    await agent.close()
+    await cable.close()
+
+
+async def test_a_server_that_cannot_prove_who_it_is_is_not_used(server: Server) -> None:
+    theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    theirs.load_cert_chain(CERTIFICATE)
+    cable = await Cable.open(server.cable.to, theirs)
+    with pytest.raises(ConnectionLost, match="certificate"):
+        await Agent(nobody).connect(f"tls://127.0.0.1:{cable.address[1]}", secret=SECRET)
+    await cable.close()

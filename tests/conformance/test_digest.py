@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Callable
 
 import pytest
 from dracht import Digest
+
 from tests.conformance.phone import Phone
 from tests.conformance.sip import Sip
 from tests.conformance.station import Stations, nobody
@@ -20,7 +22,9 @@ WAYS = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", 
 
 
 def fields(value: str) -> dict[str, str]:
-    return {name: quoted or plain for name, quoted, plain in re.findall(r'(\w+)=(?:"([^"]*)"|([^\s,]+))', value)}
+    return {
+        name: quoted or plain for name, quoted, plain in re.findall(r'(\w+)=(?:"([^"]*)"|([^\s,]+))', value)
+    }
 
 
 def is_right(value: str, request: Sip, algorithm: str, nonce: str, password: str = "secret") -> bool:
@@ -185,9 +189,10 @@ async def test_a_cancel_that_meets_a_challenge_cancels_what_is_sent_again(
     phone.reply(await phone.expect("INVITE"), 401, ("WWW-Authenticate", challenge("n")))
     await phone.expect("ACK")
     second = await phone.expect("INVITE")
-    await tx.cancel()
+    cancelling = asyncio.create_task(tx.cancel())
     phone.reply(second, 180)
     phone.reply(await phone.expect("CANCEL"), 200)
+    await cancelling
     phone.reply(second, 487)
     assert (await tx.final()).status == 487
     await phone.expect("ACK")

@@ -7,6 +7,7 @@ import logging
 
 import pytest
 from dracht import CommandFailed, Request, RequestTimeout, Response, SipError
+
 from tests.conformance.phone import Phone
 from tests.conformance.station import Stations, eventually
 

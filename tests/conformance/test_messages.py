@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from dracht import CommandFailed, Request, Response
+
 from tests.conformance.phone import Phone
 from tests.conformance.station import Stations, eventually, nobody
 
@@ -16,7 +17,9 @@ async def test_utf8_in_header_fields_and_bodies_both_ways(stations: Stations, ph
 
     async def handler(req: Request, res: Response) -> None:
         seen.append((req.headers["Subject"], req.headers["X-Words"], req.body, req.from_.display))
-        await res.send(200, "Sehr schön", headers={"Subject": WORDS, "Content-Type": "text/plain"}, body=WORDS)
+        await res.send(
+            200, "Sehr schön", headers={"Subject": WORDS, "Content-Type": "text/plain"}, body=WORDS
+        )
 
     station = await stations.start(handler, "message")
     leg = phone.leg(station.address)
@@ -83,9 +86,7 @@ async def test_a_request_too_large_for_udp_goes_over_tcp(stations: Stations, pho
     """RFC 3261 §18.1.1."""
     station = await stations.start(nobody)
     body = b"x" * 2000
-    tx = await station.agent.request(
-        phone.uri, "MESSAGE", headers={"Content-Type": "text/plain"}, body=body
-    )
+    tx = await station.agent.request(phone.uri, "MESSAGE", headers={"Content-Type": "text/plain"}, body=body)
     message = await phone.expect("MESSAGE")
     assert (message["Via"][:12], message.body) == ("SIP/2.0/TCP ", body)
     phone.reply(message, 200)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from dracht import Request, Response
+
 from tests.conformance.phone import Phone
 from tests.conformance.station import Stations, nobody
 
 
-async def test_a_repeated_request_gets_the_same_answer_and_comes_once(stations: Stations, phone: Phone) -> None:
+async def test_a_repeated_request_gets_the_same_answer_and_comes_once(
+    stations: Stations, phone: Phone
+) -> None:
     seen: list[str] = []
 
     async def handler(req: Request, res: Response) -> None:
@@ -27,7 +30,9 @@ async def test_a_repeated_request_gets_the_same_answer_and_comes_once(stations: 
     assert phone.ladder == ["> OPTIONS", "< 200"], "the answers are equal to the byte"
 
 
-async def test_a_repeated_invite_gets_the_latest_provisional_response(stations: Stations, phone: Phone) -> None:
+async def test_a_repeated_invite_gets_the_latest_provisional_response(
+    stations: Stations, phone: Phone
+) -> None:
     seen: list[str] = []
 
     async def handler(req: Request, res: Response) -> None:

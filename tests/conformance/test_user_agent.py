@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from dracht import Agent, ConnectionLost, Request, Response
+
 from tests.conformance.phone import Leg
 from tests.conformance.station import Stations, nobody
 
@@ -21,7 +22,7 @@ def test_an_agent_needs_a_handler() -> None:
 
 
 async def test_connecting_to_a_closed_port_raises() -> None:
-    with pytest.raises(ConnectionLost, match="127.0.0.1:1"):
+    with pytest.raises(ConnectionLost, match=r"127\.0\.0\.1:1"):
         await Agent(nobody).connect("tcp://127.0.0.1:1", timeout=5)
 
 
@@ -199,7 +200,7 @@ async def test_the_handler_is_replaced_while_a_call_runs(stations: Stations) -> 
         await res.send(200, headers={"X-Handler": "second"})
 
     async def invite(req: Request, res: Response) -> None:
-        sent = await res.send(200, body=ANSWER)
+        sent = res.send(200, body=ANSWER)
         station.agent.handler = bye
         await sent.acked()
 

@@ -91,3 +91,9 @@ def test_bodies() -> None:
     assert body_bytes(None) == b""
     assert body_bytes("ü\udcff") == "ü".encode() + b"\xff"
     assert body_bytes(b"x") == b"x"
+
+
+def test_no_headers_give_a_list_of_ones_own_each_time() -> None:
+    """What is added to it (the credentials of an ACK, say) must not be in the next request."""
+    header_list(None).append(("Authorization", "Digest"))
+    assert header_list(None) == header_list({}) == []

@@ -10,7 +10,7 @@ pub const UUID_BYTES: usize = 36;
 
 const FROM_TAG: &str = ";from-tag=";
 
-/// Opens the name of a dialog whose Call-ID or tag would break a frame's tokens; 16 hexadecimal digits follow.
+/// Opens the name of a dialog that Call-ID and tag cannot name; 16 hexadecimal digits follow.
 const PLAIN_NAME: &str = "dracht:";
 
 /// Eight hexadecimal digits, all at once: each nibble is moved to a byte of its own, then made a digit.
@@ -151,10 +151,11 @@ fn is_plain(text: &str) -> bool {
 /// Appends the name of the dialog `dialog` that `message` belongs to: `<Call-ID>;from-tag=<tag>` with the From tag of the request
 /// that created the dialog. `sender` says whose request the message is, or answers.
 ///
-/// A Call-ID or tag that would break the frame (RFC 3261 §25.1 permits none) gives a name made of the identifier instead.
+/// A Call-ID or tag that would break the frame (RFC 3261 §25.1 permits none) gives a name made of the identifier instead, and so
+/// does a further fork of a request, which would have the name of the first.
 pub fn write_dialog(out: &mut Vec<u8>, message: &Message, dialog: DialogId, sender: Sender) {
     let is_from = (sender == Sender::Application) == (dialog.role() == DialogRole::Uac);
-    if !write_tags(out, message, is_from) {
+    if dialog.is_fork() || !write_tags(out, message, is_from) {
         out.extend_from_slice(PLAIN_NAME.as_bytes());
         out.extend_from_slice(&hexadecimal((dialog.to_bits() >> 32) as u32));
         out.extend_from_slice(&hexadecimal(dialog.to_bits() as u32));

@@ -3,8 +3,8 @@
 //! Clients show these texts and do not interpret them.
 use crate::name::TransactionNames;
 use crate::request::Asked;
-use crate::write::write_number;
 use engine::event::CommandError;
+use sip::build::write_number;
 
 /// Appends the text of `error` for a command of the kind `asked`. It has no separator and no line end.
 pub fn write_failure(

@@ -11,6 +11,7 @@ use engine::event::{
 };
 use engine::id::DialogId;
 use engine::transport::Origin;
+use sip::build::write_number;
 use sip::{Message, Method};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -351,20 +352,5 @@ impl FrameWriter {
             self.out.extend_from_slice(b"\r\n");
             self.out.extend_from_slice(text);
         }
-    }
-}
-
-/// Appends a number in decimal digits.
-pub fn write_number(out: &mut Vec<u8>, mut number: usize) {
-    let start = out.len();
-    loop {
-        out.push(b'0' + (number % 10) as u8);
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    if let Some(digits) = out.get_mut(start..) {
-        digits.reverse();
     }
 }

@@ -60,9 +60,11 @@ pub enum DialogRole {
 
 /// The bit of a dialog identifier that holds its role.
 const ROLE_UAC: u64 = 1 << 55;
+/// The bit of a dialog identifier that says that another dialog of the same request was there before.
+const FORK: u64 = 1 << 54;
 
 impl DialogId {
-    /// Builds the identifier number `counter` (55 bits) of shard `shard`. The role is part of the identifier, so that a link
+    /// Builds the identifier number `counter` (54 bits) of shard `shard`. The role is part of the identifier, so that a link
     /// which names dialogs by the tag of their creator (the control protocol) needs no table: it never changes in a dialog's life.
     #[must_use]
     pub fn with_role(shard: u8, counter: u64, role: DialogRole) -> Self {
@@ -70,7 +72,20 @@ impl DialogId {
             DialogRole::Uac => ROLE_UAC,
             DialogRole::Uas => 0,
         };
-        Self::new(shard, (counter & (ROLE_UAC - 1)) | role)
+        Self::new(shard, (counter & (FORK - 1)) | role)
+    }
+
+    /// The identifier of a further dialog that one request created (RFC 3261 §12.1: a fork answered as well): Call-ID and the
+    /// creator's tag alone do not name it.
+    #[must_use]
+    pub fn of_fork(self) -> Self {
+        Self(self.0 | FORK)
+    }
+
+    /// Whether it was made by `of_fork`.
+    #[must_use]
+    pub fn is_fork(self) -> bool {
+        self.0 & FORK != 0
     }
 
     /// The role given at construction; `Uas` for an identifier made by `new` with a small counter.

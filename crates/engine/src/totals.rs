@@ -52,7 +52,7 @@ totals! {
     CommandsFailed = "commands_failed",
 }
 
-const REQUESTS_IN: [&str; 15] = [
+const REQUESTS_IN: [&str; Method::KNOWN + 1] = [
     "requests_in_invite",
     "requests_in_ack",
     "requests_in_bye",
@@ -70,7 +70,7 @@ const REQUESTS_IN: [&str; 15] = [
     "requests_in_other",
 ];
 
-const REQUESTS_OUT: [&str; 15] = [
+const REQUESTS_OUT: [&str; Method::KNOWN + 1] = [
     "requests_out_invite",
     "requests_out_ack",
     "requests_out_bye",
@@ -88,31 +88,11 @@ const REQUESTS_OUT: [&str; 15] = [
     "requests_out_other",
 ];
 
-fn index(method: &Method) -> usize {
-    match method {
-        Method::Invite => 0,
-        Method::Ack => 1,
-        Method::Bye => 2,
-        Method::Cancel => 3,
-        Method::Options => 4,
-        Method::Register => 5,
-        Method::Prack => 6,
-        Method::Subscribe => 7,
-        Method::Notify => 8,
-        Method::Publish => 9,
-        Method::Info => 10,
-        Method::Refer => 11,
-        Method::Message => 12,
-        Method::Update => 13,
-        Method::Other(_) => 14,
-    }
-}
-
 /// All counters of an engine.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Totals {
-    requests_in: [u64; 15],
-    requests_out: [u64; 15],
+    requests_in: [u64; Method::KNOWN + 1],
+    requests_out: [u64; Method::KNOWN + 1],
     others: [u64; NAMES.len()],
 }
 
@@ -126,14 +106,14 @@ impl Totals {
 
     /// A request came.
     pub(crate) fn request_in(&mut self, method: &Method) {
-        if let Some(count) = self.requests_in.get_mut(index(method)) {
+        if let Some(count) = self.requests_in.get_mut(method.index()) {
             *count += 1;
         }
     }
 
     /// A request was sent for the first time.
     pub(crate) fn request_out(&mut self, method: &Method) {
-        if let Some(count) = self.requests_out.get_mut(index(method)) {
+        if let Some(count) = self.requests_out.get_mut(method.index()) {
             *count += 1;
         }
     }

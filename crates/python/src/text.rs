@@ -46,25 +46,9 @@ pub fn string_bytes(text: &Bound<'_, PyString>) -> PyResult<Bytes> {
 
 /// A method's name; of the known ones always the same object.
 pub fn method<'py>(py: Python<'py>, method: &Method) -> Bound<'py, PyString> {
-    static KNOWN: [PyOnceLock<Py<PyString>>; 14] = [const { PyOnceLock::new() }; 14];
-    let index = match method {
-        Method::Invite => 0,
-        Method::Ack => 1,
-        Method::Bye => 2,
-        Method::Cancel => 3,
-        Method::Options => 4,
-        Method::Register => 5,
-        Method::Prack => 6,
-        Method::Subscribe => 7,
-        Method::Notify => 8,
-        Method::Publish => 9,
-        Method::Info => 10,
-        Method::Refer => 11,
-        Method::Message => 12,
-        Method::Update => 13,
-        Method::Other(_) => KNOWN.len(),
-    };
-    match KNOWN.get(index) {
+    static KNOWN: [PyOnceLock<Py<PyString>>; Method::KNOWN] =
+        [const { PyOnceLock::new() }; Method::KNOWN];
+    match KNOWN.get(method.index()) {
         Some(cell) => cell
             .get_or_init(py, || PyString::intern(py, method.as_str()).unbind())
             .bind(py)

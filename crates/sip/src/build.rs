@@ -28,7 +28,7 @@ impl Build {
     pub fn response(status: u16, reason: &str) -> Build {
         let mut out = Vec::with_capacity(512);
         out.extend_from_slice(b"SIP/2.0 ");
-        push_number(&mut out, usize::from(status));
+        write_number(&mut out, usize::from(status));
         out.push(b' ');
         push_value(&mut out, reason.as_bytes());
         out.extend_from_slice(b"\r\n");
@@ -113,13 +113,13 @@ pub(crate) fn push_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 /// Appends the Content-Length, the empty line and the body.
 pub(crate) fn push_end(out: &mut Vec<u8>, body: &[u8]) {
     out.extend_from_slice(b"Content-Length: ");
-    push_number(out, body.len());
+    write_number(out, body.len());
     out.extend_from_slice(b"\r\n\r\n");
     out.extend_from_slice(body);
 }
 
 /// Appends a number in decimal digits.
-fn push_number(out: &mut Vec<u8>, mut number: usize) {
+pub fn write_number(out: &mut Vec<u8>, mut number: usize) {
     let start = out.len();
     loop {
         // A digit is less than 10.

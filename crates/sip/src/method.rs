@@ -66,6 +66,33 @@ methods! {
     Update "UPDATE" b"UPDATE";
 }
 
+impl Method {
+    /// How many methods are known by name.
+    pub const KNOWN: usize = 14;
+
+    /// Where it stands among those, from 0, for tables by method; `KNOWN` for any other.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        match self {
+            Method::Invite => 0,
+            Method::Ack => 1,
+            Method::Bye => 2,
+            Method::Cancel => 3,
+            Method::Options => 4,
+            Method::Register => 5,
+            Method::Prack => 6,
+            Method::Subscribe => 7,
+            Method::Notify => 8,
+            Method::Publish => 9,
+            Method::Info => 10,
+            Method::Refer => 11,
+            Method::Message => 12,
+            Method::Update => 13,
+            Method::Other(_) => Method::KNOWN,
+        }
+    }
+}
+
 impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

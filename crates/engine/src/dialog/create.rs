@@ -168,7 +168,12 @@ impl Engine {
             invite: invite.then_some(transaction),
             ..ends.dialog(call_id, DialogRole::Uac, incoming.origin?, self.now)
         };
-        let id = self.add_dialog(dialog);
+        let fork = self.dialogs.find_by_creator(call_id, &dialog.local_tag);
+        let mut id = DialogId::with_role(self.config.shard, self.next_number(), dialog.role);
+        if fork.is_some() {
+            id = id.of_fork();
+        }
+        self.add_dialog_as(id, dialog);
         if invite {
             self.clients.get_mut(transaction)?.forks.push(id);
         }

@@ -142,11 +142,13 @@ impl Engine {
     pub(crate) fn request_timed_out(&mut self, id: TransactionId) {
         self.totals.add(Total::Timeouts);
         self.tell_failure(id, Failure::Timeout);
+        self.forget_wanted_cancel(id);
     }
 
     /// The request failed for good: tells the user, forgets the transaction.
     fn give_up(&mut self, id: TransactionId, failure: Failure) {
         self.tell_failure(id, failure);
+        self.forget_wanted_cancel(id);
         self.remove_client(id);
     }
 
