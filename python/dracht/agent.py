@@ -482,7 +482,8 @@ class Agent:
             request.res.send(503, headers=TRY_LATER)
             return
         self._running.add(request)
-        request._task = _start(run(self.handler, request, self._running), request._dispatcher.loop)
+        handling = run(self.handler, request, self._running)
+        request._task = _start(handling, request._dispatcher.loop, request.msg.method)
 
     def _cancelled(self, request: Request) -> None:
         cancelled(request)
@@ -510,14 +511,18 @@ class Agent:
 
 if sys.version_info >= (3, 12):
 
-    def _start(coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
+    def _start(
+        coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, name: str
+    ) -> asyncio.Task[None]:
         # Most handlers answer without waiting; started at once, they end without the loop scheduling anything.
-        return asyncio.Task(coroutine, loop=loop, eager_start=True)
+        return asyncio.Task(coroutine, loop=loop, name=name, eager_start=True)
 
 else:
 
-    def _start(coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
-        return loop.create_task(coroutine)
+    def _start(
+        coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, name: str
+    ) -> asyncio.Task[None]:
+        return asyncio.Task(coroutine, loop=loop, name=name)
 
 
 def _logged(task: asyncio.Task[None]) -> None:

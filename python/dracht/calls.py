@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Calls"]
 
 _IDLE = 12 * 3600.0
+# How often they are looked for; seconds.
+_ROUND = 60.0
 
 
 class _Call(NamedTuple):
@@ -34,10 +36,11 @@ class _Call(NamedTuple):
 class Calls:
     """The table of calls. `Dispatcher` keeps it up to date."""
 
-    __slots__ = ("_calls", "_waiters")
+    __slots__ = ("_calls", "_looked", "_waiters")
 
     def __init__(self) -> None:
         self._calls: dict[tuple[int, DialogReference], _Call] = {}
+        self._looked = 0.0
         self._waiters: list[asyncio.Future[None]] = []
 
     def __len__(self) -> int:
@@ -56,10 +59,11 @@ class Calls:
         if local is None and held is not None:
             local = held.local
         calls[key] = _Call(now, dispatcher, local)
-        oldest = next(iter(calls))
-        while calls[oldest].since < now - _IDLE:
-            del calls[oldest]
-            oldest = next(iter(calls))
+        if now - self._looked > _ROUND:
+            # Not each time: finding the first entry of a dict passes over all that were deleted before it.
+            self._looked = now
+            for idle in [key for key, call in calls.items() if call.since < now - _IDLE]:
+                del calls[idle]
 
     def ended(self, dispatcher: Dispatcher, dialog: DialogId | None) -> None:
         """A BYE ended the dialog, or the engine did."""

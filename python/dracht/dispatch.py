@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from dracht.errors import ConnectionLost, DrachtError
@@ -35,6 +36,9 @@ log = logging.getLogger("dracht")
 
 # 64*T1 doubled: the longest that an engine retransmits a 2xx and waits for its ACK, with a margin; seconds.
 _LINGER = 64.0
+# How often what lingered so long is looked for; seconds. Not with each call: finding the first entry of a dict passes over all
+# that were deleted before it.
+_ROUND = 1.0
 
 
 class Dispatcher:
@@ -48,6 +52,7 @@ class Dispatcher:
         "established",
         "invites",
         "link",
+        "looked",
         "loop",
         "reliable",
     )
@@ -62,6 +67,7 @@ class Dispatcher:
         self.reliable: dict[tuple[DialogId, str], SentResponse] = {}
         self.confirmed: dict[TransactionId, tuple[float, DialogId | None]] = {}
         self.established: set[DialogId] = set()
+        self.looked = 0.0
 
     # ---- what the link tells
 
@@ -218,14 +224,9 @@ class Dispatcher:
         if self.agent.calls is not None:
             self.agent.calls.confirmed(self, dialog, sent._message)
         now = self.loop.time()
+        if now - self.looked > _ROUND:
+            self._forget_lingering(now)
         answers = self.answers
-        while answers:
-            oldest = next(iter(answers))
-            if answers[oldest][0] > now - _LINGER:
-                break
-            _, lost = answers.pop(oldest)
-            self.invites.pop(lost.res.req._transaction, None)
-            lost.unacknowledged()
         answers.pop(dialog, None)
         answers[dialog] = (now, sent)
         self.established.add(dialog)
@@ -256,15 +257,23 @@ class Dispatcher:
     def confirm(self, transaction: TransactionId, dialog: DialogId | None) -> None:
         """An INVITE of ours got its first 2xx."""
         now = self.loop.time()
-        confirmed = self.confirmed
-        while confirmed:
-            oldest = next(iter(confirmed))
-            if confirmed[oldest][0] > now - _LINGER:
-                break
-            del confirmed[oldest]
-        confirmed[transaction] = (now, dialog)
+        if now - self.looked > _ROUND:
+            self._forget_lingering(now)
+        self.confirmed[transaction] = (now, dialog)
         if dialog is not None:
             self.established.add(dialog)
+
+    def _forget_lingering(self, now: float) -> None:
+        """Forgets what should have been followed by something long ago."""
+        self.looked = now
+        for transaction in list(
+            takewhile(lambda one: self.confirmed[one][0] <= now - _LINGER, self.confirmed)
+        ):
+            del self.confirmed[transaction]
+        for dialog in list(takewhile(lambda one: self.answers[one][0] <= now - _LINGER, self.answers)):
+            _, lost = self.answers.pop(dialog)
+            self.invites.pop(lost.res.req._transaction, None)
+            lost.unacknowledged()
 
     def end_stray(self, dialog: DialogId) -> None:
         """Ends a call that nobody wants: a 2xx of another fork, or one that came after the application gave up.

@@ -116,7 +116,11 @@ impl Inbox {
 
     /// Moves everything that waits into `into`, which is empty.
     pub fn take(&self, into: &mut Vec<Item>) {
-        std::mem::swap(&mut self.lock().items, into);
+        let mut state = self.lock();
+        std::mem::swap(&mut state.items, into);
+        // The shard is awake, and looks here again before it sleeps: what comes meanwhile need not wake it.
+        state.waker = None;
+        drop(state);
         self.taken.notify_waiters();
     }
 

@@ -41,8 +41,8 @@ log = logging.getLogger("dracht")
 
 # How many events one pass takes: enough for one wake per batch under load, few enough that a pass stays well below 10 ms.
 _BATCH = 256
-# How many written responses are kept for a failure that may follow: as many as can be in flight for a moment.
-_WRITTEN = 512
+# How many written responses are kept for a failure that may follow, at least: as many as can be in flight for a moment.
+_WRITTEN = 256
 # An ACK, CANCEL or PRACK comes to the owner of its INVITE; there is nothing to ask for.
 _NEVER_NEW = frozenset({"ack", "cancel", "prack"})
 # Whether handlers run up to their first waiting when their request is handed on; else the loop begins them in its next turn.
@@ -77,8 +77,9 @@ class NativeLink:
         self._routes: dict[str, None] = {}
         self._commands: dict[int, Completion] = {}
         self._proxied: dict[int, ProxyCompletion] = {}
-        # The latest responses that were written here: the engine only speaks up when it did not send one.
+        # The latest responses that were written here, and those before: the engine only speaks up when it did not send one.
         self._written: dict[int, Completion] = {}
+        self._written_before: dict[int, Completion] = {}
         self._flushing = False
         self._hostports: list[str] = []
         self._waiter: asyncio.Task[None] | None = None
@@ -215,7 +216,7 @@ class NativeLink:
         elif event[0] == EVENT_FAILED:
             number = event[1]
             failing = self._commands.pop(number, None) or self._proxied.pop(number, None)
-            failing = failing or self._written.pop(number, None)
+            failing = failing or self._written.pop(number, None) or self._written_before.pop(number, None)
             if failing is not None:
                 failing.failed(CommandFailed(event[2], event[3]))
         else:
@@ -276,9 +277,12 @@ class NativeLink:
             completion.failed(CommandFailed(given[2], given[3]))
             return
         else:
-            self._written[given[0]] = completion
-            if len(self._written) > _WRITTEN:
-                del self._written[next(iter(self._written))]
+            written = self._written
+            if len(written) >= _WRITTEN:
+                # Both at once: taking the oldest of a dict off one by one costs a search for it.
+                self._written_before = written
+                written = self._written = {}
+            written[given[0]] = completion
             completion.sent(transaction, given[2], given[1], given[3])
         if not self._flushing:
             self._flush_soon()

@@ -146,6 +146,8 @@ class Stack:
 
 def guard(handler: Handler, recover: Recover) -> Endpoint:
     """A handler, `async def` or `def`, as the core of an onion: its errors are answered before a layer sees them."""
+    if inspect.iscoroutinefunction(handler):
+        return attempt(handler, recover)
 
     async def core(req: Request, res: Response) -> None:
         try:
