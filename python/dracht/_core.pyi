@@ -393,7 +393,7 @@ class Engine:
         ringing_timeout: float = 3600.0,
         max_transactions: int = 1_000_000,
         max_dialogs: int = 500_000,
-        max_event_age: float = 0.5,
+        max_event_age: float = 1.0,
         max_events: int = 65_536,
         max_message_bytes: int = 65_535,
         dialog_idle: float = 43_200.0,

@@ -94,7 +94,7 @@ impl Default for Bounds {
         Bounds {
             transactions: 1_000_000,
             dialogs: 500_000,
-            event_age: Duration::from_millis(500),
+            event_age: Duration::from_secs(1),
             dialog_idle: Duration::from_secs(12 * 3600),
         }
     }

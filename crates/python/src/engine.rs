@@ -41,7 +41,7 @@ impl Engine {
     #[staticmethod]
     #[pyo3(signature = (
         listen, *, shards = 1, embedded = true, control = None, secret = None, advertise = None, t1 = 0.5, t2 = 4.0, t4 = 5.0,
-        timer_c = 185.0, application_timeout = 64.0, trying_after = 0.2, ringing_timeout = 3600.0, max_transactions = 1_000_000, max_dialogs = 500_000, max_event_age = 0.5,
+        timer_c = 185.0, application_timeout = 64.0, trying_after = 0.2, ringing_timeout = 3600.0, max_transactions = 1_000_000, max_dialogs = 500_000, max_event_age = 1.0,
         max_events = 65_536, max_message_bytes = 65_535, dialog_idle = 43_200.0, udp_request_limit = Some(1300),
         drachtio_compatible = false
     ))]
