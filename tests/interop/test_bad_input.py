@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import signal
 import socket
 import sys
 import time
@@ -65,6 +66,8 @@ class Target:
         ]:  # `run` and `status`
             assert time.monotonic() < deadline, held
             time.sleep(0.1)
+        self.server.process.send_signal(signal.SIGUSR1)
+        time.sleep(0.5)
         return resident_bytes(self.server.pid)
 
 
