@@ -56,7 +56,7 @@ fn an_application_that_is_behind_gets_no_new_requests_but_its_calls_go_on() {
     let now = network.now;
     network.hosts[1]
         .engine
-        .handle_backlog(now, APPLICATION, seconds(1));
+        .handle_backlog(now, APPLICATION, seconds(2));
     assert_eq!(options(&mut network).status(), 503);
     network.hang_up(0, caller, 1);
     let now = network.now;
