@@ -5,7 +5,9 @@ use crate::envelope::Envelope;
 use crate::name::{TransactionNames, parse_dialog};
 use crate::text::{SipText, is_token};
 use bytes::Bytes;
-use engine::command::{Cancel, Command, Draft, Proxy, ProxyOptions, Respond, SendRequest};
+use engine::command::{
+    Cancel, CancelProxy, Command, Draft, Forking, Proxy, ProxyOptions, Respond, SendRequest,
+};
 use engine::id::{CommandId, TransactionId};
 use sip::Method;
 use std::borrow::Cow;
@@ -31,6 +33,8 @@ pub enum Request {
     Status,
     /// Work for the engine, still without a number.
     Command(Command, Asked),
+    /// Work for the engine that has no outcome of its own: the command that it is about has one.
+    Unanswered(Command),
 }
 
 /// What a client routes.
@@ -81,6 +85,7 @@ impl Envelope {
         match tokens.next().unwrap_or_default() {
             b"sip" => self.sip(tokens, names),
             b"proxy" => self.proxy(tokens, names),
+            b"cancel_proxy" => self.cancel_proxy(tokens, names),
             b"ping" => Ok(Request::Ping),
             b"status" => Ok(Request::Status),
             b"route" => {
@@ -165,7 +170,8 @@ impl Envelope {
         Ok(Request::Command(Command::Send(send), Asked::NewRequest))
     }
 
-    /// `proxy|<transactionId>|remainInDialog|fullResponse|followRedirects|simultaneous|<provisional>|<final>|<target>...`.
+    /// `proxy|<transactionId>|remainInDialog|fullResponse|followRedirects|simultaneous|<provisional>|<final>|<target>...`; an extension
+    /// is `byQ` in the place of `simultaneous`, with targets that carry a q.
     fn proxy<'a>(
         &self,
         tokens: impl Iterator<Item = &'a [u8]>,
@@ -208,7 +214,12 @@ impl Envelope {
             })?;
         let options = ProxyOptions {
             record_route: *record_route == b"remainInDialog",
-            simultaneous: *order == b"simultaneous",
+            forking: match *order {
+                b"simultaneous" => Forking::Simultaneous,
+                // An extension: drachtio-server takes it for `serial`.
+                b"byQ" => Forking::ByQ,
+                _ => Forking::Serial,
+            },
             follow_redirects: *follow_redirects == b"followRedirects",
             provisional_timeout: timeout(provisional),
             final_timeout: timeout(last),
@@ -231,6 +242,37 @@ impl Envelope {
                 full_response,
             },
         ))
+    }
+}
+
+impl Envelope {
+    /// `cancel_proxy|<transactionId>|<status>` and a Reason header field perhaps: an extension, which drachtio-server does not know.
+    fn cancel_proxy<'a>(
+        &self,
+        mut tokens: impl Iterator<Item = &'a [u8]>,
+        names: TransactionNames,
+    ) -> Result<Request, Refusal> {
+        let transaction = tokens
+            .next()
+            .and_then(|name| names.transaction(name))
+            .ok_or(Refusal::Failure("Unknown transaction id".into()))?;
+        let status = tokens
+            .next()
+            .and_then(|status| std::str::from_utf8(status).ok()?.parse().ok())
+            .filter(|status| (300..700).contains(status))
+            .ok_or(Refusal::Failure(
+                "cancel_proxy needs a status from 300 to 699".into(),
+            ))?;
+        let headers = SipText::parse(&self.text).draft.headers;
+        let reason = headers
+            .into_iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(b"reason"))
+            .map(|(_, value)| String::from_utf8_lossy(&value).into_owned());
+        Ok(Request::Unanswered(Command::CancelProxy(CancelProxy {
+            transaction,
+            status,
+            reason,
+        })))
     }
 }
 

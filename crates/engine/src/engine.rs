@@ -174,6 +174,7 @@ impl Engine {
                 let outcome = self.proxy(application, proxy);
                 self.report(application, id, outcome);
             }
+            Command::CancelProxy(cancel) => self.cancel_proxy(application, &cancel),
             Command::Drop(transaction) => self.drop_request(application, transaction),
         }
     }

@@ -12,13 +12,14 @@ const MAX_FORWARDS: u32 = 70;
 /// Writes the request as it goes to the next hop.
 ///
 /// `headers` are the application's, checked by `check_headers`. With `stay_in_path` the proxy adds its Record-Route, or for a
-/// REGISTER its Path (RFC 3327) with `Require: path`.
+/// REGISTER its Path (RFC 3327) with `Require: path`. `breadth` is the branch's share of Max-Breadth (RFC 5393 §5).
 #[must_use]
 pub fn write(
     request: &Message,
     path: &Path,
     headers: &[(Bytes, Bytes)],
     stay_in_path: bool,
+    breadth: Option<u32>,
     hop: &Hop<'_>,
 ) -> Bytes {
     let mut patch = Patch::new(request);
@@ -30,6 +31,9 @@ pub fn write(
         Ok(None) | Err(_) => MAX_FORWARDS,
     };
     patch.set(HeaderName::MaxForwards, forwards.to_string());
+    if let Some(breadth) = breadth {
+        patch.set(HeaderName::MaxBreadth, breadth.to_string());
+    }
     if stay_in_path {
         add_record_route(&mut patch, request, hop);
     }
@@ -128,6 +132,7 @@ fn is_ours(name: HeaderName) -> bool {
             | HeaderName::CSeq
             | HeaderName::Contact
             | HeaderName::MaxForwards
+            | HeaderName::MaxBreadth
             | HeaderName::ContentLength
             | HeaderName::RSeq
             | HeaderName::RAck

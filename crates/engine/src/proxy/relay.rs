@@ -5,7 +5,7 @@
 //! that way cannot be cancelled, and its refusal is repeated by the callee until it gives up.
 use crate::proxy::prepare::prepare;
 use crate::proxy::route::{Path, names_us, preprocess};
-use crate::proxy::{Hop, OwnNames, ProxyOrder, Rejection, forward, loops, validate};
+use crate::proxy::{Hop, OwnNames, ProxyOrder, Rejection, breadth, forward, loops, validate};
 use bytes::Bytes;
 use sip::{Message, Scheme, Uri};
 use std::sync::Arc;
@@ -17,6 +17,8 @@ pub struct Forwarding {
     path: Path,
     headers: Vec<(Bytes, Bytes)>,
     stay_in_path: bool,
+    /// Max-Breadth to write; none: as it is. What is relayed in a dialog forks nowhere here.
+    breadth: Option<u32>,
 }
 
 impl Forwarding {
@@ -60,6 +62,7 @@ impl Forwarding {
             &self.path,
             &self.headers,
             self.stay_in_path,
+            self.breadth,
             hop,
         )
     }
@@ -101,6 +104,7 @@ pub fn in_dialog(request: &Arc<Message>, own: &dyn OwnNames) -> InDialog {
         path,
         headers: Vec::new(),
         stay_in_path: false,
+        breadth: None,
     })
 }
 
@@ -111,10 +115,11 @@ pub fn in_dialog(request: &Arc<Message>, own: &dyn OwnNames) -> InDialog {
 pub fn stateless(order: ProxyOrder, own: &dyn OwnNames) -> Result<Forwarding, Rejection> {
     let prepared = prepare(&order, own)?;
     let path = match prepared.paths.into_iter().next() {
-        Some((_, path)) => path,
+        Some(prospect) => prospect.path,
         None => Path::along(&prepared.route, &prepared.route.request_uri),
     };
     Ok(Forwarding {
+        breadth: Some(breadth::received(&order.request).unwrap_or(breadth::DEFAULT)),
         request: order.request,
         path,
         headers: order.headers,

@@ -1,9 +1,9 @@
 //! Request validation (RFC 3261 §16.3): what a proxy refuses before it looks for targets.
 use crate::event::CommandError;
-use crate::proxy::{OwnNames, Rejection, loops};
+use crate::proxy::{OwnNames, Rejection, breadth, loops};
 use sip::{HeaderName, Message, Method};
 
-/// Checks Max-Forwards, loops and Proxy-Require. The syntax was checked when the message was parsed, the scheme of the
+/// Checks Max-Forwards, Max-Breadth, loops and Proxy-Require. The syntax was checked when the message was parsed, the scheme of the
 /// request-URI matters only where it is followed (`ProxyContext::new` checks it there).
 ///
 /// # Errors
@@ -21,12 +21,17 @@ pub fn check(request: &Message, own: &dyn OwnNames) -> Result<(), Rejection> {
         Ok(_) => {}
         Err(_) => return Err(rejected(400, CommandError::Rejected(400))),
     }
+    // RFC 5393 §5.3.3: a request that may go on no branch at all. ACK and CANCEL follow their INVITE's branches.
+    let forks = !matches!(method, Method::Ack | Method::Cancel);
+    if forks && breadth::received(request) == Some(0) {
+        return Err(rejected(440, CommandError::Rejected(440)));
+    }
     if loops::is_loop(request, own) {
         return Err(rejected(482, CommandError::Loop));
     }
     // No extension asks anything of this proxy, so every one is unknown. ACK and CANCEL are exempt, as they are for Require
     // (RFC 3261 §8.2.2.3).
-    if !matches!(method, Method::Ack | Method::Cancel) {
+    if forks {
         let unknown: Vec<_> = request
             .values(HeaderName::ProxyRequire)
             .filter(|option| !option.is_empty())
