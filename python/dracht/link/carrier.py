@@ -114,6 +114,12 @@ class ConnectionLink:
         else:
             connection.proxy(transaction, targets, options, headers, completion)
 
+    def cancel_proxy(self, transaction: TransactionId, status: int, reason: str | None) -> None:
+        """Gives up a request that is being proxied: a word of dracht's own server; drachtio's has none, and goes on."""
+        connection = self._connection
+        if connection is not None and connection.ready:
+            connection.cancel_proxy(transaction, status, reason)
+
     def drop(self, transaction: TransactionId) -> None:
         """Forgets a request; the protocol has no word for it: a server forgets what is not answered."""
 

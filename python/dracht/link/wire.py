@@ -4,12 +4,22 @@ Nothing here keeps anything.
 """
 
 import ssl
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from dracht.errors import CommandFailed, UriError
-from dracht.link.base import DialogReference, HeaderList, ProxyOptions
+from dracht.link.base import DialogReference, Forking, HeaderList, ProxyOptions
 
-__all__ = ["Target", "WirePath", "dialog_text", "failure", "fields_text", "one_word", "proxy_meta"]
+__all__ = [
+    "Target",
+    "WirePath",
+    "dialog_text",
+    "failure",
+    "fields_text",
+    "in_order",
+    "one_word",
+    "proxy_meta",
+]
 
 
 class WirePath:
@@ -155,6 +165,15 @@ def dialog_text(dialog: DialogReference | None) -> str:
     return str(dialog)
 
 
+def in_order(targets: Sequence[str], forking: Forking) -> list[str]:
+    """Targets for a server that knows nothing of q: bare URIs, for an order by q the highest q first."""
+    weighted = [target.rpartition(">;q=") for target in targets]
+    bare = [(uri.lstrip("<"), float(q)) if uri else (q.strip("<>"), 1.0) for uri, _, q in weighted]
+    if forking == "by_q":
+        bare.sort(key=lambda one: -one[1])
+    return [uri for uri, _ in bare]
+
+
 def proxy_meta(options: ProxyOptions) -> str:
     """The tokens of a proxy frame that say how."""
     return "|".join(
@@ -162,7 +181,8 @@ def proxy_meta(options: ProxyOptions) -> str:
             "remainInDialog" if options.record_route else "",
             "fullResponse",
             "followRedirects" if options.follow_redirects else "",
-            "simultaneous" if options.simultaneous else "serial",
+            # A drachtio-server takes the last for `serial`.
+            {"serial": "serial", "simultaneous": "simultaneous", "by_q": "byQ"}[options.forking],
             _milliseconds(options.provisional_timeout),
             _milliseconds(options.final_timeout),
         )

@@ -26,7 +26,6 @@ use crate::time::Time;
 use bytes::Bytes;
 use sip::{Message, Method, Scheme};
 use smallvec::SmallVec;
-use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -83,7 +82,7 @@ impl ProxyContext {
     /// # Errors
     /// Why it is not proxied, and the status that the engine answers with, if any.
     pub fn new(order: ProxyOrder, own: &dyn OwnNames) -> Result<ProxyContext, Rejection> {
-        let Prepared { route, mut paths } = prepare(&order, own)?;
+        let Prepared { route, paths } = prepare(&order, own)?;
         let ProxyOrder {
             request,
             command,
@@ -95,9 +94,6 @@ impl ProxyContext {
         } = order;
         let is_invite = request.method() == Method::Invite;
         let breadth = breadth::received(&request).unwrap_or(breadth::DEFAULT);
-        if options.forking == Forking::ByQ {
-            paths.sort_by_key(|prospect| Reverse(prospect.q));
-        }
         let mut context = ProxyContext {
             request,
             command,
@@ -117,14 +113,13 @@ impl ProxyContext {
             candidates: SmallVec::new(),
             phase: Phase::Searching,
         };
-        let (mut group, mut last) = (0, None);
+        let mut weights: SmallVec<[u16; 1]> = SmallVec::new();
         for prospect in paths {
-            if let Some(last) = last.replace(prospect.q) {
-                group = context.group_after(group, last, prospect.q);
-            }
-            let number = context.add_branch(prospect.target, prospect.path, group);
+            let number = context.add_branch(prospect.target, prospect.path, 0);
             context.untried.push_back(number);
+            weights.push(prospect.q);
         }
+        context.group(&weights);
         Ok(context)
     }
 

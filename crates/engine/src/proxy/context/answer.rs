@@ -91,7 +91,7 @@ impl ProxyContext {
                 ))
             });
         let Some((branch, response)) = forwarded else {
-            let status = if status == 503 && !self.drachtio_compatible {
+            let status = if status == 503 && !self.drachtio_compatible && !cancelled {
                 500
             } else {
                 status

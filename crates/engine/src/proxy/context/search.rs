@@ -7,6 +7,7 @@ use crate::proxy::{CancelReason, Effects, TimerKind, breadth, targets};
 use crate::time::Time;
 use sip::Message;
 use smallvec::SmallVec;
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// Targets that redirections may add to one request: what a chain of hostile redirections can cost.
@@ -52,6 +53,29 @@ impl ProxyContext {
             self.untried.push_front(*number);
         }
         !added.is_empty()
+    }
+
+    /// Puts the targets into the order in which they are tried, and into groups: `weights` has the q of each, by its number.
+    pub(super) fn group(&mut self, weights: &[u16]) {
+        let weight = |number: &u32| weights.get(*number as usize).copied().unwrap_or_default();
+        if self.options.forking == Forking::ByQ {
+            self.untried
+                .make_contiguous()
+                .sort_by_key(|number| Reverse(weight(number)));
+        }
+        let (mut group, mut last) = (0, None);
+        for at in 0..self.untried.len() {
+            let Some(number) = self.untried.get(at).copied() else {
+                break;
+            };
+            let q = weight(&number);
+            if let Some(last) = last.replace(q) {
+                group = self.group_after(group, last, q);
+            }
+            if let Some(branch) = self.branches.get_mut(number as usize) {
+                branch.group = group;
+            }
+        }
     }
 
     /// The group of a target with this q that follows one of `group` with the q `last`: whether they are tried at once.
