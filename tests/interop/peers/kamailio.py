@@ -51,7 +51,7 @@ async def start(peers: Peers, configuration: str, **values: object) -> Kamailio:
     """
     folder, port = peers.folder(f"kamailio-{configuration}"), free_port()
     text = "".join((CONFIGURATIONS / f"{part}.cfg").read_text() for part in ("base", configuration))
-    filled = {"PORT": port, "MODULES": kamailio.modules(), "FOLDER": folder, **values}
+    filled = {"target": "", "algorithm": "", "PORT": port, "MODULES": kamailio.modules(), "FOLDER": folder, **values}
     for name, value in filled.items():
         text = text.replace(f"@{name.upper()}@", str(value))
     (folder / "kamailio.cfg").write_text(text)
@@ -61,3 +61,8 @@ async def start(peers: Peers, configuration: str, **values: object) -> Kamailio:
     peer = Kamailio(f"Kamailio {configuration}", [*command, "-P", str(folder / "pid")], folder)
     peer.port = port
     return await peers.start(peer)
+
+
+def relayed(labels: str) -> list[str]:
+    """The ladder of a proxy that relays these, one after the other: `"BYE 200"`."""
+    return [f"{way} {label}" for label in labels.split() for way in "<>"]
