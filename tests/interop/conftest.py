@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +39,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     """A failure says what every peer of the test saw and wrote."""
-    report: Any = yield
+    report = yield
     peers = getattr(item, "funcargs", {}).get("peers")
     if report.failed and isinstance(peers, Peers):
         report.sections.extend((peer.name, str(peer)) for peer in peers.started)
@@ -49,12 +49,24 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 class RealStations(Stations):
-    """Stations whose timers leave a peer the time it needs."""
+    """Stations whose timers leave a peer the time it needs, and which outlive the peers."""
+
+    def __init__(self, way: str, test: str, keeper: Keeper, peers: Peers) -> None:
+        super().__init__(way, test, keeper)
+        self._peers = peers
 
     async def start(
         self, handler: Handler | App, *routes: str, listen: Sequence[str] = LISTEN, **options: Any
     ) -> Station:
         return await super().start(handler, *routes, listen=listen, **{**TIMERS, **options})
+
+    async def end(self) -> None:
+        try:
+            for station in self._stations:
+                await station.at_rest()
+        finally:
+            await self._peers.stop()  # what a phone says when it leaves is answered
+            await super().end()
 
     def _refused(self, station: Station) -> int:
         return 0  # the keeper waits for all of them
@@ -72,8 +84,8 @@ def real_keeper() -> Iterator[Keeper]:
 async def stations(
     request: pytest.FixtureRequest, real_keeper: Keeper, peers: Peers
 ) -> AsyncIterator[RealStations]:
-    """Makes applications with their engines, over one link and then over the other. They end before the peers do."""
-    stations = RealStations(request.param, request.node.name, real_keeper)
+    """Makes applications with their engines, over one link and then over the other."""
+    stations = RealStations(request.param, request.node.name, real_keeper, peers)
     yield stations
     await stations.end()
 
@@ -83,4 +95,4 @@ async def peers(tmp_path: Path) -> AsyncIterator[Peers]:
     """Starts peers; they end with the test."""
     peers = Peers(tmp_path)
     yield peers
-    peers.stop()
+    await peers.stop()

@@ -67,7 +67,8 @@ async def test_kamailio_in_the_path_of_our_registrar(stations: RealStations, pee
         registered[req.to.uri.user or ""] = (str(contact.uri), req.msg.values("Path"))
         # RFC 3327 §5.3: the Path goes back to who supports it.
         await res.send(
-            200, headers={"Contact": f"{contact};expires=60", "Path": req.msg.values("Path"), "Supported": "path"}
+            200,
+            headers={"Contact": f"{contact};expires=60", "Path": req.msg.values("Path"), "Supported": "path"},
         )
 
     registrar = "{}:{}".format(*(await stations.start(app)).address)

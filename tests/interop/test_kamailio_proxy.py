@@ -32,7 +32,9 @@ def assert_in_the_path(proxy: Kamailio, method: str, *, to: Party) -> None:
     came, went = proxy.message(method, sent=False), proxy.message(method, sent=True)
     assert uri_of(came["Route"]).startswith(f"sip:{proxy.address};"), str(came)
     assert went.get("Route") is None, str(went)
-    assert to.address in came.uri, "the request-URI is the peer's Contact from the beginning (RFC 3261 §12.2.1.1)"
+    assert to.address in came.uri, (
+        "the request-URI is the peer's Contact from the beginning (RFC 3261 §12.2.1.1)"
+    )
     assert came.uri == went.uri
     assert len(went.all("Via")) == 2, str(went)
     assert int(went["Max-Forwards"]) == int(came["Max-Forwards"]) - 1
@@ -66,7 +68,9 @@ async def test_a_call_with_everything_in_it_through_its_record_route(
     await caller.saw("INVITE ACK INFO BYE")
     assert callee.last("MESSAGE").body == b"hello"
     await proxy.expect(
-        relayed("INVITE 183 PRACK 200 200 ACK INVITE 200 ACK INVITE 200 ACK UPDATE 200 INFO 200 MESSAGE 200 BYE 200")
+        relayed(
+            "INVITE 183 PRACK 200 200 ACK INVITE 200 ACK INVITE 200 ACK UPDATE 200 INFO 200 MESSAGE 200 BYE 200"
+        )
     )
     for method in ("PRACK", "UPDATE", "MESSAGE"):
         assert_in_the_path(proxy, method, to=callee)

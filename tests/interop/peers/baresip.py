@@ -17,9 +17,7 @@ from bench.processes import free_port
 from tests.conformance.sip import Sip
 from tests.interop.peers.process import LIMIT, Entry, Peer, Peers
 
-_BLOCK = re.compile(
-    rb"\x1b\[36;1m#\n(?:UDP|TCP|TLS) (\S+) -> \S+\n(.*?)\n?\x1b\[;m(?:\n|$|(?=[^\n]))", re.DOTALL
-)
+_BLOCK = re.compile(rb"\x1b\[36;1m#\n(?:UDP|TCP|TLS) (\S+) -> \S+\n(.*?)\x1b\[;m", re.DOTALL)
 _CONFIGURATION = """\
 poll_method epoll
 sip_listen 127.0.0.1:{port}
@@ -43,14 +41,20 @@ ctrl_tcp_listen 127.0.0.1:{control}
 def modules() -> Path | None:
     """Where its modules are."""
     return next(
-        (folder for folder in map(Path, ("/usr/lib/baresip/modules", "/usr/local/lib/baresip/modules")) if folder.is_dir()),
+        (
+            folder
+            for folder in map(Path, ("/usr/lib/baresip/modules", "/usr/local/lib/baresip/modules"))
+            if folder.is_dir()
+        ),
         None,
     )
 
 
 def available() -> bool:
     """Whether baresip is installed."""
-    return shutil.which("baresip") is not None and shutil.which("stdbuf") is not None and modules() is not None
+    return (
+        shutil.which("baresip") is not None and shutil.which("stdbuf") is not None and modules() is not None
+    )
 
 
 class Baresip(Peer):
@@ -129,11 +133,11 @@ class Baresip(Peer):
         """Its address of record."""
         return f"sip:{self.user}@{self.registrar}"
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         if hasattr(self, "_reading"):
             self._reading.cancel()
             self._writer.close()
-        super().stop()
+        await super().stop()
 
 
 async def start(

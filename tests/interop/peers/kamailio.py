@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from bench import kamailio
 from bench.processes import free_port
-from pathlib import Path
 from tests.conformance.sip import Sip
 from tests.interop.peers.process import Entry, Peer, Peers
 
@@ -51,7 +51,14 @@ async def start(peers: Peers, configuration: str, **values: object) -> Kamailio:
     """
     folder, port = peers.folder(f"kamailio-{configuration}"), free_port()
     text = "".join((CONFIGURATIONS / f"{part}.cfg").read_text() for part in ("base", configuration))
-    filled = {"target": "", "algorithm": "", "PORT": port, "MODULES": kamailio.modules(), "FOLDER": folder, **values}
+    filled = {
+        "target": "",
+        "algorithm": "",
+        "PORT": port,
+        "MODULES": kamailio.modules(),
+        "FOLDER": folder,
+        **values,
+    }
     for name, value in filled.items():
         text = text.replace(f"@{name.upper()}@", str(value))
     (folder / "kamailio.cfg").write_text(text)

@@ -13,7 +13,8 @@ from tests.conformance.sip import Sip
 from tests.interop.peers.process import Entry, Peer, Peers
 
 _BLOCK = re.compile(
-    rb"channel \[0x[0-9a-f]+\]: (?:message (sent) to \[\S+\], size: \[(\d+)\] bytes\n|received \[(\d+)\] new bytes from \[\S+\]:\n)"
+    rb"channel \[0x[0-9a-f]+\]: "
+    rb"(?:message (sent) to \[\S+\], size: \[(\d+)\] bytes\n|received \[(\d+)\] new bytes from \[\S+\]:\n)"
 )
 _CONFIGURATION = """\
 [sip]
@@ -77,13 +78,20 @@ class Linphone(Peer):
         return found
 
 
-async def start(peers: Peers, user: str, registrar: str, *, password: str = "", expires: int = 60) -> Linphone:
+async def start(
+    peers: Peers, user: str, registrar: str, *, password: str = "", expires: int = 60
+) -> Linphone:
     """A phone of `user` that registers at `registrar` (HOST:PORT)."""
     folder, port = peers.folder(f"linphone-{user}"), free_port()
     (folder / ".local" / "share" / "linphone").mkdir(parents=True)
     (folder / "rc").write_text(
         _CONFIGURATION.format(
-            port=port, media=free_port() & ~1, registrar=registrar, user=user, password=password, expires=expires
+            port=port,
+            media=free_port() & ~1,
+            registrar=registrar,
+            user=user,
+            password=password,
+            expires=expires,
         )
     )
     command = ["stdbuf", "-o0", "linphonec", "-c", "rc", "-d", "6", "-l", "linphone.log", "-S"]

@@ -1,12 +1,13 @@
 """A peer's process, its record of messages, and waiting for what it says.
 
-`Peers` starts them and ends exactly those it started. A wait is for a condition, has a limit, and when it is in vain says what the
-peer saw and wrote.
+`Peers` starts them and ends exactly those it started. A wait is for a condition, has a limit, and when it is in vain says what
+the peer saw and wrote.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -18,7 +19,7 @@ from typing import NamedTuple, TypeVar
 
 from tests.conformance.sip import Sip
 
-__all__ = ["LIMIT", "Entry", "Peer", "Peers", "eventually"]
+__all__ = ["LIMIT", "Entry", "Peer", "Peers", "eventually", "steps"]
 
 LIMIT = 30.0
 """Seconds until a wait is in vain: generous, as a test on a busy machine is to fail for what is wrong only."""
@@ -41,6 +42,11 @@ async def eventually(condition: Callable[[], object], what: object = "", limit: 
         await asyncio.sleep(0.02)
 
 
+def steps(ladder: str) -> list[str]:
+    """A ladder as a test writes it: `">INVITE <180 <200 >ACK"`."""
+    return [f"{step[0]} {step[1:]}" for step in ladder.split()]
+
+
 class Peer:
     """A program that runs.
 
@@ -49,7 +55,6 @@ class Peer:
         command: the program and its arguments.
         folder: a folder of its own, where it runs.
         environment: besides that of the test.
-        signal_number: what ends it.
     """
 
     def __init__(
@@ -58,12 +63,10 @@ class Peer:
         command: Sequence[str | Path],
         folder: Path,
         environment: Mapping[str, str] | None = None,
-        signal_number: int = signal.SIGTERM,
     ) -> None:
         self.name = name
         self.folder = folder
         self.log = folder / "output.log"
-        self._signal = signal_number
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
                 [str(part) for part in command],
@@ -126,9 +129,12 @@ class Peer:
 
     async def expect(self, expected: Sequence[str], *methods: str, call: str | None = None) -> None:
         """Waits until its ladder (see `ladder`) is as long as expected; fails where it is another."""
-        deadline = time.monotonic() + LIMIT
-        while len(ladder := self.ladder(*methods, call=call)) < len(expected) and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LIMIT):
+                # A file tells nobody that it grew.
+                while len(self.ladder(*methods, call=call)) < len(expected):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+        ladder = self.ladder(*methods, call=call)
         assert ladder == list(expected), f"{self.name} saw something else\n{self}"
 
     async def until(self, condition: Callable[[], object], what: str) -> None:
@@ -152,20 +158,17 @@ class Peer:
     async def ready(self) -> None:
         """Returns when it can be used."""
 
-    def leave(self) -> None:
-        """Asks it to end in its own way, where it has one."""
-
-    def stop(self) -> None:
-        """Ends it: politely, then not. Never more than this one process and what it forked."""
+    async def stop(self) -> None:
+        """Ends it: politely, so that what it still has to say is answered, then not. Never more than what it started itself."""
         if self.process.stdin is not None and not self.process.stdin.closed:
             self.process.stdin.close()
         if self.process.poll() is None:
-            self.process.send_signal(self._signal)
-            try:
-                self.process.wait(5.0)
-            except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + 5.0
+        while self.process.poll() is None:
+            if time.monotonic() > deadline:
                 os.killpg(self.process.pid, signal.SIGKILL)  # its session is its own
-                self.process.wait()
+            await asyncio.sleep(0.02)
 
     def __str__(self) -> str:
         """For a failure: what it saw, and the end of what it wrote."""
@@ -195,7 +198,7 @@ class Peers:
         await peer.ready()
         return peer
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Ends them, the last one first."""
         for peer in reversed(self.started):
-            peer.stop()
+            await peer.stop()

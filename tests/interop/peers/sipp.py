@@ -13,7 +13,9 @@ from tests.conformance.sip import Sip
 from tests.interop.peers.process import LIMIT, Entry, Peer, Peers
 
 SCENARIOS = Path(__file__).resolve().parent.parent / "scenarios"
-_BLOCK = re.compile(rb"^-{20,}.*\n(?:UDP|TCP) message (sent|received) [\[(](\d+)\]? bytes[ )]*: *\n\n", re.MULTILINE)
+_BLOCK = re.compile(
+    rb"^-{20,}.*\n(?:UDP|TCP) message (sent|received) [\[(](\d+)\]? bytes[ )]*: *\n\n", re.MULTILINE
+)
 
 
 def available() -> bool:
@@ -79,7 +81,16 @@ async def start(
     """
     folder, port = peers.folder(f"sipp-{scenario}"), free_port()
     command = ["sipp", f"{to[0]}:{to[1]}", "-i", "127.0.0.1", "-p", str(port), "-t", "u1", "-nostdin"]
-    command += ["-sf", str(SCENARIOS / f"{scenario}.xml"), "-m", str(calls), "-r", f"{rate:g}", "-s", "service"]
+    command += [
+        "-sf",
+        str(SCENARIOS / f"{scenario}.xml"),
+        "-m",
+        str(calls),
+        "-r",
+        f"{rate:g}",
+        "-s",
+        "service",
+    ]
     command += ["-trace_msg", "-message_file", "messages.log", "-trace_err", "-error_file", "errors.log"]
     command += ["-timeout", f"{LIMIT * 1.5:g}s", "-timeout_error", *options]
     for name, value in (keys or {}).items():
