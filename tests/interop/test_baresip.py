@@ -74,22 +74,7 @@ async def test_a_phone_is_called_gets_dtmf_is_held_and_left(stations: RealStatio
     closed = await phone.told("CALL_CLOSED")
 
     await phone.expect(
-        [
-            "< INVITE",
-            "> 180",
-            "> 200",
-            "< ACK",
-            "< INFO",
-            "> 200",
-            "< INVITE",
-            "> 200",
-            "< ACK",
-            "< INVITE",
-            "> 200",
-            "< ACK",
-            "< BYE",
-            "> 200",
-        ]
+        steps("<INVITE >180 >200 <ACK <INFO >200 <INVITE >200 <ACK <INVITE >200 <ACK <BYE >200")
     )
     assert closed["param"] == "Connection reset by peer"
     assert phone.message("BYE", sent=False)["Call-ID"] == answer.msg.call_id

@@ -26,14 +26,13 @@ async def phones(stations: RealStations, peers: Peers, *users: str) -> list[Bare
 
 async def call(caller: Baresip, callee: Baresip) -> str:
     """A call from phone to phone, established at both; its Call-ID."""
-    before = len(callee.messages("INVITE", sent=False))
+    before = callee.kinds().count("CALL_INCOMING")
     await caller.command("dial", callee.aor)
-    await callee.saw("INVITE", sent=False, count=before + 1)
-    await callee.told("CALL_INCOMING", count=before + 1)
+    call_id = str((await callee.told("CALL_INCOMING", count=before + 1))["id"])
     await callee.command("accept")
-    await callee.told("CALL_ESTABLISHED", count=before + 1)
-    await caller.told("CALL_ESTABLISHED", peeruri=callee.aor)
-    return caller.message("INVITE", sent=True)["Call-ID"]
+    for phone in (caller, callee):
+        await phone.told("CALL_ESTABLISHED", id=call_id)
+    return call_id
 
 
 async def test_two_phones_call_one_another_through_us(stations: RealStations, peers: Peers) -> None:

@@ -12,7 +12,7 @@ from tests.interop.conftest import RealStations
 from tests.interop.party import Party, nobody
 from tests.interop.peers import kamailio
 from tests.interop.peers.kamailio import Kamailio
-from tests.interop.peers.process import Peers
+from tests.interop.peers.process import Peers, steps
 
 pytestmark = pytest.mark.peer("kamailio")
 
@@ -84,23 +84,7 @@ async def test_register_refresh_query_be_called_and_leave(
     assert str(invite.uri) == contact, "the registrar replaced the address by the binding"
     assert "Proxy-Authorization" not in invite.headers, "and took the credentials that were for it"
     await registrar.expect(
-        [
-            "< INVITE",
-            "> 407",
-            "< ACK",
-            "< INVITE",
-            "> INVITE",
-            "< 180",
-            "> 180",
-            "< 200",
-            "> 200",
-            "< ACK",
-            "> ACK",
-            "< BYE",
-            "> BYE",
-            "< 200",
-            "> 200",
-        ],
+        steps("<INVITE >407 <ACK <INVITE >INVITE <180 >180 <200 >200 <ACK >ACK <BYE >BYE <200 >200"),
         *("INVITE", "ACK", "BYE"),
     )
     refused, repeated = registrar.messages("INVITE", sent=False)
