@@ -508,6 +508,7 @@ class Engine:
         targets: Sequence[str] = ...,
         *,
         record_route: bool = False,
+        path: Literal["always", "if_supported", "required"] = "always",
         forking: Literal["serial", "simultaneous", "by_q"] = "serial",
         follow_redirects: bool = False,
         provisional_timeout: float | None = None,
@@ -523,6 +524,7 @@ class Engine:
             targets: URIs in order of preference, or with their q as Contact has it, `<sip:bob@192.0.2.4>;q=0.5`; none (as when
                 not given): the request-URI.
             record_route: stay in the path of the dialog; for REGISTER add Path (RFC 3327).
+            path: for a REGISTER whose sender does not list `path` in Supported: add it, leave it out, or refuse with 421.
             forking: one target after the other, all at once, or those of equal q at once, the highest q first.
             follow_redirects: try the Contacts of a 3xx too.
             provisional_timeout, final_timeout: give up a branch without such a response; seconds.

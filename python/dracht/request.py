@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Literal
 
 from dracht.dialogid import DialogHandle
-from dracht.link.base import DialogId, Forking, Origin, ProxyOptions, TransactionId
+from dracht.link.base import DialogId, Forking, Origin, PathPolicy, ProxyOptions, TransactionId
 from dracht.message import HeadersInput, RequestView, header_list
 from dracht.proxy import Proxying, ProxyResult, is_target, seconds, target_text
 
@@ -146,6 +146,7 @@ class Request(RequestView):
         *,
         headers: HeadersInput | None = None,
         record_route: bool = False,
+        path: PathPolicy = "always",
         forking: Forking = "serial",
         follow_redirects: bool = False,
         provisional_timeout: float | str | None = None,
@@ -163,12 +164,16 @@ class Request(RequestView):
                 a URI with its q from 0 to 1 as `(uri, q)`, or an `Address` as `msg.contacts` has it, whose `q` counts.
             headers: header fields to add to what is forwarded.
             record_route: stay in the path of the dialog; for REGISTER add Path (RFC 3327).
+            path: what to do when a REGISTER to which Path is to be added comes from a user agent that does not list `path` in
+                Supported: add it (`"always"`), leave it out (`"if_supported"`), or refuse with 421 (`"required"`).
             forking: one target after the other as given (`"serial"`), all at once (`"simultaneous"`), or those of equal q at
                 once and the highest q first (`"by_q"`, RFC 3261 §16.6; one without q counts as 1).
             follow_redirects: try the Contacts of a 3xx as further targets, by their q, none twice and at most 16 of them.
             provisional_timeout: give up a target without a provisional response; seconds, or `"2s"`, `"100ms"`.
             final_timeout: give up a target without a final response; seconds, or a text as above.
-            type: `"stateless"` forwards without transaction state (RFC 3261 §16.11), and returns at once.
+            type: `"stateless"` forwards to the first target without transaction state (RFC 3261 §16.11), and returns at once. The
+                handler sees repetitions of the request again, and must choose the same target for them; the CANCEL of an INVITE
+                and the ACK of its refusal follow it by themselves.
 
         Raises:
             ValueError: an option or a time cannot be used.
@@ -179,6 +184,7 @@ class Request(RequestView):
         many = [targets] if is_target(targets) else targets
         options = ProxyOptions(
             record_route=record_route,
+            path=path,
             forking=forking,
             follow_redirects=follow_redirects,
             provisional_timeout=seconds(provisional_timeout),
@@ -187,6 +193,8 @@ class Request(RequestView):
         )
         if forking not in ("serial", "simultaneous", "by_q"):
             raise ValueError(f"forking is 'serial', 'simultaneous' or 'by_q', not {forking!r}")
+        if path not in ("always", "if_supported", "required"):
+            raise ValueError(f"path is 'always', 'if_supported' or 'required', not {path!r}")
         if type not in ("stateful", "stateless"):
             raise ValueError(f"type is 'stateful' or 'stateless', not {type!r}")
         fields = header_list(headers)

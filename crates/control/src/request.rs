@@ -6,7 +6,8 @@ use crate::name::{TransactionNames, parse_dialog};
 use crate::text::{SipText, is_token};
 use bytes::Bytes;
 use engine::command::{
-    Cancel, CancelProxy, Command, Draft, Forking, Proxy, ProxyOptions, Respond, SendRequest,
+    Cancel, CancelProxy, Command, Draft, Forking, PathPolicy, Proxy, ProxyOptions, Respond,
+    SendRequest,
 };
 use engine::id::{CommandId, TransactionId};
 use sip::Method;
@@ -170,8 +171,8 @@ impl Envelope {
         Ok(Request::Command(Command::Send(send), Asked::NewRequest))
     }
 
-    /// `proxy|<transactionId>|remainInDialog|fullResponse|followRedirects|simultaneous|<provisional>|<final>|<target>...`; an extension
-    /// is `byQ` in the place of `simultaneous`, with targets that carry a q.
+    /// `proxy|<transactionId>|remainInDialog|fullResponse|followRedirects|simultaneous|<provisional>|<final>|<target>...`; extensions
+    /// are `byQ` (with targets that carry a q) and `stateless` in the place of `simultaneous`, and those of `path_policy`.
     fn proxy<'a>(
         &self,
         tokens: impl Iterator<Item = &'a [u8]>,
@@ -213,7 +214,8 @@ impl Envelope {
                 Refusal::Failure("error proxying request to a target that is not UTF-8".into())
             })?;
         let options = ProxyOptions {
-            record_route: *record_route == b"remainInDialog",
+            record_route: path_policy(record_route).is_some(),
+            path: path_policy(record_route).unwrap_or_default(),
             forking: match *order {
                 b"simultaneous" => Forking::Simultaneous,
                 // An extension: drachtio-server takes it for `serial`.
@@ -223,7 +225,7 @@ impl Envelope {
             follow_redirects: *follow_redirects == b"followRedirects",
             provisional_timeout: timeout(provisional),
             final_timeout: timeout(last),
-            stateless: false,
+            stateless: *order == b"stateless",
             // Without fullResponse the first response is the sign that the request was sent, which is what is to be answered.
             report_responses: true,
         };
@@ -381,6 +383,16 @@ fn verb(token: Option<&[u8]>, unsupported: &'static str) -> Result<Verb, Refusal
     Method::parse(&token.to_ascii_uppercase())
         .map(Verb::Method)
         .ok_or(Refusal::Disconnect(unsupported))
+}
+
+/// `remainInDialog`, or an extension that says so as well and what it means for a REGISTER from a user agent without Path.
+fn path_policy(token: &[u8]) -> Option<PathPolicy> {
+    match token {
+        b"remainInDialog" => Some(PathPolicy::Always),
+        b"pathIfSupported" => Some(PathPolicy::IfSupported),
+        b"pathRequired" => Some(PathPolicy::Required),
+        _ => None,
+    }
 }
 
 /// `2s` or `500ms`; anything else is none, as drachtio-server has it.

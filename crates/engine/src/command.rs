@@ -148,11 +148,25 @@ pub enum Forking {
     ByQ,
 }
 
+/// What becomes of Path when a REGISTER comes from a user agent that does not list `path` in Supported (RFC 3327 §5.2).
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum PathPolicy {
+    /// It is added all the same, as deployed edge proxies do: few user agents list it.
+    #[default]
+    Always,
+    /// It is left out: the registrar will not know the way back.
+    IfSupported,
+    /// The request is refused with 421 (Extension Required).
+    Required,
+}
+
 /// How a request is proxied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProxyOptions {
     /// Stay in the path of the dialog (RFC 3261 §16.6 item 4); for REGISTER add Path (RFC 3327).
     pub record_route: bool,
+    /// Whether Path depends on what the user agent supports.
+    pub path: PathPolicy,
     /// In which order the targets are tried.
     pub forking: Forking,
     /// Try the Contacts of a 3xx as further targets (RFC 3261 §16.7 item 4).

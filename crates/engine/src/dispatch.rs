@@ -89,6 +89,7 @@ impl Engine {
             Timer::ReliableTimeout(id) => self.reliable_timed_out(id),
             Timer::DialogIdle(id) => self.dialog_idle(id),
             Timer::Proxy(id, kind, branch) => self.proxy_timer(id, kind, branch),
+            Timer::Way(key) => self.forget_way(key),
         }
     }
 

@@ -84,6 +84,7 @@ impl Engine {
             let origin = transaction.origin;
             let forwarding = relay::stateless(order, &self.listeners)
                 .map_err(|rejection| self.reject(id, rejection))?;
+            self.remember_way(&forwarding);
             self.forward_stateless(forwarding, origin)?;
             self.remove_server(id);
             let done = ProxyDone {

@@ -8,7 +8,9 @@ use crate::message::Message;
 use crate::origin::Origin;
 use crate::start::{self, Running};
 use engine::Command;
-use engine::command::{Cancel, CancelProxy, Forking, Proxy, ProxyOptions, Respond, SendRequest};
+use engine::command::{
+    Cancel, CancelProxy, Forking, PathPolicy, Proxy, ProxyOptions, Respond, SendRequest,
+};
 use engine::id::{DialogId, TransactionId};
 use pyo3::IntoPyObject;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -250,7 +252,7 @@ impl Engine {
 
     /// Proxies a request that was received (RFC 3261 §16).
     #[pyo3(signature = (
-        transaction, targets = Vec::new(), *, record_route = false, forking = "serial", follow_redirects = false,
+        transaction, targets = Vec::new(), *, record_route = false, path = "always", forking = "serial", follow_redirects = false,
         provisional_timeout = None, final_timeout = None, stateless = false, report_responses = false, headers = None
     ))]
     #[expect(
@@ -262,6 +264,7 @@ impl Engine {
         transaction: u64,
         targets: Vec<String>,
         record_route: bool,
+        path: &str,
         forking: &str,
         follow_redirects: bool,
         provisional_timeout: Option<f64>,
@@ -278,6 +281,16 @@ impl Engine {
         };
         let options = ProxyOptions {
             record_route,
+            path: match path {
+                "always" => PathPolicy::Always,
+                "if_supported" => PathPolicy::IfSupported,
+                "required" => PathPolicy::Required,
+                other => {
+                    return Err(PyValueError::new_err(format!(
+                        "path is 'always', 'if_supported' or 'required', not {other:?}"
+                    )));
+                }
+            },
             forking: match forking {
                 "serial" => Forking::Serial,
                 "simultaneous" => Forking::Simultaneous,

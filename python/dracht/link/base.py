@@ -91,6 +91,9 @@ class Receiver(Protocol):
         """A call detail record; `detail` is the role of a start and the reason of a stop."""
 
 
+PathPolicy: TypeAlias = Literal["always", "if_supported", "required"]
+"""What becomes of Path when a REGISTER comes from a user agent that does not list `path` in Supported (RFC 3327 §5.2)."""
+
 Forking: TypeAlias = Literal["serial", "simultaneous", "by_q"]
 """In which order the targets of a proxied request are tried."""
 
@@ -102,6 +105,7 @@ class ProxyOptions:
         "final_timeout",
         "follow_redirects",
         "forking",
+        "path",
         "provisional_timeout",
         "record_route",
         "stateless",
@@ -111,6 +115,7 @@ class ProxyOptions:
         self,
         *,
         record_route: bool = False,
+        path: PathPolicy = "always",
         forking: Forking = "serial",
         follow_redirects: bool = False,
         provisional_timeout: float | None = None,
@@ -118,6 +123,7 @@ class ProxyOptions:
         stateless: bool = False,
     ) -> None:
         self.record_route = record_route
+        self.path = path
         self.forking = forking
         self.follow_redirects = follow_redirects
         self.provisional_timeout = provisional_timeout

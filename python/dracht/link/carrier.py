@@ -107,7 +107,8 @@ class ConnectionLink:
         headers: HeaderList,
         completion: ProxyCompletion,
     ) -> None:
-        """Proxies a request. The protocol knows stateful proxies only."""
+        """Proxies a request. A drachtio-server knows stateful proxies only, tries targets in groups by q one after the other,
+        and adds Path to every REGISTER."""
         connection = self._connection
         if connection is None or not connection.ready:
             completion.failed(self._lost())

@@ -289,9 +289,10 @@ class ControlConnection(asyncio.BufferedProtocol):
         except ParseError as error:
             completion.failed(CommandFailed("invalid-uri", str(error)))
             return
+        meta = proxy_meta(options, extended=self.is_dracht)
         start = f"INVITE {targets[0] if targets else 'sip:placeholder'} SIP/2.0"
-        text = f"proxy|{transaction}|{proxy_meta(options)}|{places}\r\n{start}\r\n{fields_text(headers)}\r\n"
-        replies = ProxyReplies(completion, self)
+        text = f"proxy|{transaction}|{meta}|{places}\r\n{start}\r\n{fields_text(headers)}\r\n"
+        replies = ProxyReplies(completion, self, options.stateless)
         self.ask(text.encode("utf-8", "surrogateescape"), replies.take)
 
     def cancel_proxy(self, transaction: TransactionId, status: int, reason: str | None) -> None:

@@ -337,6 +337,7 @@ class NativeLink:
             transaction,  # type: ignore[arg-type]
             targets,
             record_route=options.record_route,
+            path=options.path,
             forking=options.forking,
             follow_redirects=options.follow_redirects,
             provisional_timeout=options.provisional_timeout,

@@ -174,15 +174,21 @@ def in_order(targets: Sequence[str], forking: Forking) -> list[str]:
     return [uri for uri, _ in bare]
 
 
-def proxy_meta(options: ProxyOptions) -> str:
-    """The tokens of a proxy frame that say how."""
+_PATHS = {"always": "remainInDialog", "if_supported": "pathIfSupported", "required": "pathRequired"}
+# A drachtio-server takes every word but `simultaneous` for `serial`.
+_ORDERS = {"serial": "serial", "simultaneous": "simultaneous", "by_q": "byQ"}
+
+
+def proxy_meta(options: ProxyOptions, *, extended: bool) -> str:
+    """The tokens of a proxy frame that say how; `extended` with the words that only dracht's own server knows."""
+    stays = _PATHS[options.path if extended else "always"]
+    order = "stateless" if options.stateless and extended else _ORDERS[options.forking]
     return "|".join(
         (
-            "remainInDialog" if options.record_route else "",
+            stays if options.record_route else "",
             "fullResponse",
             "followRedirects" if options.follow_redirects else "",
-            # A drachtio-server takes the last for `serial`.
-            {"serial": "serial", "simultaneous": "simultaneous", "by_q": "byQ"}[options.forking],
+            order,
             _milliseconds(options.provisional_timeout),
             _milliseconds(options.final_timeout),
         )

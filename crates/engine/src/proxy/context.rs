@@ -144,7 +144,7 @@ impl ProxyContext {
     /// Whether it adds its Record-Route or Path: otherwise a `Hop` needs none.
     #[must_use]
     pub fn stays_in_path(&self) -> bool {
-        self.options.record_route
+        forward::stays_in_path(&self.request, &self.options)
     }
 
     /// Whether Record-Route has to be a `sips` URI, since the request-URI is one (RFC 3261 §16.6 item 4).
@@ -177,7 +177,7 @@ impl ProxyContext {
             &self.request,
             &entry.path,
             &self.headers,
-            self.options.record_route,
+            forward::stays_in_path(&self.request, &self.options),
             Some(entry.breadth),
             hop,
         ))

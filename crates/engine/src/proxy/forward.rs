@@ -1,7 +1,8 @@
 //! The forwarded request (RFC 3261 §16.6): a patch of the received one, written when the way it takes is known.
+use crate::command::{PathPolicy, ProxyOptions};
 use crate::event::CommandError;
-use crate::proxy::Hop;
 use crate::proxy::route::{Path, RouteEdit};
+use crate::proxy::{Hop, validate};
 use crate::transport::Transport;
 use bytes::Bytes;
 use sip::{HeaderName, Message, Method, Patch};
@@ -54,6 +55,15 @@ pub fn write(
     }
     patch.prepend(HeaderName::Via, via(hop));
     patch.write()
+}
+
+/// Whether the forwarded request gets our Record-Route, or for a REGISTER our Path (RFC 3327 §5.2).
+#[must_use]
+pub fn stays_in_path(request: &Message, options: &ProxyOptions) -> bool {
+    options.record_route
+        && (options.path != PathPolicy::IfSupported
+            || request.method() != Method::Register
+            || validate::supports_path(request))
 }
 
 /// Our Via value. `rport` asks the next hop to answer to the port that it sees (RFC 3581 §3).

@@ -26,6 +26,7 @@ pub(super) fn prepare(order: &ProxyOrder, own: &dyn OwnNames) -> Result<Prepared
         error,
     };
     validate::check(&order.request, own)?;
+    validate::check_path(&order.request, &order.options)?;
     forward::check_headers(&order.headers).map_err(refused)?;
     let route = preprocess(&order.request, own);
     let mut paths: SmallVec<[Prospect; 1]> = SmallVec::new();

@@ -1,8 +1,7 @@
 //! Forwarding without a context: requests that come back by our Record-Route, and the stateless proxy (RFC 3261 §16.11).
 //!
 //! A stateless proxy has to find the same target for an INVITE, its CANCEL and the ACK of its refusal. Here an application names
-//! the target of the one it sees, so `stateless` fits requests that stand alone (OPTIONS, MESSAGE, REGISTER); an INVITE forwarded
-//! that way cannot be cancelled, and its refusal is repeated by the callee until it gives up.
+//! the target of the one it sees; the way of an INVITE is remembered for a while, so that the others follow it (`ways`).
 use crate::proxy::prepare::prepare;
 use crate::proxy::route::{Path, names_us, preprocess};
 use crate::proxy::{Hop, OwnNames, ProxyOrder, Rejection, breadth, forward, loops, validate};
@@ -22,6 +21,24 @@ pub struct Forwarding {
 }
 
 impl Forwarding {
+    /// A CANCEL or ACK that goes the way of its INVITE.
+    #[must_use]
+    pub fn following(request: Arc<Message>, path: Path) -> Forwarding {
+        Forwarding {
+            request,
+            path,
+            headers: Vec::new(),
+            stay_in_path: false,
+            breadth: None,
+        }
+    }
+
+    /// The way it takes.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The URI to resolve.
     #[must_use]
     pub fn next_hop(&self) -> &Arc<str> {
@@ -99,13 +116,7 @@ pub fn in_dialog(request: &Arc<Message>, own: &dyn OwnNames) -> InDialog {
         return InDialog::Reject(rejection);
     }
     let path = Path::along(&route, &route.request_uri);
-    InDialog::Relay(Forwarding {
-        request: Arc::clone(request),
-        path,
-        headers: Vec::new(),
-        stay_in_path: false,
-        breadth: None,
-    })
+    InDialog::Relay(Forwarding::following(Arc::clone(request), path))
 }
 
 /// The stateless proxy: the request goes to the first target, each time to the same (RFC 3261 §16.11).
@@ -119,10 +130,10 @@ pub fn stateless(order: ProxyOrder, own: &dyn OwnNames) -> Result<Forwarding, Re
         None => Path::along(&prepared.route, &prepared.route.request_uri),
     };
     Ok(Forwarding {
+        stay_in_path: forward::stays_in_path(&order.request, &order.options),
         breadth: Some(breadth::received(&order.request).unwrap_or(breadth::DEFAULT)),
         request: order.request,
         path,
         headers: order.headers,
-        stay_in_path: order.options.record_route,
     })
 }

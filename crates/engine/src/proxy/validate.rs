@@ -1,4 +1,5 @@
 //! Request validation (RFC 3261 §16.3): what a proxy refuses before it looks for targets.
+use crate::command::{PathPolicy, ProxyOptions};
 use crate::event::CommandError;
 use crate::proxy::{OwnNames, Rejection, breadth, loops};
 use sip::{HeaderName, Message, Method};
@@ -45,4 +46,30 @@ pub fn check(request: &Message, own: &dyn OwnNames) -> Result<(), Rejection> {
         }
     }
     Ok(())
+}
+
+/// Whether a REGISTER comes from a user agent that knows Path (RFC 3327 §5.1).
+#[must_use]
+pub fn supports_path(request: &Message) -> bool {
+    request
+        .values(HeaderName::Supported)
+        .any(|option| option.eq_ignore_ascii_case("path"))
+}
+
+/// RFC 3327 §5.2: a proxy that has to be in the path of later requests refuses a REGISTER whose sender knows nothing of that.
+///
+/// # Errors
+/// 421, with the Require header field that says what is wanted.
+pub fn check_path(request: &Message, options: &ProxyOptions) -> Result<(), Rejection> {
+    let needed = options.record_route
+        && options.path == PathPolicy::Required
+        && request.method() == Method::Register;
+    if !needed || supports_path(request) {
+        return Ok(());
+    }
+    Err(Rejection {
+        status: Some(421),
+        header: Some((HeaderName::Require, "path".to_owned())),
+        error: CommandError::Rejected(421),
+    })
 }

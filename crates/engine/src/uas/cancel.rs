@@ -32,7 +32,7 @@ impl Engine {
             .find(key)
             .or_else(|| self.find_cancelled(arrival));
         let Some(invite) = found else {
-            if self.relay_unowned(arrival) {
+            if self.follow_way(arrival) || self.relay_unowned(arrival) {
                 return;
             }
             self.totals.add(Total::Invalid);
