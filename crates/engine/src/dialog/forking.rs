@@ -91,7 +91,10 @@ fn read(transaction: &ClientTransaction) -> Option<(String, String, EventName, D
         (EventName::of_refer(plan.sequence), None)
     } else {
         let life = header(HeaderName::Expires).and_then(|value| value.trim().parse::<u32>().ok());
-        (EventName::parse(header(HeaderName::Event).unwrap_or_default()), life)
+        (
+            EventName::parse(header(HeaderName::Event).unwrap_or_default()),
+            life,
+        )
     };
     let tag = match (&plan.from_tag, &plan.from) {
         (Some(tag), _) => tag.clone(),
@@ -102,7 +105,13 @@ fn read(transaction: &ClientTransaction) -> Option<(String, String, EventName, D
         (None, None) => return None,
     };
     let call_id = String::from_utf8_lossy(&plan.call_id).into_owned();
-    Some((call_id, tag, event, life.map_or(DEFAULT_LIFE, seconds), plan.sequence))
+    Some((
+        call_id,
+        tag,
+        event,
+        life.map_or(DEFAULT_LIFE, seconds),
+        plan.sequence,
+    ))
 }
 
 impl Engine {

@@ -46,7 +46,13 @@ impl EventName {
             return EventName::of_refer(message.cseq().map_or(0, |sequence| sequence.number));
         }
         let field = message.header(HeaderName::Event);
-        EventName::parse(field.as_ref().map(|field| field.text()).as_deref().unwrap_or_default())
+        EventName::parse(
+            field
+                .as_ref()
+                .map(|field| field.text())
+                .as_deref()
+                .unwrap_or_default(),
+        )
     }
 
     /// The event of the REFER with this CSeq number.
@@ -59,7 +65,8 @@ impl EventName {
 
     /// Whether a NOTIFY that names `other` belongs to it. One of a REFER may leave out the `id`.
     fn covers(&self, other: &EventName) -> bool {
-        self == other || (&*self.package == REFER && &*other.package == REFER && other.id.is_empty())
+        self == other
+            || (&*self.package == REFER && &*other.package == REFER && other.id.is_empty())
     }
 }
 
@@ -89,14 +96,22 @@ impl Notice {
         let expires = Params::new(params).get_raw("expires").flatten();
         Notice {
             over: state.trim().eq_ignore_ascii_case("terminated"),
-            expires: expires.and_then(|text| text.parse::<u32>().ok()).map(seconds),
+            expires: expires
+                .and_then(|text| text.parse::<u32>().ok())
+                .map(seconds),
         }
     }
 
     /// Of a NOTIFY.
     pub(crate) fn of(notify: &Message) -> Notice {
         let field = notify.header(HeaderName::SubscriptionState);
-        Notice::parse(field.as_ref().map(|field| field.text()).as_deref().unwrap_or_default())
+        Notice::parse(
+            field
+                .as_ref()
+                .map(|field| field.text())
+                .as_deref()
+                .unwrap_or_default(),
+        )
     }
 }
 
@@ -184,11 +199,9 @@ impl Subscription {
     /// It is asked to be refreshed or ended. A notifier's time does not run out before the application has answered.
     pub(crate) fn ask(&mut self, asking: TransactionId, limit: Time) {
         self.asking = Some(asking);
+        self.told = false;
         match self.role {
-            Role::Subscriber => {
-                self.told = false;
-                self.due = Some(limit);
-            }
+            Role::Subscriber => self.due = Some(limit),
             Role::Notifier => self.due = self.due.max(Some(limit)),
         }
     }
@@ -204,13 +217,21 @@ impl Subscription {
         if !self.is_refer() && (!self.told || self.unsubscribed) {
             self.expires = Some(now + granted);
         }
-        let owed = match self.role {
+        self.due = match self.role {
             // It came already, or is yet to come.
-            Role::Subscriber => self.due.is_some(),
-            // A SUBSCRIBE's first one is the application's; without one the peer gives up.
-            Role::Notifier => self.unsubscribed || (self.is_refer() && self.expires.is_none()),
+            Role::Subscriber => self.due.map(|_| now + long),
+            Role::Notifier => self.owed(now, long),
         };
-        self.due = owed.then(|| now + long);
+    }
+
+    /// Until when a notifier's application may leave the NOTIFY to the engine that is owed to an unsubscription, or be silent
+    /// about a REFER. The engine's must come within the peer's Timer N. That a SUBSCRIBE is answered without one is not noticed.
+    fn owed(&self, now: Time, long: Duration) -> Option<Time> {
+        if self.unsubscribed {
+            Some(now + long / 2)
+        } else {
+            (self.is_refer() && self.expires.is_none()).then(|| now + long)
+        }
     }
 
     /// The SUBSCRIBE or REFER was refused; whether the subscription is over.
@@ -221,7 +242,10 @@ impl Subscription {
         }
         // A refresh that failed leaves the subscription as it was (RFC 6665 §4.1.2.2).
         if self.stage == Stage::Open {
-            self.due = (self.role == Role::Notifier && self.unsubscribed).then(|| now + long);
+            self.due = match self.role {
+                Role::Subscriber => None,
+                Role::Notifier => self.owed(now, long),
+            };
         }
         false
     }
@@ -287,6 +311,148 @@ impl Subscription {
                 Lapse::NoNotify
             }
             (Stage::Open, Role::Notifier) => Lapse::Notify,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Each step of a subscription, without an engine: what it waits for next, and what is to be done when that does not come.
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(32);
+
+    fn at(seconds: u64) -> Time {
+        Time::from_origin(Duration::from_secs(seconds))
+    }
+
+    fn asked(role: Role, event: &str) -> Subscription {
+        let event = EventName::parse(event);
+        Subscription::asked(role, event, TransactionId::new(0, 1), at(128))
+    }
+
+    /// What is next, and what happens then.
+    fn next(subscription: &Subscription) -> (Time, Lapse) {
+        let deadline = subscription
+            .deadline(LONG)
+            .expect("everything has a deadline");
+        (deadline, subscription.lapse(deadline))
+    }
+
+    fn active(expires: u64) -> Notice {
+        Notice::parse(&format!("active;expires={expires}"))
+    }
+
+    #[test]
+    fn events_are_told_apart_by_package_and_id() {
+        let names = [
+            "presence",
+            "presence;id=1",
+            "presence ; id=2",
+            "Presence",
+            "presence.winfo",
+            "",
+        ];
+        for (index, one) in names.iter().enumerate() {
+            for (other, text) in names.iter().enumerate() {
+                let same =
+                    asked(Role::Subscriber, one).matches(Role::Subscriber, &EventName::parse(text));
+                assert_eq!(same, index == other, "{one} {text}");
+            }
+        }
+        let refer = asked(Role::Notifier, "refer;id=7");
+        assert!(refer.matches(Role::Notifier, &EventName::parse("refer")));
+        assert!(!refer.matches(Role::Notifier, &EventName::parse("refer;id=8")));
+        assert!(!refer.matches(Role::Subscriber, &EventName::parse("refer;id=7")));
+        assert_eq!(
+            EventName::parse("dialog;sla; id=a").to_string(),
+            "dialog;id=a"
+        );
+    }
+
+    #[test]
+    fn a_subscriber_waits_for_timer_n_then_for_the_expiry_and_the_last_notify() {
+        let mut one = asked(Role::Subscriber, "presence");
+        assert_eq!(next(&one), (at(128), Lapse::Silent));
+        one.accept(at(1), Duration::from_secs(600), LONG);
+        assert_eq!(next(&one), (at(33), Lapse::NoNotify));
+        one.notify(at(2), active(500), DEFAULT_LIFE, LONG);
+        assert_eq!(next(&one), (at(502 + 32), Lapse::Expired));
+        one.ask(TransactionId::new(0, 2), at(528));
+        assert_eq!(next(&one), (at(528), Lapse::NoNotify));
+        // The NOTIFY overtakes the 2xx, and is the one that counts.
+        one.notify(at(401), active(300), DEFAULT_LIFE, LONG);
+        one.accept(at(402), Duration::from_secs(600), LONG);
+        assert_eq!(next(&one), (at(701 + 32), Lapse::Expired));
+        one.notify(
+            at(403),
+            Notice::parse("terminated;reason=rejected"),
+            DEFAULT_LIFE,
+            LONG,
+        );
+        assert_eq!(next(&one), (at(403 + 64), Lapse::Silent));
+        assert!(one.notified(Notice::parse("terminated"), 200, false));
+    }
+
+    #[test]
+    fn a_notifier_ends_it_at_its_time_unless_a_refresh_waits_for_its_answer() {
+        let mut one = asked(Role::Notifier, "presence");
+        one.accept(at(0), Duration::from_secs(60), LONG);
+        assert_eq!(next(&one), (at(60), Lapse::Notify));
+        one.notify(at(1), active(59), DEFAULT_LIFE, LONG);
+        one.ask(TransactionId::new(0, 2), at(59 + 128));
+        assert_eq!(next(&one).0, at(59 + 128));
+        assert!(!one.refuse(at(70), 403, LONG));
+        assert_eq!(
+            next(&one),
+            (at(60), Lapse::Notify),
+            "it is as if nobody had asked"
+        );
+        one.ask(TransactionId::new(0, 3), at(59 + 128));
+        one.accept(at(71), Duration::ZERO, LONG);
+        assert_eq!(next(&one), (at(71 + 16), Lapse::Notify));
+        one.notify(at(72), active(59), DEFAULT_LIFE, LONG);
+        assert_eq!(
+            next(&one),
+            (at(71 + 16), Lapse::Notify),
+            "no NOTIFY makes it longer"
+        );
+    }
+
+    #[test]
+    fn a_recipient_of_refer_owes_a_notify_and_its_time_runs_from_the_first() {
+        let mut one = asked(Role::Notifier, "refer;id=1");
+        one.accept(at(0), DEFAULT_LIFE, LONG);
+        assert_eq!(next(&one), (at(32), Lapse::NoNotify));
+        one.notify(
+            at(5),
+            Notice::parse("active"),
+            Duration::from_secs(300),
+            LONG,
+        );
+        assert_eq!(next(&one), (at(305), Lapse::Notify));
+        one.notify(at(6), active(60), Duration::from_secs(300), LONG);
+        assert_eq!(next(&one), (at(66), Lapse::Notify));
+    }
+
+    #[test]
+    fn some_statuses_end_it() {
+        for status in 300..700 {
+            let ends = [
+                404, 405, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604,
+            ]
+            .contains(&status);
+            let mut one = asked(Role::Subscriber, "presence");
+            assert!(
+                one.clone().refuse(at(1), status, LONG),
+                "the first answer: {status}"
+            );
+            one.accept(at(0), Duration::from_secs(60), LONG);
+            assert_eq!(one.refuse(at(1), status, LONG), ends, "{status}");
+            let notified = one.notified(Notice::default(), status, false);
+            assert_eq!(notified, ends || status == 408, "{status}");
+            let last = one.notified(Notice::parse("Terminated"), status, false);
+            assert_eq!(last, !matches!(status, 401 | 407), "{status}");
         }
     }
 }

@@ -4,7 +4,9 @@
 //! What one message means is `subscription`'s to say; this file finds whom it is about, keeps the dialog while something is
 //! left of it, sets its timer and tells the application what it could not know.
 use super::Dialog;
-use super::subscription::{DEFAULT_LIFE, EventName, Lapse, Notice, Role, Stage, Subscription, seconds};
+use super::subscription::{
+    DEFAULT_LIFE, EventName, Lapse, Notice, Role, Stage, Subscription, seconds,
+};
 use crate::draft::Fields;
 use crate::engine::{Engine, Timer};
 use crate::event::{CommandError, Event, SubscriptionEndReason, SubscriptionEnded};
@@ -56,7 +58,9 @@ impl Act {
     pub(crate) fn of_draft(method: &Method, fields: &Fields<'_>, sequence: u32) -> Option<Act> {
         let value = |name: HeaderName| {
             let field = fields.rest.iter().find(|(other, _)| *other == name);
-            field.map_or("", |(_, (_, value))| std::str::from_utf8(value).unwrap_or_default())
+            field.map_or("", |(_, (_, value))| {
+                std::str::from_utf8(value).unwrap_or_default()
+            })
         };
         let event = || EventName::parse(value(HeaderName::Event));
         match method {
@@ -86,7 +90,9 @@ pub(crate) fn is_false(value: &str) -> bool {
 impl Dialog {
     /// Whether a subscription is open.
     pub(crate) fn is_subscribed(&self) -> bool {
-        self.subscriptions.as_ref().is_some_and(|all| !all.list.is_empty())
+        self.subscriptions
+            .as_ref()
+            .is_some_and(|all| !all.list.is_empty())
     }
 
     /// The subscription that a message is about; of several REFERs the oldest, when it does not say.
@@ -110,7 +116,11 @@ impl Engine {
     /// Until when a request for a subscription has become something: answered by the peer, or by the application.
     fn asking_limit(&self) -> Time {
         let timers = &self.config.timers;
-        self.now + timers.long().saturating_mul(2).max(timers.application.saturating_mul(2))
+        self.now
+            + timers
+                .long()
+                .saturating_mul(2)
+                .max(timers.application.saturating_mul(2))
     }
 
     /// How long a subscription lives whose NOTIFY does not say: a REFER as long as its call may ring.
@@ -131,9 +141,18 @@ impl Engine {
     ///
     /// # Errors
     /// `Limit` when it has none.
-    pub(crate) fn check_subscriptions(&self, id: DialogId, act: Option<&Act>) -> Result<(), CommandError> {
-        let Some(Act::Ask(_)) = act else { return Ok(()) };
-        let all = self.dialogs.get(id).and_then(|dialog| dialog.subscriptions.as_ref());
+    pub(crate) fn check_subscriptions(
+        &self,
+        id: DialogId,
+        act: Option<&Act>,
+    ) -> Result<(), CommandError> {
+        let Some(Act::Ask(_)) = act else {
+            return Ok(());
+        };
+        let all = self
+            .dialogs
+            .get(id)
+            .and_then(|dialog| dialog.subscriptions.as_ref());
         if all.is_some_and(|all| all.list.len() >= MOST) {
             return Err(CommandError::Limit("subscriptions"));
         }
@@ -183,7 +202,12 @@ impl Engine {
     }
 
     /// A SUBSCRIBE, REFER or NOTIFY of an application went out in a dialog.
-    pub(crate) fn subscription_sent(&mut self, id: DialogId, transaction: TransactionId, act: Option<Act>) {
+    pub(crate) fn subscription_sent(
+        &mut self,
+        id: DialogId,
+        transaction: TransactionId,
+        act: Option<Act>,
+    ) {
         match act {
             Some(Act::Ask(event)) => {
                 self.subscription_asked(id, Role::Subscriber, event, transaction)
@@ -196,9 +220,16 @@ impl Engine {
     }
 
     /// A SUBSCRIBE, REFER or NOTIFY came in a dialog, and is given to the application.
-    pub(crate) fn subscription_received(&mut self, id: DialogId, transaction: TransactionId, message: &Message) {
+    pub(crate) fn subscription_received(
+        &mut self,
+        id: DialogId,
+        transaction: TransactionId,
+        message: &Message,
+    ) {
         match Act::of(message) {
-            Some(Act::Ask(event)) => self.subscription_asked(id, Role::Notifier, event, transaction),
+            Some(Act::Ask(event)) => {
+                self.subscription_asked(id, Role::Notifier, event, transaction)
+            }
             Some(Act::Notify(event, notice)) => {
                 self.subscription_notified(id, Role::Subscriber, &event, notice, None)
             }
@@ -209,7 +240,10 @@ impl Engine {
     /// The status that a SUBSCRIBE, REFER or NOTIFY is refused with before anybody sees it.
     pub(crate) fn judge_subscription(&self, id: DialogId, message: &Message) -> Option<u16> {
         let dialog = self.dialogs.get(id)?;
-        let list = dialog.subscriptions.as_ref().map_or(&[][..], |all| &all.list);
+        let list = dialog
+            .subscriptions
+            .as_ref()
+            .map_or(&[][..], |all| &all.list);
         let stage = |role, event: &EventName| {
             let found = list.iter().find(|one| one.matches(role, event));
             found.map(|one| one.stage)
@@ -255,13 +289,19 @@ impl Engine {
         };
         let (role, event, over) = match act {
             Some(Act::Ask(event)) => {
-                let role = if ours { Role::Subscriber } else { Role::Notifier };
+                let role = if ours {
+                    Role::Subscriber
+                } else {
+                    Role::Notifier
+                };
                 let Some(one) = dialog.subscription_mut(role, &event) else {
                     return;
                 };
                 let over = match status {
                     ..=199 => return,
-                    200..=299 if one.is_refer() && response.is_some_and(declines_subscription) => true,
+                    200..=299 if one.is_refer() && response.is_some_and(declines_subscription) => {
+                        true
+                    }
                     200..=299 => {
                         one.accept(now, granted, long);
                         false
@@ -271,7 +311,11 @@ impl Engine {
                 (role, event, over)
             }
             Some(Act::Notify(event, notice)) if status >= 200 => {
-                let role = if ours { Role::Notifier } else { Role::Subscriber };
+                let role = if ours {
+                    Role::Notifier
+                } else {
+                    Role::Subscriber
+                };
                 let Some(one) = dialog.subscription_mut(role, &event) else {
                     return;
                 };
@@ -353,7 +397,10 @@ impl Engine {
         plan.sequence = dialog.next_sequence();
         let hop = dialog.next_hop().to_owned();
         plan.headers = vec![
-            (Bytes::from_static(b"Event"), Bytes::from(subscription.event.to_string())),
+            (
+                Bytes::from_static(b"Event"),
+                Bytes::from(subscription.event.to_string()),
+            ),
             (
                 Bytes::from_static(b"Subscription-State"),
                 Bytes::from_static(b"terminated;reason=timeout"),
@@ -393,7 +440,9 @@ impl Engine {
                 self.timers.cancel(token);
             }
             all.timer = first.map(|at| {
-                let token = self.timers.set(self.now, at.since(self.now), Timer::Subscription(id));
+                let token = self
+                    .timers
+                    .set(self.now, at.since(self.now), Timer::Subscription(id));
                 (at, token)
             });
         }

@@ -238,10 +238,7 @@ impl Engine {
         };
         transaction.response = bytes;
         let (dialog, method) = (transaction.dialog, transaction.method.clone());
-        let subscribes = matches!(
-            method,
-            Method::Subscribe | Method::Refer | Method::Notify
-        );
+        let subscribes = matches!(method, Method::Subscribe | Method::Refer | Method::Notify);
         let request = transaction.request.clone().filter(|_| subscribes);
         let effects = transaction.on_response(status, &self.config.timers);
         self.apply_server(id, effects);
