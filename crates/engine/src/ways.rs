@@ -4,7 +4,7 @@
 //! A way is a URI and what becomes of Route, and is forgotten after timer C. It holds no transaction: a proxy that starts anew
 //! loses nothing but the CANCELs of what was ringing.
 use crate::engine::{Engine, Timer};
-use crate::proxy::loops::stateless_key;
+use crate::proxy::loops::{key_of, stateless_key};
 use crate::proxy::relay::Forwarding;
 use crate::proxy::route::Path;
 use crate::timer::TimerToken;
@@ -56,6 +56,13 @@ impl Engine {
             tracing::debug!(?error, "it cannot follow its INVITE");
         }
         true
+    }
+
+    /// A 2xx with this branch passed: no CANCEL has an effect any more, and its ACK goes by its own route.
+    pub(crate) fn way_answered(&mut self, branch: &str) {
+        if let Some(way) = key_of(branch).and_then(|key| self.ways.remove(&key)) {
+            self.timers.cancel(way.timer);
+        }
     }
 
     /// Timer C passed.

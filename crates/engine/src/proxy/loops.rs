@@ -101,6 +101,13 @@ pub fn stateless_branch(request: &Message) -> String {
     branch
 }
 
+/// The key in a branch that `stateless_branch` made.
+#[must_use]
+pub fn key_of(branch: &str) -> Option<u64> {
+    let digits = branch.strip_prefix(MAGIC_COOKIE)?.strip_prefix('s')?;
+    u64::from_str_radix(digits, 16).ok()
+}
+
 /// What the branch of `stateless_branch` is made of: a request and its CANCEL and ACK have the same.
 #[must_use]
 pub fn stateless_key(request: &Message) -> u64 {
