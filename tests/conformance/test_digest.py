@@ -168,17 +168,20 @@ async def test_requests_within_a_dialog_are_challenged_as_well(stations: Station
     assert (await bye.final()).status == 200
 
 
-async def test_a_nonce_is_counted_over_requests(stations: Stations, phone: Phone) -> None:
+async def test_a_nonce_is_used_again_and_counted_on(stations: Stations, phone: Phone) -> None:
     station = await stations.start(nobody)
     auth = Digest("alice", "secret")
-    for count in (1, 2):
+    for count in (1, 2, 3):
         tx = await station.agent.request(phone.uri, "OPTIONS", auth=auth)
-        phone.reply(await phone.expect("OPTIONS"), 401, ("WWW-Authenticate", challenge("same")))
-        second = await phone.expect("OPTIONS")
-        assert fields(second["Authorization"])["nc"] == f"{count:08x}"
-        assert is_right(second["Authorization"], second, "MD5", "same")
-        phone.reply(second, 200)
+        asked = await phone.expect("OPTIONS")
+        if count == 1:
+            phone.reply(asked, 401, ("WWW-Authenticate", challenge("same")))
+            asked = await phone.expect("OPTIONS")
+        assert fields(asked["Authorization"])["nc"] == f"{count:08x}"
+        assert is_right(asked["Authorization"], asked, "MD5", "same")
+        phone.reply(asked, 200)
         assert (await tx.final()).status == 200
+    assert phone.ladder == ["< OPTIONS", "> 401"] + ["< OPTIONS", "> 200"] * 3
 
 
 async def test_a_cancel_that_meets_a_challenge_cancels_what_is_sent_again(
