@@ -195,7 +195,7 @@ class Challenger:
         return SipError(407 if self.proxy else 401, headers=fields)
 
     def challenge_fields(self, nonce: str, *, stale: bool = False) -> list[tuple[str, str]]:
-        """The header fields of a challenge: one for each algorithm, the preferred first (RFC 8760 §2.4)."""
+        """The header fields of a challenge: one for each algorithm, the preferred first (RFC 8760 §2.3)."""
         fields = []
         for algorithm in self.algorithms:
             params = [("realm", self.realm), ("nonce", nonce), *self._params, ("algorithm", algorithm)]
