@@ -175,7 +175,8 @@ async def test_our_client_and_our_server_agree(stations: Stations, algorithm: st
     app, seen = application(algorithms=(algorithm,), confirm=True, nonce_lifetime=60, clock=lambda: clock[0])
     server, client = await stations.start(app), await stations.start(nobody)
     auth = Digest("alice", "secret")
-    tx = await client.agent.request(server.uri, "INVITE", body=OFFER, auth=auth)
+    # By TCP, where a refused INVITE does not linger (timer D, RFC 3261 §17.1.1.2).
+    tx = await client.agent.request(f"{server.uri};transport=tcp", "INVITE", body=OFFER, auth=auth)
     final = await tx.final()
     await final.ack()
     assert (final.status, final.server_authenticated) == (200, True)
