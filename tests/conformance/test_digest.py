@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable
 
 import pytest
-from dracht import Digest, Keyring
+from dracht import Digest
+from dracht.digest import Keyring
 
 from tests.conformance.phone import Phone
 from tests.conformance.sip import Sip

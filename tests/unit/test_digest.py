@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from dracht import Digest, Keyring
+from dracht import Digest
 from dracht._core import Message
-from dracht.digest import ha1
+from dracht.digest import Keyring, ha1
 from dracht.digest.answering import Answering
 from dracht.digest.computing import digest_response
 from dracht.digest.credentials import Credentials, keyring
