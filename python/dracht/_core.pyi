@@ -883,7 +883,7 @@ class Sdp:
         """Reads a description as devices write them.
 
         Raises:
-            dracht.errors.ParseError: it does not begin with `v=`, or a media line cannot be read; the text says which.
+            dracht.errors.ParseError: it does not begin with `v=`, a media line cannot be read, or there are more than 100.
         """
     @property
     def session_id(self) -> str:

@@ -113,6 +113,8 @@ fn what_cannot_be_told_apart_is_refused_by_line() {
     assert!(error("").contains("empty"));
     assert!(error("o=- 1 1 IN IP4 h\r\n").contains("line 1"));
     assert!(error("v=0\r\nm=audio\r\n").contains("line 2"));
+    let many = format!("v=0\r\n{}", "m=a 1 x 0\r\n".repeat(101));
+    assert!(error(&many).contains("line 102"));
     assert!(error("v=0\r\nm=audio 65536 RTP/AVP 0\r\n").contains("m=audio 4000 RTP/AVP 0"));
 }
 

@@ -18,11 +18,47 @@ pub struct Media<'a> {
     pub protocol: &'a str,
     formats: &'a str,
     lines: Lines<'a>,
-    session: Lines<'a>,
+    session: Defaults<'a>,
+}
+
+/// What the session says for media sections that say nothing, read once for all of them.
+#[derive(Copy, Clone, Debug, Default)]
+pub(super) struct Defaults<'a> {
+    connection: Option<Connection<'a>>,
+    direction: Option<Direction>,
+    has_ice: bool,
+    has_fingerprint: bool,
+}
+
+impl<'a> Defaults<'a> {
+    pub(super) fn read(session: &Lines<'a>) -> Defaults<'a> {
+        Defaults {
+            connection: Connection::read(session.clone()),
+            direction: direction(session.clone()),
+            has_ice: has(session, ICE),
+            has_fingerprint: has(session, FINGERPRINT),
+        }
+    }
+}
+
+const ICE: &[&str] = &["ice-ufrag", "candidate"];
+const FINGERPRINT: &[&str] = &["fingerprint"];
+
+/// Whether there is an attribute of one of these names.
+fn has(lines: &Lines<'_>, names: &[&str]) -> bool {
+    attributes(lines.clone()).any(|attribute| names.contains(&attribute.name))
+}
+
+/// The direction that an attribute names.
+fn direction(lines: Lines<'_>) -> Option<Direction> {
+    attributes(lines).find_map(|attribute| match attribute.value {
+        None | Some("") => Direction::parse(attribute.name),
+        Some(_) => None,
+    })
 }
 
 impl<'a> Media<'a> {
-    pub(super) fn read(lines: Lines<'a>, session: Lines<'a>) -> Option<Media<'a>> {
+    pub(super) fn read(lines: Lines<'a>, session: Defaults<'a>) -> Option<Media<'a>> {
         let value = lines.value(b'm')?;
         let (kind, rest) = word(value)?;
         let (port, rest) = word(rest)?;
@@ -53,8 +89,7 @@ impl<'a> Media<'a> {
     /// Where the media are to be sent: of the section, else of the session.
     #[must_use]
     pub fn connection(&self) -> Option<Connection<'a>> {
-        self.own_connection()
-            .or_else(|| Connection::read(self.session.clone()))
+        self.own_connection().or(self.session.connection)
     }
 
     /// The connection that the section itself names.
@@ -66,14 +101,8 @@ impl<'a> Media<'a> {
     /// Which way media flow: by the section's attribute, else the session's, else both ways (RFC 8866 §6.7).
     #[must_use]
     pub fn written_direction(&self) -> Direction {
-        let direction = |lines: Lines<'a>| {
-            attributes(lines).find_map(|attribute| match attribute.value {
-                None | Some("") => Direction::parse(attribute.name),
-                Some(_) => None,
-            })
-        };
         direction(self.lines.clone())
-            .or_else(|| direction(self.session.clone()))
+            .or(self.session.direction)
             .unwrap_or_default()
     }
 
@@ -127,7 +156,7 @@ impl<'a> Media<'a> {
     /// Whether ICE is used (RFC 8839), here or for the session.
     #[must_use]
     pub fn has_ice(&self) -> bool {
-        self.has("ice-ufrag") || self.has("candidate")
+        self.session.has_ice || has(&self.lines, ICE)
     }
 
     /// Whether keys are in the description (RFC 4568).
@@ -139,12 +168,7 @@ impl<'a> Media<'a> {
     /// Whether there is a certificate's fingerprint (RFC 8122), here or for the session.
     #[must_use]
     pub fn has_fingerprint(&self) -> bool {
-        self.has("fingerprint")
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.attribute(name).is_some()
-            || attributes(self.session.clone()).any(|attribute| attribute.name == name)
+        self.session.has_fingerprint || has(&self.lines, FINGERPRINT)
     }
 }
 

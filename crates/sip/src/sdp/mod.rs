@@ -15,7 +15,11 @@ pub use rewrite::Rewrite;
 
 use crate::message::Message;
 use line::{Line, Lines, words};
+use media::Defaults;
 use std::fmt;
+
+/// The most media sections: a description that rewriting takes apart many times has bounds.
+const MOST_MEDIA: usize = 100;
 
 /// Why bytes are no session description.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -94,7 +98,7 @@ impl<'a> Sdp<'a> {
     /// Reads a description.
     ///
     /// # Errors
-    /// It does not begin with `v=`, or a media line is not kind, port, protocol and formats.
+    /// It does not begin with `v=`, a media line is not kind, port, protocol and formats, or there are more than 100 of them.
     pub fn parse(text: &'a [u8]) -> Result<Sdp<'a>, SdpError> {
         let fail = |what, line| SdpError { what, line };
         let mut starts = Vec::new();
@@ -104,6 +108,9 @@ impl<'a> Sdp<'a> {
                 return Err(fail("it does not begin with `v=0`", 1));
             }
             if kind == b'm' {
+                if starts.len() == MOST_MEDIA {
+                    return Err(fail("there are more than 100 media sections", number + 1));
+                }
                 starts.push((number + 1, line.start));
             }
         }
@@ -112,11 +119,12 @@ impl<'a> Sdp<'a> {
         }
         let first = starts.first().map_or(text.len(), |(_, start)| *start);
         let session = Lines::new(text.get(..first).unwrap_or_default());
+        let defaults = Defaults::read(&session);
         let mut media = Vec::with_capacity(starts.len());
         for (at, (number, start)) in starts.iter().enumerate() {
             let end = starts.get(at + 1).map_or(text.len(), |(_, next)| *next);
             let section = Lines::new(text.get(*start..end).unwrap_or_default());
-            media.push(Media::read(section, session.clone()).ok_or(fail(
+            media.push(Media::read(section, defaults).ok_or(fail(
                 "a media line is not kind, port, protocol and formats; write `m=audio 4000 RTP/AVP 0`",
                 *number,
             ))?);
