@@ -7,7 +7,7 @@
 mod corpus;
 
 use bytes::Bytes;
-use sip::{HeaderName, Host, Limits, Message, Method, ParseErrorKind, Scheme, Uri};
+use sip::{HeaderName, Host, Limits, Message, Method, ParseErrorKind, Patch, Scheme, Uri};
 
 /// What becomes of a message here.
 enum Verdict {
@@ -655,4 +655,36 @@ fn every_message_has_its_row() {
     let vectors = corpus::folder("rfc4475");
     let files: Vec<&str> = vectors.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(rows, files);
+}
+
+#[test]
+fn what_is_read_reads_the_same_when_it_was_written_again() {
+    let mut read = 0;
+    for (name, bytes) in corpus::torture() {
+        let Ok(message) = Message::parse(Bytes::from(bytes), &Limits::default()) else {
+            continue;
+        };
+        read += 1;
+        let again = Message::parse(Patch::new(&message).write(), &Limits::default()).unwrap();
+        assert_eq!(
+            again.validate().is_ok(),
+            message.validate().is_ok(),
+            "{name}"
+        );
+        assert_eq!(again.reason_bytes(), message.reason_bytes(), "{name}");
+        assert_eq!(again.request_uri(), message.request_uri(), "{name}");
+        assert_eq!(again.body(), message.body(), "{name}");
+        let fields = |message: &Message| -> Vec<(String, Vec<u8>)> {
+            let all = message.fields();
+            all.map(|field| (field.raw_name().to_owned(), field.value().into_owned()))
+                .collect()
+        };
+        let (mut before, after) = (fields(&message), fields(&again));
+        if message.content_length() == Ok(None) {
+            let length = message.body().len().to_string().into_bytes();
+            before.push(("Content-Length".to_owned(), length));
+        }
+        assert_eq!(before, after, "{name}");
+    }
+    assert_eq!(read, 50, "of 62");
 }
