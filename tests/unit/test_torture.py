@@ -92,9 +92,9 @@ def test_the_values_that_the_rfc_tells() -> None:
     assert message("unreason").reason == "= 2**3 * 5**2 но сто девяносто девять - простое"
     assert (message("noreason").status, message("noreason").reason) == (100, "")
     assert len(message("mpart01").body) == 553
-    assert message("cparam01").contacts[0].params == {"unknownparam": ""}
-    assert message("cparam02").contacts[0].uri.params == {"unknownparam": ""}
-    assert message("regescrt").contacts[0].uri.headers == [("Route", "<sip:sip.example.com>")]
+    assert message("cparam01").contacts[0].params == {"unknownparam": None}
+    assert message("cparam02").contacts[0].uri.params == {"unknownparam": None}
+    assert message("regescrt").contacts[0].uri.headers == [("Route", "%3Csip:sip.example.com%3E")]
 
 
 def endpoint() -> App:
