@@ -46,7 +46,7 @@ impl Engine {
             }
             Owner::Application(application) => {
                 self.answer(invite, 487, &[]);
-                self.deliver(application, invite, dialog, arrival);
+                self.deliver(application, invite, dialog, None, arrival);
             }
             Owner::Relay(client) => self.cancel_invite(client, None, Draft::default()),
             Owner::Engine => self.answer(invite, 487, &[]),
