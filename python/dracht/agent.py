@@ -390,6 +390,7 @@ class Agent:
         dialog: Dialog | None = None,
         next_hop: str | None = None,
         timeout: float | None = None,
+        keep_forks: bool = False,
     ) -> ClientTransaction:
         """Sends a request, outside a dialog or within one; returns once it is on the wire.
 
@@ -403,6 +404,8 @@ class Agent:
             next_hop: a URI to send to instead of the request-URI.
             timeout: seconds until the final response. After that an INVITE is cancelled, and `RequestTimeout` raised.
                 An engine gives up by itself (408) 32 s after a request without any response.
+            keep_forks: give each further 2xx of a forked INVITE to `next_fork`, as a call of its own to acknowledge and end
+                (RFC 3261 §13.2.2.4). The agent ends them otherwise.
 
         Cancelling the task that awaits this, or the transaction's responses, sends CANCEL for an INVITE.
 
@@ -433,6 +436,7 @@ class Agent:
             next_hop=next_hop,
             auth=auth,
             timeout=timeout,
+            keep_forks=keep_forks,
         )
         return await transaction.start()
 

@@ -27,6 +27,16 @@ __all__ = ["ClientTransaction", "IncomingResponse"]
 
 log = logging.getLogger("dracht")
 
+# 64*T1: how long another fork may answer after the first; seconds (RFC 3261 §13.2.2.4).
+_FORK_LIMIT = 32.0
+
+
+def _is_gone(method: str, status: int) -> bool:
+    """Whether this response to a request within a call says that the peer knows it no more (RFC 3261 §12.2.1.2, RFC 5057 §5)."""
+    if method in ("INVITE", "UPDATE", "INFO"):
+        return status in (408, 481)
+    return method == "OPTIONS" and status == 481
+
 
 class IncomingResponse(MessageView):
     """A response to a request of ours.
@@ -149,6 +159,7 @@ class ClientTransaction(Sending):
     """
 
     __slots__ = (
+        "__weakref__",
         "_abandoned",
         "_auth",
         "_body",
@@ -157,11 +168,14 @@ class ClientTransaction(Sending):
         "_deadline",
         "_dialog",
         "_headers",
+        "_keep_forks",
         "_next_hop",
         "_retried",
+        "_taken",
         "_transaction",
         "_uri",
         "final_response",
+        "forks",
         "method",
         "responses",
     )
@@ -178,9 +192,12 @@ class ClientTransaction(Sending):
         next_hop: str | None = None,
         auth: Credentials | None = None,
         timeout: float | None = None,
+        keep_forks: bool = False,
     ) -> None:
         super().__init__(dispatcher)
         self.method = method
+        self._keep_forks = keep_forks
+        self._taken = 0
         self._uri = uri
         self._headers = headers
         self._body = body
@@ -196,6 +213,8 @@ class ClientTransaction(Sending):
         self.responses: list[IncomingResponse] = []
         """Every response so far, challenges that were answered excepted."""
         self.final_response: IncomingResponse | None = None
+        self.forks: list[IncomingResponse] = []
+        """The 2xx of further forks of an INVITE: calls of their own, which the agent ends unless it is to keep them."""
 
     # ---- what the application does
 
@@ -260,6 +279,23 @@ class ClientTransaction(Sending):
                     raise
             yield self.responses[at]
             at += 1
+
+    async def next_fork(self, *, timeout: float = _FORK_LIMIT) -> IncomingResponse:
+        """Waits for the 2xx of a further fork (RFC 3261 §13.2.2.4), each once; needs `keep_forks=True`.
+
+        Args:
+            timeout: seconds from now. An engine takes none that come later than 32 s after the first.
+
+        Raises:
+            DrachtError: the forks of this request are not kept.
+            RequestTimeout: there was none in time.
+        """
+        if not self._keep_forks:
+            raise DrachtError("the forks of this request are not kept: send it with keep_forks=True")
+        at = self._taken
+        await self._until(lambda: len(self.forks) > at, self._dispatcher.loop.time() + timeout)
+        self._taken += 1
+        return self.forks[at]
 
     async def cancel(self, *, headers: HeadersInput | None = None) -> SentRequest | None:
         """Cancels an INVITE (RFC 3261 §9.1): the final response, 487 as a rule, comes as any other.
@@ -357,16 +393,32 @@ class ClientTransaction(Sending):
             if self.method == "BYE" and dialog is not None and status not in (401, 407):
                 self._dispatcher.established.discard(dialog)
                 self._ended(dialog)
+            elif dialog is not None and self._dialog is not None and _is_gone(self.method, status):
+                # A server says no more of it than this response.
+                self._dispatcher.established.discard(dialog)
+                self._ended(dialog)
             if status in (401, 407) and self._auth is not None and self._answer_challenge(response):
                 return
             self.final_response = response
             if status < 300 and self.method == "INVITE":
-                self._dispatcher.confirm(transaction, dialog)
+                self._dispatcher.confirm(transaction, dialog, self)
                 if self._abandoned and dialog is not None:
                     self._dispatcher.end_stray(dialog)
                 elif dialog is not None and self._dispatcher.agent.calls is not None:
                     self._dispatcher.agent.calls.confirmed(self._dispatcher, dialog, self._message)
         self.responses.append(response)
+        if self._waiters is not None:
+            self._wake()
+
+    def fork_answered(self, dialog: DialogId, message: Message, origin: Origin | None) -> None:
+        """A 2xx of another fork than the first."""
+        if any(fork._dialog == dialog for fork in self.forks):
+            return
+        self.forks.append(IncomingResponse(self, dialog, message, origin))
+        if not self._keep_forks or self._abandoned:
+            self._dispatcher.end_stray(dialog)
+            return
+        self._dispatcher.established.add(dialog)
         if self._waiters is not None:
             self._wake()
 
