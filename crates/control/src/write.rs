@@ -106,6 +106,9 @@ impl FrameWriter {
             // drachtio passes the 481 or 408 on, and no more; its clients know what it means.
             Event::DialogEnded(ended) if ended.reason == DialogEndReason::PeerGone => {}
             Event::DialogEnded(ended) => self.dialog_ended(ended, time),
+            // The protocol has no word for it. A client counts the time of its subscriptions itself, as with drachtio-server, or
+            // learns of the end from its next request in the dialog.
+            Event::SubscriptionEnded(_) => {}
         }
     }
 

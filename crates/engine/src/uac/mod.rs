@@ -9,6 +9,7 @@ pub(crate) mod response;
 
 use crate::command::{DialogReference, SendRequest};
 use crate::dialog::offer::Side;
+use crate::dialog::usages::Act;
 use crate::draft::{self, Fields, invalid};
 use crate::engine::Engine;
 use crate::event::CommandError;
@@ -222,6 +223,8 @@ impl Engine {
         }
         let describes = plan.describes_session();
         self.check_request(id, &send.method, describes)?;
+        let act = Act::of_draft(&send.method, &fields, plan.sequence);
+        self.check_subscriptions(id, act.as_ref())?;
         let dialog = self
             .dialogs
             .get_mut(id)
@@ -234,7 +237,7 @@ impl Engine {
             .clone()
             .unwrap_or_else(|| dialog.next_hop().to_owned());
         let user = User::Application(application);
-        self.open_client(
+        let transaction = self.open_client(
             Plan::Own(Box::new(plan)),
             &hop,
             user,
@@ -245,6 +248,7 @@ impl Engine {
         if send.method == Method::Bye {
             self.give_up_invite(id);
         }
+        self.subscription_sent(id, transaction, act);
         Ok(())
     }
 

@@ -97,6 +97,9 @@ impl Engine {
         if !dialog.accept_sequence(head.sequence) {
             return Verdict::RefuseAlways(500);
         }
+        if let Some(status) = self.judge_subscription(id, &arrival.message) {
+            return Verdict::Refuse(status, false);
+        }
         if head.method == Method::Prack && !self.is_awaited_prack(id, &arrival.message) {
             return Verdict::Refuse(481, false);
         }
@@ -130,6 +133,7 @@ impl Engine {
                 }
             }
         }
+        self.subscription_received(id, transaction, &arrival.message);
         let offers = self.request_passed(id, Side::Peer, method, || describes(&arrival.message));
         if let Some(server) = self.servers.get_mut(transaction) {
             server.offers = offers;
