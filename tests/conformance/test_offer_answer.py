@@ -183,7 +183,9 @@ async def test_requests_that_cross_get_491_and_one_too_many_is_not_sent(stations
     final = await tx.final()
     await final.ack()
     await phone.expect("ACK")
-    changing = await station.agent.request(method="INVITE", dialog=final.dialog_id, body=CHANGED)
+    changing = await station.agent.request(
+        method="INVITE", dialog=final.dialog_id, body=CHANGED, retry_glare=False
+    )
     reinvite = await phone.expect("INVITE")
     crossing = await leg.send("INVITE", SDP, body=CHANGED)
     await leg.refused(crossing, await phone.expect(491))
