@@ -2,7 +2,7 @@
 //! PRACK; each INVITE, dialog and fork counts for itself.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 use engine::Event;
-use engine::command::{Command, ProxyOptions, Respond};
+use engine::command::{Command, Forking, ProxyOptions, Respond};
 use engine::event::CommandError;
 use engine::id::{DialogId, TransactionId};
 use simnet::actions::{SDP, draft};
@@ -278,7 +278,7 @@ fn each_fork_counts_for_itself() {
     world.sent(alice);
     let invite = world.request(proxy);
     let options = ProxyOptions {
-        simultaneous: true,
+        forking: Forking::Simultaneous,
         record_route: true,
         ..ProxyOptions::default()
     };
