@@ -17,7 +17,7 @@ from bench.processes import free_port
 from tests.conformance.sip import Sip
 from tests.interop.peers.process import LIMIT, Entry, Peer, Peers
 
-_BLOCK = re.compile(rb"\x1b\[36;1m#\n(?:UDP|TCP|TLS) (\S+) -> \S+\n(.*?)\x1b\[;m", re.DOTALL)
+_BLOCK = re.compile(rb"\x1b\[36;1m#\n(?:UDP|TCP|TLS) (\S+) -> (\S+)\n(.*?)\x1b\[;m", re.DOTALL)
 _CONFIGURATION = """\
 poll_method epoll
 sip_listen 127.0.0.1:{port}
@@ -119,13 +119,14 @@ class Baresip(Peer):
         return [event["type"] for event in self.events if event.get("class") == "call"]
 
     def record(self) -> list[Entry]:
-        own = f"127.0.0.1:{self.port}".encode()
+        own, office = f"127.0.0.1:{self.port}".encode(), self.registrar.encode()
         found = []
-        for block in _BLOCK.finditer(self.log.read_bytes()):
-            message = Sip(block[2])
-            size = int(message.get("Content-Length") or 0)
-            end = block[2].index(b"\r\n\r\n") + 4
-            found.append(Entry(block[1] == own, Sip(block[2][: end + size])))
+        for source, target, data in _BLOCK.findall(self.log.read_bytes()):
+            # A stream that it opened has a port of its own at this end.
+            sent = own != target and (source == own or target == office)
+            end = data.index(b"\r\n\r\n") + 4
+            size = int(Sip(data[:end]).get("Content-Length") or 0)
+            found.append(Entry(sent, Sip(data[: end + size])))
         return found
 
     @property
