@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from dracht import App, Request
+from dracht.middleware import DigestAuth
 
 __all__ = ["PASSWORD", "REALM", "office"]
 
@@ -31,7 +32,6 @@ def office(algorithms: Sequence[str] | None = None) -> App:
     app = module.app
     assert isinstance(app, App)
     if algorithms is not None:
-        from dracht.middleware import DigestAuth
         for method, proxy in (("register", False), ("invite", True)):
             # baresip 1.0 gives up at a challenge that it does not know, even beside one that it knows.
             plain = DigestAuth(password_for, realm=REALM, algorithms=["MD5"], proxy=proxy)

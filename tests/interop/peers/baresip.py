@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import random
 import re
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +143,23 @@ class Baresip(Peer):
         await super().stop()
 
 
+def free_pair() -> int:
+    """An even port of 127.0.0.1 that is free with the next one: it takes that for TLS, and of media for RTCP.
+
+    Below the ports that the system gives to whoever names none.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000, 2)
+        try:
+            for number in (port, port + 1):
+                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                    with socket.socket(socket.AF_INET, kind) as probe:
+                        probe.bind(("127.0.0.1", number))
+        except OSError:
+            continue
+        return port
+
+
 async def start(
     peers: Peers, user: str, registrar: str, *, password: str = "", parameters: str = "", expires: int = 60
 ) -> Baresip:
@@ -151,10 +170,10 @@ async def start(
         parameters: of the account, as `;answermode=auto`.
         expires: seconds its registration is to live.
     """
-    folder, port, control = peers.folder(f"baresip-{user}"), free_port(), free_port()
+    folder, port, control = peers.folder(f"baresip-{user}"), free_pair(), free_port()
     found = modules()
     assert found is not None
-    media = free_port() & ~1
+    media = free_pair()
     (folder / "config").write_text(
         _CONFIGURATION.format(
             port=port, control=control, modules=found, media=media, media_last=min(media + 20, 65534)
