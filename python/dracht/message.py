@@ -190,6 +190,25 @@ def _checked(name: str, value: str) -> str:
     return value
 
 
+def parameters(value: str) -> tuple[str, dict[str, str]]:
+    """The first word of a header field's value, and its parameters by their names in lower case."""
+    word, *rest = value.split(";")
+    pairs = (part.partition("=") for part in rest)
+    return word.strip(), {name.strip().lower(): text.strip().strip('"') for name, _, text in pairs}
+
+
+def event_of(value: str) -> tuple[str, str]:
+    """Package and `id` of an Event (RFC 6665 §8.2.1); an absent `id` is ""."""
+    package, params = parameters(value)
+    return package, params.get("id", "")
+
+
+def number(text: str | None) -> int | None:
+    """A header field's number of seconds; None where there is none that can be read."""
+    word = (text or "").partition(";")[0].strip()
+    return int(word) if word.isascii() and word.isdigit() else None
+
+
 class MessageView:
     """What requests and responses have in common: the message itself, and typed views of its parts, read when asked for."""
 

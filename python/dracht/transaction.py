@@ -365,7 +365,9 @@ class ClientTransaction(Sending):
                 if self._abandoned and dialog is not None:
                     self._dispatcher.end_stray(dialog)
                 elif dialog is not None and self._dispatcher.agent.calls is not None:
-                    self._dispatcher.agent.calls.confirmed(self._dispatcher, dialog, self._message)
+                    self._dispatcher.agent.calls.confirmed(
+                        self._dispatcher, dialog, self._message, message.to.tag
+                    )
         self.responses.append(response)
         if self._waiters is not None:
             self._wake()
