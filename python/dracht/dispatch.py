@@ -8,6 +8,7 @@ Its tables, and when an entry leaves each of them:
     reliable   1xx awaiting a PRACK     at the PRACK, at the final response
     confirmed  INVITEs that got a 2xx   after 64 s: a 2xx of another fork is recognised by it
     established  dialogs of answered INVITEs  at a BYE, when the engine ends the dialog
+    initiated  those of our own INVITEs       the same
 
 It keeps no state of dialogs: in-dialog requests are new requests to the handler.
 """
@@ -20,7 +21,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from dracht.errors import ConnectionLost, DrachtError
-from dracht.link.base import CdrKind, DialogId, Link, Origin, TransactionId
+from dracht.link.base import CdrKind, DialogId, DialogReference, Link, Origin, TransactionId
 from dracht.message import event_of
 from dracht.request import Request
 from dracht.response import Response, SentResponse
@@ -52,6 +53,7 @@ class Dispatcher:
         "clients",
         "confirmed",
         "established",
+        "initiated",
         "invites",
         "link",
         "looked",
@@ -71,6 +73,7 @@ class Dispatcher:
         self.confirmed: dict[TransactionId, tuple[float, DialogId | None]] = {}
         self.established: set[DialogId] = set()
         self.watchers: dict[tuple[str, str], list[Watcher]] = {}
+        self.initiated: set[DialogId] = set()
         self.looked = 0.0
 
     # ---- what the link tells
@@ -96,6 +99,7 @@ class Dispatcher:
         watchers, self.watchers = self.watchers, {}
         for watcher in [one for some in watchers.values() for one in some]:
             watcher.link_lost(error)
+        self.initiated.clear()
         if self.agent.calls is not None:
             self.agent.calls.lost(self)
         self.agent._link_lost(self, error)
@@ -156,8 +160,20 @@ class Dispatcher:
         """A call detail record."""
         self.agent._cdr(kind, source, time, detail, message)
 
-    def _call_over(self, dialog: DialogId) -> None:
+    def owns(self, dialog: DialogReference) -> bool:
+        """Whether a dialog began with an INVITE of ours, answered or under way (RFC 3261 §14.1: who owns the Call-ID)."""
+        return dialog in self.initiated or any(
+            client._dialog is None and any(response._dialog == dialog for response in client.responses)
+            for client in self.clients.values()
+        )
+
+    def dialog_over(self, dialog: DialogId) -> None:
+        """A BYE of ours was answered."""
         self.established.discard(dialog)
+        self.initiated.discard(dialog)
+
+    def _call_over(self, dialog: DialogId) -> None:
+        self.dialog_over(dialog)
         held = self.answers.pop(dialog, None)
         if held is not None:  # an ACK that has not come by now is lost
             held[1].unacknowledged()

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dracht.errors import HeaderError
 from dracht.link.base import DialogId, DialogReference, Origin, TransactionId
-from dracht.message import MessageView, number, parameters
+from dracht.message import MessageView
 from dracht.transaction import ClientTransaction
 
 if TYPE_CHECKING:
     from dracht._core import Message
     from dracht.dispatch import Dispatcher
+    from dracht.incoming import IncomingResponse
     from dracht.request import Request
-    from dracht.transaction import IncomingResponse
 
 __all__ = ["Asking", "Notification", "Watcher"]
 
@@ -25,7 +26,7 @@ __all__ = ["Asking", "Notification", "Watcher"]
 class Notification(MessageView):
     """A NOTIFY: `state` and what goes with it, and the message (`body`, `content_type`, `headers`)."""
 
-    __slots__ = ("event", "expires", "msg", "reason", "request", "retry_after", "state")
+    __slots__ = ("expires_in", "msg", "reason", "request", "retry_in", "state")
 
     msg: Message
 
@@ -33,20 +34,21 @@ class Notification(MessageView):
         self.request = request
         """The request; it has been answered."""
         self.msg = request.msg
-        word, params = parameters(self.msg.header("Subscription-State") or "active")
-        self.event = self.msg.header("Event") or ""
-        """The Event."""
-        self.state = word.lower()
+        try:
+            state = self.msg.subscription_state
+        except HeaderError:
+            state = None
+        self.state = state.state if state is not None else "active"
         """`active`, `pending` or `terminated` (RFC 6665 §4.1.3)."""
-        self.expires = number(params.get("expires"))
+        self.expires_in = state.expires if state is not None else None
         """How long the subscription lives yet, in seconds, where it says."""
-        self.reason = params.get("reason", "").lower() or None
+        self.reason = state.reason if state is not None else None
         """Why it ended: `deactivated`, `probation`, `rejected`, `timeout`, `giveup`, `noresource`, `invariant`, ..."""
-        self.retry_after = number(params.get("retry-after"))
+        self.retry_in = state.retry_after if state is not None else None
         """Seconds to wait before subscribing again, where it says."""
 
     def __repr__(self) -> str:
-        return f"<Notification {self.event} {self.state}>"
+        return f"<Notification {self.msg.header('Event')} {self.state}>"
 
 
 class Watcher:

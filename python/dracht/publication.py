@@ -156,7 +156,7 @@ class Publication:
             fields.append(("Content-Type", self._content_type))
         transaction = ClientTransaction(
             self._way(), "PUBLISH", self.uri, fields, self._body if with_body else b"",
-            next_hop=self._next_hop, auth=self._auth,
+            next_hop=self._next_hop, auth=self._auth, retry_interval=False,
         )  # fmt: skip
         await transaction.start()
         return await transaction.final(timeout=_LIMIT)

@@ -15,14 +15,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import unquote
 
-from dracht._core import reason_phrase
+from dracht._core import Replaces, Uri, reason_phrase
 from dracht.dialogid import DialogHandle
 from dracht.digest import Credentials
-from dracht.errors import DrachtError, HeaderError, RequestRefused, RequestTimeout, SipError
+from dracht.errors import DrachtError, HeaderError, ParseError, RequestRefused, RequestTimeout, SipError
 from dracht.link.base import DialogReference
 from dracht.message import HeadersInput, header_list
 from dracht.notification import Asking, Notification, Watcher
-from dracht.replaces import Replaces
 from dracht.transaction import ClientTransaction
 
 if TYPE_CHECKING:
@@ -126,7 +125,7 @@ class Referral(Watcher):
             self._end("given-up")
             raise RequestRefused(response)
         self.accepted(response)
-        if (response.headers.get("Refer-Sub") or "").partition(";")[0].strip().lower() == "false":
+        if response.refer_sub is False:
             self.followed = False
             self._end("no-subscription")
         else:
@@ -231,7 +230,7 @@ class Referral(Watcher):
         if notification.state == "terminated":
             self._end(notification.reason or "terminated")
         else:
-            life = _LIFE if notification.expires is None else notification.expires
+            life = _LIFE if notification.expires_in is None else notification.expires_in
             self._wait_at_most(life + _NOTIFY_LIMIT, "expired")
         self._news.set()
 
@@ -274,21 +273,20 @@ class Referral(Watcher):
 class Referred:
     """A REFER that was accepted: whom to call, and how to tell how that goes."""
 
-    def __init__(self, request: Request, refer_to: str, *, followed: bool, expires: int) -> None:
+    def __init__(self, request: Request, target: Uri, *, followed: bool, expires: int) -> None:
         self.request = request
         """The REFER."""
         self.followed = followed
         """Whether the referrer is told; when not, `notify` does nothing (RFC 4488)."""
         self.expires = expires
         """How long the subscription lives after each NOTIFY; seconds."""
-        self.target, self.headers = _split(refer_to)
-        """The URI to call, and the header fields that the new request is to have (RFC 3261 §19.1.1), Replaces left out."""
-        self.replaces: Replaces | None = None
+        self.target = str(target).partition("?")[0]
+        """The URI to call."""
+        self.replaces: Replaces | None = Replaces.from_uri(target)
         """The dialog that the new call is to replace (RFC 3891): send it as `Replaces`."""
-        kept = [value for name, value in self.headers if name.lower() == "replaces"]
-        self.headers = [one for one in self.headers if one[0].lower() != "replaces"]
-        if kept:
-            self.replaces = Replaces.parse(kept[0])
+        fields = [(unquote(name), unquote(value)) for name, value in target.headers]
+        self.headers = header_list([one for one in fields if one[0].lower() != "replaces"])
+        """The other header fields that the referrer wants in the new request (RFC 3261 §19.1.5: not all are to be trusted)."""
         self._over = not followed
 
     @property
@@ -349,30 +347,14 @@ async def accept_refer(req: Request, res: Response, *, status: int = 202, expire
         SipError: 400: there is not exactly one Refer-To that can be read. A handler that lets it pass answers with it.
         CommandFailed, ConnectionLost: the answer or the NOTIFY could not be sent.
     """
-    targets = req.headers.getall("Refer-To")
-    if len(targets) != 1:
-        raise SipError(400, "One Refer-To Is Wanted")
-    followed = (req.headers.get("Refer-Sub") or "").partition(";")[0].strip().lower() != "false"
+    followed = req.refer_sub is not False
     try:
-        referred = Referred(req, targets[0], followed=followed, expires=expires)
-    except HeaderError as error:
-        raise SipError(400, "Bad Refer-To") from error
+        refer_to = req.refer_to
+        if refer_to is None:
+            raise HeaderError("there is no Refer-To")
+        referred = Referred(req, refer_to.uri, followed=followed, expires=expires)
+    except ParseError as error:
+        raise SipError(400, "One Refer-To Is Wanted") from error
     await res.send(status, headers=None if followed else {"Refer-Sub": "false"})
     await referred.notify(100)
     return referred
-
-
-def _split(refer_to: str) -> tuple[str, list[tuple[str, str]]]:
-    """The URI of a Refer-To without its header fields, and those."""
-    start = refer_to.find("<")
-    if start >= 0:
-        end = refer_to.find(">", start)
-        uri = refer_to[start + 1 : end] if end > start else ""
-    else:
-        uri = refer_to.partition(";")[0]
-    uri = uri.strip()
-    if not uri or ":" not in uri:
-        raise HeaderError(f"Refer-To has no URI: {refer_to!r}")
-    target, _, fields = uri.partition("?")
-    pairs = (part.partition("=") for part in fields.split("&") if part)
-    return target, header_list([(unquote(name), unquote(value)) for name, _, value in pairs])

@@ -7,7 +7,7 @@ learned three random texts is as good as any.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING
 
 from dracht.dialogid import DialogHandle
 from dracht.errors import HeaderError, SipError
@@ -18,43 +18,7 @@ if TYPE_CHECKING:
     from dracht.request import Request
     from dracht.transaction import ClientTransaction
 
-__all__ = ["Replaced", "Replaces", "find_dialog", "replaced"]
-
-
-class Replaces(NamedTuple):
-    """The value of Replaces."""
-
-    call_id: str
-    """The Call-ID of the dialog."""
-    to_tag: str
-    """The local tag of whoever gets the INVITE."""
-    from_tag: str
-    """The remote tag."""
-    early_only: bool = False
-    """Only an early dialog is to be replaced."""
-
-    @classmethod
-    def parse(cls, value: str) -> Self:
-        """Reads it.
-
-        Raises:
-            HeaderError: it has not exactly one of each tag (RFC 3891 §6.1).
-        """
-        call_id, *rest = (part.strip() for part in value.split(";"))
-        found: dict[str, str] = {}
-        for part in rest:
-            name, _, text = part.partition("=")
-            name = name.strip().lower()
-            if name in found and name in ("to-tag", "from-tag"):
-                raise HeaderError(f"Replaces has two of {name}: {value!r}")
-            found[name] = text.strip()
-        if not call_id or not found.get("to-tag") or not found.get("from-tag"):
-            raise HeaderError(f"Replaces needs a Call-ID, to-tag and from-tag: {value!r}")
-        return cls(call_id, found["to-tag"], found["from-tag"], "early-only" in found)
-
-    def __str__(self) -> str:
-        only = ";early-only" if self.early_only else ""
-        return f"{self.call_id};to-tag={self.to_tag};from-tag={self.from_tag}{only}"
+__all__ = ["Replaced", "find_dialog", "replaced"]
 
 
 class Replaced:
@@ -108,15 +72,14 @@ def replaced(req: Request) -> Replaced | None:
             481 (no such call, or one that rings here), 486 (it is answered, and only an early one was to be replaced), 603
             (it has just ended). A handler that lets it pass answers with it.
     """
-    values = req.headers.getlist("Replaces")
-    if not values:
-        return None
-    if req.method != "INVITE" or len(values) > 1:
-        raise SipError(400, "One Replaces in an INVITE")
     try:
-        wanted = Replaces.parse(values[0])
+        wanted = req.replaces
     except HeaderError as error:
-        raise SipError(400, "Bad Replaces") from error
+        raise SipError(400, "One Replaces Is Wanted") from error
+    if wanted is None:
+        return None
+    if req.method != "INVITE":
+        raise SipError(400, "Replaces Belongs To INVITE")
     agent = req.agent
     names = wanted.call_id, wanted.to_tag, wanted.from_tag
     early = _ringing(agent, *names)

@@ -208,11 +208,11 @@ class Subscription(Watcher):
             self.dropped += 1
         self._queue.append(notification)
         if notification.state == "terminated":
-            self._end = SubscriptionOver(notification.reason or "", notification.retry_after)
+            self._end = SubscriptionOver(notification.reason or "", notification.retry_in)
             self.unwatch()
-        elif notification.expires is not None and not self._closing:
+        elif notification.expires_in is not None and not self._closing:
             self._told = True
-            self._lives(notification.expires)
+            self._lives(notification.expires_in)
         self._news.set()
 
     def engine_ended(self, reason: str) -> None:
@@ -245,7 +245,7 @@ class Subscription(Watcher):
         fields = [("Event", self.event), ("Expires", str(expires)), *self._headers]
         asking = Asking(
             dispatcher, "SUBSCRIBE", uri, fields, self._body,
-            dialog=reference, next_hop=self._next_hop, auth=self._auth,
+            dialog=reference, next_hop=self._next_hop, auth=self._auth, retry_interval=False,
         )  # fmt: skip
         asking.watcher = self
         self._told = False

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from dracht import Agent, ConnectionLost, DrachtError, RequestRefused, RequestTimeout, SipError
+from dracht._core import Replaces
 from dracht.link.memory import Given, MemoryLink
 from dracht.referral import Referral, Referred, accept_refer
-from dracht.replaces import Replaces
 
 from tests.unit.test_subscription import given_request, header, played
 

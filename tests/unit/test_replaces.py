@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
-from dracht import Agent, HeaderError, SipError
+from dracht import Agent, SipError
 from dracht.calls import Calls
 from dracht.link.memory import MemoryLink
-from dracht.replaces import Replaced, Replaces
+from dracht.replaces import Replaced
 
 from tests.unit.test_subscription import played
 
@@ -45,16 +44,6 @@ async def answered(agent: Agent, link: MemoryLink, call_id: str = "old@192.0.2.1
     link.receive(
         "ACK", transaction=number, dialog=f"{call_id};from-tag=alice", call_id=call_id, to_tag="local"
     )
-
-
-def test_a_value_is_read_and_written() -> None:
-    text = "98732@sip.example.com;from-tag=r33th4x0r;to-tag=ff87ff;early-only"
-    read = Replaces.parse(text)
-    assert read == Replaces("98732@sip.example.com", "ff87ff", "r33th4x0r", True)
-    assert Replaces.parse(str(read)) == read
-    for bad in ("", "a", "a;to-tag=1", "a;from-tag=1;to-tag=", "a;to-tag=1;to-tag=2;from-tag=3"):
-        with pytest.raises(HeaderError):
-            Replaces.parse(bad)
 
 
 def test_an_answered_call_is_found_and_ended_by_bye() -> None:
