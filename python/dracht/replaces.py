@@ -78,6 +78,8 @@ def replaced(req: Request) -> Replaced | None:
         raise SipError(400, "One Replaces Is Wanted") from error
     if wanted is None:
         return None
+    if len(req.headers.getlist("Replaces")) > 1:
+        raise SipError(400, "One Replaces Is Wanted")
     if req.method != "INVITE":
         raise SipError(400, "Replaces Belongs To INVITE")
     agent = req.agent
