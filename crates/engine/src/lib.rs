@@ -7,7 +7,7 @@ pub mod command;
 pub mod config;
 pub mod counts;
 mod detach;
-mod dialog;
+pub mod dialog;
 mod dispatch;
 mod draft;
 pub mod engine;
@@ -30,6 +30,7 @@ mod transaction;
 pub mod transport;
 mod uac;
 mod uas;
+mod ways;
 
 pub use command::Command;
 pub use config::Config;

@@ -51,6 +51,8 @@ pub(crate) struct ServerTransaction {
     /// The tag that we put into To; decided with the first response.
     pub(crate) local_tag: Option<Box<str>>,
     pub(crate) dialog: Option<DialogId>,
+    /// Within a dialog: it carried a session description.
+    pub(crate) offers: bool,
     pub(crate) retransmit: Option<TimerToken>,
     pub(crate) timeout: Option<TimerToken>,
 }
@@ -62,6 +64,11 @@ impl ServerTransaction {
             ServerMachine::Invite(machine) => machine.is_answered(),
             ServerMachine::NonInvite(machine) => machine.is_answered(),
         }
+    }
+
+    /// Whether it is one of another method than INVITE without any response yet.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.machine == ServerMachine::NonInvite(ServerNonInvite::Trying)
     }
 
     /// Whether the engine may have to send the last response again.
