@@ -13,7 +13,9 @@ from typing import Final, Literal, TypeAlias, final
 
 __all__ = [
     "EVENT_DIALOG_ENDED",
+    "EVENT_EXPORTED",
     "EVENT_FAILED",
+    "EVENT_IMPORTED",
     "EVENT_PROXY_DONE",
     "EVENT_PROXY_RESPONSE",
     "EVENT_REQUEST",
@@ -43,6 +45,8 @@ EVENT_FAILED: Final = 3
 EVENT_PROXY_RESPONSE: Final = 4
 EVENT_PROXY_DONE: Final = 5
 EVENT_DIALOG_ENDED: Final = 6
+EVENT_EXPORTED: Final = 7
+EVENT_IMPORTED: Final = 8
 
 # A request from the network: new, in a dialog, a CANCEL, a PRACK or the ACK of a 2xx. `transaction` is the server transaction
 # to answer; for an ACK and a CANCEL it is that of the INVITE, and there is nothing to answer.
@@ -65,6 +69,11 @@ _ProxyDoneEvent: TypeAlias = tuple[Literal[5], int, int | None, int | None]
 # The engine ended a dialog: `message` is the BYE it sent. (kind, dialog, reason, message, path)
 _DialogEndedEvent: TypeAlias = tuple[Literal[6], int, _DialogEndReason, Message, Origin]
 
+# The dialog that `export_dialog` asked for, as JSON. (kind, command, value)
+_ExportedEvent: TypeAlias = tuple[Literal[7], int, str]
+# A dialog was taken over. (kind, command, dialog)
+_ImportedEvent: TypeAlias = tuple[Literal[8], int, int]
+
 _Event: TypeAlias = (
     _RequestEvent
     | _ResponseEvent
@@ -73,6 +82,8 @@ _Event: TypeAlias = (
     | _ProxyResponseEvent
     | _ProxyDoneEvent
     | _DialogEndedEvent
+    | _ExportedEvent
+    | _ImportedEvent
 )
 
 _FailedCode: TypeAlias = Literal[
@@ -92,6 +103,8 @@ _FailedCode: TypeAlias = Literal[
     "no-transport",
     "no-100rel",  # RFC 3262 §3
     "limit",
+    "early-dialog",  # only a confirmed dialog can be exported
+    "dialog-exists",  # a dialog with that Call-ID and those tags is here already
 ]
 _DialogEndReason: TypeAlias = Literal["ack-timeout", "answered-after-cancel", "cancel-after-answer", "idle"]
 _Headers: TypeAlias = Sequence[tuple[str, str | bytes]]
@@ -531,6 +544,23 @@ class Engine:
         """
     def drop(self, transaction: int) -> None:
         """Forgets a request without an answer."""
+    def export_dialog(self, dialog: int | tuple[str, str], release: bool = False) -> int:
+        """Asks for a confirmed dialog as a value that another engine takes over; the command's number.
+
+        Args:
+            dialog: its number, or Call-ID and From tag of the request that created it.
+            release: forget it here, without a word to the peer.
+        """
+    def import_dialog(self, value: str, age: float = 0.0) -> int:
+        """Takes over a dialog that another engine exported; the command's number.
+
+        Args:
+            value: what `EVENT_EXPORTED` gave.
+            age: how long ago, in seconds.
+
+        Raises:
+            ValueError: the value cannot be used, and why.
+        """
     def flush(self) -> int:
         """Hands the queued commands to the engine; how many there were."""
     def counts(self) -> list[dict[str, int]]:

@@ -268,7 +268,9 @@ fn new_request(event: &Event) -> Option<TransactionId> {
         | Event::Failed(_)
         | Event::ProxyResponse(_)
         | Event::ProxyDone(_)
-        | Event::DialogEnded(_) => None,
+        | Event::DialogEnded(_)
+        | Event::Exported(_)
+        | Event::Imported(_) => None,
     }
 }
 

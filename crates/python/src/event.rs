@@ -11,7 +11,7 @@ use pyo3::{IntoPyObject, intern};
 use std::borrow::Cow;
 
 /// The kinds, by the names of their constants in the module.
-pub const KINDS: [(&str, u8); 7] = [
+pub const KINDS: [(&str, u8); 9] = [
     ("EVENT_REQUEST", REQUEST),
     ("EVENT_RESPONSE", RESPONSE),
     ("EVENT_SENT", SENT),
@@ -19,6 +19,8 @@ pub const KINDS: [(&str, u8); 7] = [
     ("EVENT_PROXY_RESPONSE", PROXY_RESPONSE),
     ("EVENT_PROXY_DONE", PROXY_DONE),
     ("EVENT_DIALOG_ENDED", DIALOG_ENDED),
+    ("EVENT_EXPORTED", EXPORTED),
+    ("EVENT_IMPORTED", IMPORTED),
 ];
 const REQUEST: u8 = 0;
 const RESPONSE: u8 = 1;
@@ -27,6 +29,8 @@ const FAILED: u8 = 3;
 const PROXY_RESPONSE: u8 = 4;
 const PROXY_DONE: u8 = 5;
 const DIALOG_ENDED: u8 = 6;
+const EXPORTED: u8 = 7;
+const IMPORTED: u8 = 8;
 
 /// The tuple of an event.
 pub fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
@@ -93,6 +97,12 @@ pub fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
             )
                 .into_pyobject(py)
         }
+        Event::Exported(exported) => {
+            (EXPORTED, exported.command.0, exported.dialog.to_json()).into_pyobject(py)
+        }
+        Event::Imported(imported) => {
+            (IMPORTED, imported.command.0, imported.dialog.to_bits()).into_pyobject(py)
+        }
     }
 }
 
@@ -117,6 +127,8 @@ pub fn failure<'py, 'a>(
         CommandError::NoTransport(detail) => (intern!(py, "no-transport"), detail.as_str()),
         CommandError::No100rel => (intern!(py, "no-100rel"), ""),
         CommandError::Limit(limit) => (intern!(py, "limit"), *limit),
+        CommandError::EarlyDialog => (intern!(py, "early-dialog"), ""),
+        CommandError::DialogExists => (intern!(py, "dialog-exists"), ""),
         CommandError::Rejected(status) => {
             return (intern!(py, "rejected"), Cow::Owned(status.to_string()));
         }

@@ -1,6 +1,9 @@
 //! What an application does: commands to its engine, written the short way, and a time to be woken at.
 use bytes::Bytes;
-use engine::command::{Cancel, DialogReference, Draft, Proxy, ProxyOptions, Respond, SendRequest};
+use engine::command::{
+    Cancel, DialogReference, Draft, Export, Import, Proxy, ProxyOptions, Respond, SendRequest,
+};
+use engine::export::ExportedDialog;
 use engine::id::{CommandId, DialogId, TransactionId};
 use engine::{Command, Event, Time};
 use sip::Method;
@@ -166,6 +169,24 @@ impl Actions {
                 headers: Vec::new(),
             })
         })
+    }
+
+    /// Asks for a dialog as a value; `release` forgets it there.
+    pub fn export(&mut self, dialog: DialogId, release: bool) -> CommandId {
+        let dialog = DialogReference::Id(dialog);
+        self.push(|id| {
+            Command::Export(Export {
+                id,
+                dialog,
+                release,
+            })
+        })
+    }
+
+    /// Takes a dialog over that was exported so long ago.
+    pub fn import(&mut self, dialog: ExportedDialog, age: Duration) -> CommandId {
+        let dialog = Box::new(dialog);
+        self.push(|id| Command::Import(Import { id, dialog, age }))
     }
 
     /// Asks to be woken after so long; the earliest of several counts.

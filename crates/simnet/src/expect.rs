@@ -2,7 +2,9 @@
 use crate::host::HostId;
 use crate::world::World;
 use engine::Event;
-use engine::event::{DialogEnded, Failed, ProxyDone, ProxyResponse, Request, Response, Sent};
+use engine::event::{
+    DialogEnded, Exported, Failed, Imported, ProxyDone, ProxyResponse, Request, Response, Sent,
+};
 use engine::id::DialogId;
 use std::time::Duration;
 
@@ -44,6 +46,10 @@ expected! {
     proxy_done ProxyDone ProxyDone;
     /// The next event, which tells of a dialog that the engine ended.
     dialog_ended DialogEnded DialogEnded;
+    /// The next event, which gives a dialog as a value.
+    exported Exported Exported;
+    /// The next event, which says that a dialog was taken over.
+    imported Imported Imported;
 }
 
 impl World {

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dracht._core import Message, reason_phrase
 from dracht.errors import (
@@ -23,6 +23,7 @@ from dracht.errors import (
 )
 from dracht.link.base import (
     Completion,
+    DialogId,
     DialogReference,
     HeaderList,
     ProxyCompletion,
@@ -31,6 +32,7 @@ from dracht.link.base import (
     TransactionId,
 )
 from dracht.link.frame import FrameReader
+from dracht.link.moving import fail, failed, refusal
 from dracht.link.proxied import ProxyReplies
 from dracht.link.wire import WirePath, dialog_text, failure, fields_text, one_word, proxy_meta
 
@@ -292,6 +294,37 @@ class ControlConnection(asyncio.BufferedProtocol):
         replies = ProxyReplies(completion, self)
         self.ask(text.encode("utf-8", "surrogateescape"), replies.take)
 
+    def export_dialog(self, dialog: DialogReference, release: bool) -> asyncio.Future[str]:
+        """Asks for a dialog as a value."""
+        text = f"export|{dialog_text(dialog)}{'|release' if release else ''}"
+        return self._move(text, lambda tokens, text: text.decode())
+
+    def import_dialog(self, value: str, age: float) -> asyncio.Future[DialogId]:
+        """Takes a dialog over."""
+        return self._move(f"import|{max(0, round(age * 1000))}\r\n{value}", lambda tokens, text: tokens[4])
+
+    def _move(self, text: str, read: Callable[[list[str], bytes], str]) -> asyncio.Future[Any]:
+        """Asks with a frame that only our own server knows."""
+        if not self.ready:
+            return failed(self.error or ConnectionLost(f"there is no connection to {self.name}"))
+        if not self.is_dracht:
+            return failed(
+                CommandFailed("unsupported", f"{self.name} is no dracht server: it cannot move dialogs")
+            )
+        future: asyncio.Future[Any] = self.loop.create_future()
+
+        def replied(tokens: list[str], text: bytes) -> bool:
+            if not tokens:
+                fail(future, self.error or ConnectionLost(f"the connection to {self.name} is gone"))
+            elif tokens[3] != "OK":
+                fail(future, refusal("|".join(tokens[4:])))
+            elif not future.done():
+                future.set_result(read(tokens, text))
+            return False
+
+        self.ask(text.encode("utf-8", "surrogateescape"), replied)
+        return future
+
     def _command(self, text: str, body: bytes, completion: Completion) -> None:
         """Writes a `sip` frame: `text` is what follows the identifier, up to the last header field but Content-Length."""
         identifier = self._next_id()
@@ -401,10 +434,15 @@ class ControlConnection(asyncio.BufferedProtocol):
             return False
         self.hostports = [one for one in tokens[4].split(",") if one]
         self.version = tokens[5] if len(tokens) > 5 else ""
-        self.max_payload = _DRACHT_PAYLOAD if "dracht-" in self.version else _DRACHTIO_PAYLOAD
+        self.max_payload = _DRACHT_PAYLOAD if self.is_dracht else _DRACHTIO_PAYLOAD
         if not self.authenticated.done():
             self.authenticated.set_result(None)
         return False
+
+    @property
+    def is_dracht(self) -> bool:
+        """Whether the server is one of ours, which knows more than drachtio's."""
+        return "dracht-" in self.version
 
     @property
     def answers_pings(self) -> bool:

@@ -120,6 +120,8 @@ _CODES = (
     ("come back to this server", "loop"),
     ("limit reached", "limit"),
     ("rejected", "rejected"),
+    ("not confirmed yet", "early-dialog"),
+    ("is here already", "dialog-exists"),
 )
 
 

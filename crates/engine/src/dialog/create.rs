@@ -29,11 +29,11 @@ fn record_routes(message: &Message) -> Vec<Box<str>> {
 }
 
 /// What two ends of a dialog are called, seen from us.
-struct Ends {
-    local: Box<str>,
-    local_tag: Box<str>,
-    remote: Box<str>,
-    remote_tag: Box<str>,
+pub(crate) struct Ends {
+    pub(crate) local: Box<str>,
+    pub(crate) local_tag: Box<str>,
+    pub(crate) remote: Box<str>,
+    pub(crate) remote_tag: Box<str>,
 }
 
 impl Ends {
@@ -63,7 +63,13 @@ impl Ends {
     }
 
     /// A dialog between them, early, in which nothing has happened yet.
-    fn dialog(self, call_id: &str, role: DialogRole, origin: Origin, now: Time) -> Dialog {
+    pub(crate) fn dialog(
+        self,
+        call_id: &str,
+        role: DialogRole,
+        origin: Origin,
+        now: Time,
+    ) -> Dialog {
         Dialog {
             owner: None,
             role,
@@ -169,11 +175,7 @@ impl Engine {
             invite: invite.then_some(transaction),
             ..ends.dialog(call_id, DialogRole::Uac, incoming.origin?, self.now)
         };
-        let fork = self.dialogs.find_by_creator(call_id, &dialog.local_tag);
-        let mut id = DialogId::with_role(self.config.shard, self.next_number(), dialog.role);
-        if fork.is_some() {
-            id = id.of_fork();
-        }
+        let id = self.name_dialog(&dialog);
         self.add_dialog_as(id, dialog);
         if invite {
             self.clients.get_mut(transaction)?.forks.push(id);
@@ -258,12 +260,24 @@ impl Engine {
         }
     }
 
+    /// An identifier for a dialog that no request received names: a fork's says that it is one.
+    pub(crate) fn name_dialog(&mut self, dialog: &Dialog) -> DialogId {
+        let id = DialogId::with_role(self.config.shard, self.next_number(), dialog.role);
+        match self
+            .dialogs
+            .find_by_creator(&dialog.call_id, dialog.creator_tag())
+        {
+            Some(_) => id.of_fork(),
+            None => id,
+        }
+    }
+
     fn add_dialog(&mut self, dialog: Dialog) -> DialogId {
         let id = DialogId::with_role(self.config.shard, self.next_number(), dialog.role);
         self.add_dialog_as(id, dialog)
     }
 
-    fn add_dialog_as(&mut self, id: DialogId, dialog: Dialog) -> DialogId {
+    pub(crate) fn add_dialog_as(&mut self, id: DialogId, dialog: Dialog) -> DialogId {
         let confirmed = dialog.confirmed;
         self.dialogs.insert(id, dialog);
         if confirmed {
@@ -281,10 +295,9 @@ impl Engine {
         else {
             return;
         };
-        dialog.idle = Some(self.timers.set(
-            self.now,
-            self.config.bounds.dialog_idle,
-            Timer::DialogIdle(id),
-        ));
+        // One that was taken over may have been silent for long already.
+        let silent = self.now.since(dialog.active);
+        let left = self.config.bounds.dialog_idle.saturating_sub(silent);
+        dialog.idle = Some(self.timers.set(self.now, left, Timer::DialogIdle(id)));
     }
 }

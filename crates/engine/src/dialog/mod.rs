@@ -5,6 +5,7 @@
 pub(crate) mod answer;
 pub(crate) mod create;
 pub(crate) mod end;
+pub(crate) mod moving;
 pub(crate) mod reliable;
 pub(crate) mod table;
 
