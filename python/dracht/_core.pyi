@@ -21,6 +21,7 @@ __all__ = [
     "EVENT_REQUEST",
     "EVENT_RESPONSE",
     "EVENT_SENT",
+    "EVENT_SUBSCRIPTION_ENDED",
     "Address",
     "CSeq",
     "Engine",
@@ -45,8 +46,9 @@ EVENT_FAILED: Final = 3
 EVENT_PROXY_RESPONSE: Final = 4
 EVENT_PROXY_DONE: Final = 5
 EVENT_DIALOG_ENDED: Final = 6
-EVENT_EXPORTED: Final = 7
-EVENT_IMPORTED: Final = 8
+EVENT_SUBSCRIPTION_ENDED: Final = 7
+EVENT_EXPORTED: Final = 8
+EVENT_IMPORTED: Final = 9
 
 # A request from the network: new, in a dialog, a CANCEL, a PRACK or the ACK of a 2xx. `transaction` is the server transaction
 # to answer; for an ACK and a CANCEL it is that of the INVITE, and there is nothing to answer.
@@ -68,11 +70,14 @@ _ProxyResponseEvent: TypeAlias = tuple[Literal[4], int, int, Message, Origin | N
 _ProxyDoneEvent: TypeAlias = tuple[Literal[5], int, int | None, int | None]
 # The engine ended a dialog: `message` is the BYE it sent. (kind, dialog, reason, message, path)
 _DialogEndedEvent: TypeAlias = tuple[Literal[6], int, _DialogEndReason, Message, Origin]
+# The engine ended a subscription for want of a message: the Event (`presence`, `refer;id=2`), and whether we notify.
+# (kind, dialog, event, is_notifier, reason)
+_SubscriptionEndedEvent: TypeAlias = tuple[Literal[7], int, str, bool, Literal["no-notify", "expired"]]
 
 # The dialog that `export_dialog` asked for, as JSON. (kind, command, value)
-_ExportedEvent: TypeAlias = tuple[Literal[7], int, str]
+_ExportedEvent: TypeAlias = tuple[Literal[8], int, str]
 # A dialog was taken over. (kind, command, dialog)
-_ImportedEvent: TypeAlias = tuple[Literal[8], int, int]
+_ImportedEvent: TypeAlias = tuple[Literal[9], int, int]
 
 _Event: TypeAlias = (
     _RequestEvent
@@ -82,6 +87,7 @@ _Event: TypeAlias = (
     | _ProxyResponseEvent
     | _ProxyDoneEvent
     | _DialogEndedEvent
+    | _SubscriptionEndedEvent
     | _ExportedEvent
     | _ImportedEvent
 )

@@ -16,6 +16,8 @@ pub const MOST_BYTES: usize = 256 * 1024;
 /// The longest text in a value, in bytes, and the most routes.
 const MOST_TEXT: usize = 8 * 1024;
 const MOST_ROUTES: usize = 64;
+/// The most subscriptions in a value, as many as a dialog holds.
+const MOST_SUBSCRIPTIONS: usize = 32;
 
 /// Which side of a dialog the application is.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -25,6 +27,36 @@ pub enum ExportedRole {
     Uac,
     /// It answered that request.
     Uas,
+}
+
+/// Which side of a subscription the application is (RFC 6665 §2).
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExportedSide {
+    /// It gets the NOTIFYs.
+    Subscriber,
+    /// It sends them.
+    Notifier,
+}
+
+/// An open subscription of a dialog (RFC 6665), a REFER's among them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ExportedSubscription {
+    /// Which side the application is.
+    pub role: ExportedSide,
+    /// The event package.
+    pub package: String,
+    /// The `id` of its Event; empty when there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub id: String,
+    /// How long it lives unless it is refreshed, in milliseconds; none before anybody said.
+    pub expires_milliseconds: Option<u64>,
+    /// Until when a NOTIFY is due, in milliseconds (Timer N, RFC 6665 §4.1.2.4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_milliseconds: Option<u64>,
+    /// It was asked to end, and its last NOTIFY is owed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsubscribed: bool,
 }
 
 /// A confirmed dialog, to be taken over by another engine.
@@ -58,8 +90,9 @@ pub struct ExportedDialog {
     pub peer: SocketAddr,
     /// Whether a call is open in it (RFC 5057 §2).
     pub invited: bool,
-    /// Whether a subscription is.
-    pub subscribed: bool,
+    /// The subscriptions that are open in it; none of those that are just asked for, or ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subscriptions: Vec<ExportedSubscription>,
     /// How long nothing had passed in it, in milliseconds.
     pub silent_milliseconds: u64,
 }
@@ -147,6 +180,15 @@ impl ExportedDialog {
             Address::parse(route)
                 .map_err(|_| ImportError::Invalid("route_set", "holds what is no Route value"))?;
         }
+        if self.subscriptions.len() > MOST_SUBSCRIPTIONS {
+            return Err(ImportError::Invalid("subscriptions", "are too many"));
+        }
+        for subscription in &self.subscriptions {
+            token("subscriptions", &subscription.package)?;
+            if !subscription.id.is_empty() {
+                token("subscriptions", &subscription.id)?;
+            }
+        }
         let sequences = [Some(self.local_sequence), self.remote_sequence];
         if sequences.iter().flatten().any(|number| *number >= 1 << 31) {
             return Err(ImportError::Invalid("CSeq numbers", "must be below 2^31"));
@@ -159,6 +201,16 @@ impl ExportedDialog {
         }
         Ok(())
     }
+}
+
+/// The name of an event package, or an `id`: it stands in the Event of what the engine sends.
+fn token(part: &'static str, text: &str) -> Result<(), ImportError> {
+    one_line(part, text)?;
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte);
+    if text.is_empty() || !text.bytes().all(is_token) {
+        return Err(ImportError::Invalid(part, "name an event that is no token"));
+    }
+    Ok(())
 }
 
 fn one_line(part: &'static str, text: &str) -> Result<(), ImportError> {
@@ -203,7 +255,14 @@ mod tests {
             transport: "tcp".to_owned(),
             peer: "192.0.2.1:5062".parse().unwrap(),
             invited: true,
-            subscribed: false,
+            subscriptions: vec![ExportedSubscription {
+                role: ExportedSide::Notifier,
+                package: "presence".to_owned(),
+                id: String::new(),
+                expires_milliseconds: Some(3_600_000),
+                due_milliseconds: None,
+                unsubscribed: false,
+            }],
             silent_milliseconds: 1250,
         }
     }
@@ -212,7 +271,7 @@ mod tests {
     fn what_is_written_is_read_again() {
         let dialog = sample();
         let text = dialog.to_json();
-        assert!(text.len() < 600, "{} bytes", text.len());
+        assert!(text.len() < 700, "{} bytes", text.len());
         assert_eq!(ExportedDialog::from_json(&text), Ok(dialog));
     }
 
@@ -234,7 +293,10 @@ mod tests {
     #[test]
     fn what_would_break_a_message_is_refused_by_name() {
         type Tamper = fn(&mut ExportedDialog);
-        let cases: [(&str, Tamper); 9] = [
+        let cases: [(&str, Tamper); 10] = [
+            ("subscriptions", |dialog| {
+                dialog.subscriptions[0].package = "presence\r\nX: y".to_owned()
+            }),
             ("call_id", |dialog| dialog.call_id.push_str("\r\nVia: x")),
             ("call_id", |dialog| dialog.call_id.clear()),
             ("local_tag", |dialog| dialog.local_tag.clear()),

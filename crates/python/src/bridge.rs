@@ -270,7 +270,8 @@ fn new_request(event: &Event) -> Option<TransactionId> {
         | Event::ProxyDone(_)
         | Event::DialogEnded(_)
         | Event::Exported(_)
-        | Event::Imported(_) => None,
+        | Event::Imported(_)
+        | Event::SubscriptionEnded(_) => None,
     }
 }
 

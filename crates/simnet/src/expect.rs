@@ -4,6 +4,7 @@ use crate::world::World;
 use engine::Event;
 use engine::event::{
     DialogEnded, Exported, Failed, Imported, ProxyDone, ProxyResponse, Request, Response, Sent,
+    SubscriptionEnded,
 };
 use engine::id::DialogId;
 use std::time::Duration;
@@ -46,6 +47,8 @@ expected! {
     proxy_done ProxyDone ProxyDone;
     /// The next event, which tells of a dialog that the engine ended.
     dialog_ended DialogEnded DialogEnded;
+    /// The next event, which tells of a subscription that the engine ended.
+    subscription_ended SubscriptionEnded SubscriptionEnded;
     /// The next event, which gives a dialog as a value.
     exported Exported Exported;
     /// The next event, which says that a dialog was taken over.

@@ -1,5 +1,7 @@
 //! A call in progress moves to another engine by a value alone: both sides go on talking in it, and end it, as if nothing had been.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+mod watching;
+
 use engine::event::CommandError;
 use engine::export::ExportedDialog;
 use engine::id::DialogId;
@@ -7,6 +9,7 @@ use simnet::actions::SDP;
 use simnet::{Faults, HostId, World};
 use sip::Method;
 use std::time::Duration;
+use watching::{header, notify, subscribe};
 
 /// Exports a dialog, lets it pass through text as a store would keep it, and gives what a reader gets.
 fn export(world: &mut World, host: HostId, dialog: DialogId, release: bool) -> ExportedDialog {
@@ -229,4 +232,43 @@ fn a_call_that_nobody_takes_up_ends_when_it_was_silent_for_as_long_as_the_old_en
     world.act(alice, |actions| actions.respond(bye.transaction, 200, b""));
     world.sent(alice);
     world.rest();
+}
+
+#[test]
+fn a_subscription_moves_with_its_time_at_either_end() {
+    for mover_is_notifier in [true, false] {
+        let mut world = World::new(307, Faults::none());
+        let [alice, bob] = [world.host("alice"), world.host("bob")];
+        let (here, there) = subscribe(&mut world, alice, bob, "600");
+        notify(
+            &mut world,
+            bob,
+            there,
+            alice,
+            "presence",
+            "active;expires=600",
+        );
+        world.run(Duration::from_secs(100));
+        let (mover, moved) = if mover_is_notifier {
+            (bob, there)
+        } else {
+            (alice, here)
+        };
+        let value = export(&mut world, mover, moved, false);
+        assert_eq!(value.subscriptions.len(), 1);
+        world.restart(mover);
+        // A second of its life passed on the way.
+        import(&mut world, mover, value);
+        world.run(Duration::from_secs(498));
+        assert_eq!(world.count(|packet| packet.is("NOTIFY")), 1);
+        world.run(Duration::from_secs(3));
+        let last = world.request(alice);
+        assert_eq!(last.message.method(), Method::Notify);
+        assert_eq!(
+            header(&last.message, "Subscription-State"),
+            "terminated;reason=timeout"
+        );
+        world.act(alice, |actions| actions.respond(last.transaction, 200, b""));
+        world.rest();
+    }
 }

@@ -24,6 +24,7 @@ from dracht._core import (
     EVENT_REQUEST,
     EVENT_RESPONSE,
     EVENT_SENT,
+    EVENT_SUBSCRIPTION_ENDED,
 )
 from dracht.errors import CommandFailed, ConnectionLost
 from dracht.link.base import (
@@ -234,6 +235,8 @@ class NativeLink:
             future = self._moving.pop(event[1], None)
             if future is not None and not future.done():
                 future.set_result(event[2])
+        elif event[0] == EVENT_SUBSCRIPTION_ENDED:
+            receiver.subscription_ended(event[1], event[2], event[3], event[4])
         else:
             receiver.dialog_ended(event[1], event[3], event[4])
 

@@ -3,6 +3,8 @@ use super::Dialog;
 use crate::command::{Export, Import};
 use crate::config::shard_of;
 use crate::dialog::create::Ends;
+use crate::dialog::subscription::Subscription;
+use crate::dialog::usages::Subscriptions;
 use crate::engine::Engine;
 use crate::event::{CommandError, Event, Exported, Imported};
 use crate::export::{ExportedDialog, ExportedRole, VERSION};
@@ -28,7 +30,7 @@ impl Dialog {
             remote_sequence,
             origin,
             invited,
-            subscribed,
+            subscriptions,
             active,
             // Whoever imports it owns it; only what is confirmed is exported.
             owner: _,
@@ -64,7 +66,11 @@ impl Dialog {
             transport: origin.transport.name().to_owned(),
             peer: origin.peer,
             invited: *invited,
-            subscribed: *subscribed,
+            subscriptions: subscriptions
+                .iter()
+                .flat_map(|all| &all.list)
+                .filter_map(|one| one.export(now))
+                .collect(),
             silent_milliseconds: u64::try_from(now.since(*active).as_millis()).unwrap_or(u64::MAX),
         }
     }
@@ -116,6 +122,7 @@ impl Engine {
         let from_tag = dialog.creator_tag().to_owned();
         let id = self.name_dialog(&dialog);
         self.add_dialog_as(id, dialog);
+        self.watch_subscriptions(id);
         let imported = Imported {
             command: import.id,
             dialog: id,
@@ -158,11 +165,18 @@ impl Engine {
             remote: exported.remote.as_str().into(),
             remote_tag: exported.remote_tag.as_str().into(),
         };
+        let most = self.config.bounds.dialog_idle;
+        let subscriptions: Vec<Subscription> = exported
+            .subscriptions
+            .iter()
+            .map(|one| Subscription::import(one, self.now, age, most))
+            .collect();
         Ok(Dialog {
             owner: Some(application),
             confirmed: true,
             invited: exported.invited,
-            subscribed: exported.subscribed,
+            subscriptions: (!subscriptions.is_empty())
+                .then(|| Box::new(Subscriptions::imported(subscriptions))),
             remote_target: exported.remote_target.as_str().into(),
             route_set: exported
                 .route_set
