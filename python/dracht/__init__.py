@@ -19,12 +19,13 @@ from dracht.errors import (
     SipError,
     UriError,
 )
+from dracht.incoming import IncomingResponse
 from dracht.message import DraftHeaders, Headers
 from dracht.proxy import BranchResponse, BranchResponses, ProxyResult
 from dracht.request import Request
 from dracht.response import Response, SentResponse
 from dracht.sending import SentRequest
-from dracht.transaction import ClientTransaction, IncomingResponse
+from dracht.transaction import ClientTransaction
 
 if TYPE_CHECKING:
     from dracht._core import Address, CSeq, Message, Uri, Via, __version__

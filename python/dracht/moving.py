@@ -39,6 +39,8 @@ async def import_dialog(dispatcher: Dispatcher, value: str, *, age: float) -> Di
     parts = json.loads(value)
     if parts.get("invited") is True:
         dispatcher.established.add(dialog)
+        if parts.get("role") == "uac":
+            dispatcher.initiated.add(dialog)
         calls = dispatcher.agent.calls
         if calls is not None:
             sdp = parts.get(_LOCAL_SDP)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dracht.dialogid import DialogHandle
 from dracht.link.base import DialogId, Origin, ProxyOptions, TransactionId
@@ -95,6 +95,11 @@ class Request(RequestView):
         if state is None:
             state = self._state = SimpleNamespace()
         return state
+
+    @property
+    def user(self) -> Any:
+        """Who sent it, where a layer has found out: with `DigestAuth` a `dracht.digest.Identity`; else None. `state.user`."""
+        return None if self._state is None else getattr(self._state, "user", None)
 
     @property
     def dialog_id(self) -> DialogHandle | None:

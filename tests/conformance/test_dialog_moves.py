@@ -110,7 +110,7 @@ async def test_an_app_gives_its_session_description_along(stations: Stations, ph
 
     station = await stations.start(app, "invite")
     leg = await called(phone, station)
-    (handle,) = station.agent.calls or ()
+    (handle,) = list(station.agent.calls or ())
     value = await station.agent.export_dialog(handle, release=True)
     assert json.loads(value)["local_sdp"] == ANSWER.decode()
     assert not list(station.agent.calls or ())
