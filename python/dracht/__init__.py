@@ -28,7 +28,31 @@ from dracht.sending import SentRequest
 from dracht.transaction import ClientTransaction
 
 if TYPE_CHECKING:
-    from dracht._core import Address, CSeq, Message, Uri, Via, __version__
+    from dracht._core import (
+        Address,
+        CSeq,
+        Diversion,
+        EventPackage,
+        GeolocationError,
+        HistoryInfo,
+        Join,
+        Message,
+        Privacy,
+        RAck,
+        Reason,
+        RemotePartyId,
+        Replaces,
+        RetryAfter,
+        Sdp,
+        SdpMedia,
+        SessionExpires,
+        SubscriptionState,
+        TargetDialog,
+        Uri,
+        UserToUser,
+        Via,
+        __version__,
+    )
 
 __all__ = [
     "Address",
@@ -46,22 +70,39 @@ __all__ = [
     "ControlProtocolError",
     "DialogHandle",
     "Digest",
+    "Diversion",
     "DrachtError",
     "DraftHeaders",
+    "EventPackage",
+    "GeolocationError",
     "HeaderError",
     "Headers",
+    "HistoryInfo",
     "IncomingResponse",
+    "Join",
     "Message",
     "ParseError",
+    "Privacy",
     "ProxyResult",
+    "RAck",
+    "Reason",
+    "RemotePartyId",
+    "Replaces",
     "Request",
     "RequestTimeout",
     "Response",
+    "RetryAfter",
+    "Sdp",
+    "SdpMedia",
     "SentRequest",
     "SentResponse",
+    "SessionExpires",
     "SipError",
+    "SubscriptionState",
+    "TargetDialog",
     "Uri",
     "UriError",
+    "UserToUser",
     "Via",
     "__version__",
 ]
@@ -69,7 +110,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """The public names of the Rust half, loaded when they are first asked for."""
-    if name in ("Address", "CSeq", "Message", "Uri", "Via", "__version__"):
+    if name in __all__:
         from dracht import _core
 
         return getattr(_core, name)

@@ -198,6 +198,19 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
+/// A parameter's value: as it is where it is a token, quoted elsewhere.
+pub(crate) struct TokenOrQuoted<'a>(pub(crate) &'a str);
+
+impl fmt::Display for TokenOrQuoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if is_token(self.0.as_bytes()) {
+            f.write_str(self.0)
+        } else {
+            Quoted(self.0).fmt(f)
+        }
+    }
+}
+
 /// The number that `bytes` spell in decimal digits; none when they are not only digits or it exceeds `most`.
 pub(crate) fn number(bytes: &[u8], most: u32) -> Option<u32> {
     if bytes.is_empty() {
