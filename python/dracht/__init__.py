@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from dracht.agent import Agent, Cdr
 from dracht.app import App
 from dracht.dialogid import DialogHandle
-from dracht.digest import Digest
+from dracht.digest import Digest, Keyring
 from dracht.errors import (
     AuthenticationFailed,
     CallCancelled,
@@ -80,6 +80,7 @@ __all__ = [
     "HistoryInfo",
     "IncomingResponse",
     "Join",
+    "Keyring",
     "Message",
     "ParseError",
     "Privacy",

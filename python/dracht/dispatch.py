@@ -225,7 +225,13 @@ class Dispatcher:
 
     def final_given(self, request: Request, status: int) -> None:
         """A final response is on its way."""
-        if request.msg.method != "INVITE":
+        method = request.msg.method
+        if method == "BYE" and status in (401, 407) and request._dialog is not None:
+            # The call goes on until the BYE comes again with credentials.
+            self.established.add(request._dialog)
+            if self.agent.calls is not None:
+                self.agent.calls.confirmed(self, request._dialog, None)
+        if method != "INVITE":
             return
         if self.reliable:
             self._forget_reliable(request._dialog)

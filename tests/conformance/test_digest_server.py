@@ -107,14 +107,12 @@ async def test_a_call_is_challenged_in_all_its_requests(stations: Stations, phon
     app, seen = application(proxy=True, qop=("auth-int",))
     station = await stations.start(app)
     leg = phone.leg(station.address)
-    held: list[dict[str, str]] = []
 
     async def challenged(method: str, body: bytes = b"") -> Received:
         fields = [SDP] if body else []
         sent = await leg.send(method, *fields, body=body)
         refusal = await refused(phone, leg, sent, 407) if method == "INVITE" else await phone.expect(407)
         params = asked(refusal)[0]
-        held.append(params)
         for wrong in (b"v=1\r\n", body):
             given = answered(params, method, sent.uri, qop="auth-int", body=wrong, proxy=True)
             sent = await leg.send(method, *fields, given, body=body)
@@ -122,14 +120,15 @@ async def test_a_call_is_challenged_in_all_its_requests(stations: Stations, phon
                 await refused(phone, leg, sent, 407)
             elif wrong != body:
                 await phone.expect(407)
+                assert len(app.calls) == 1, "a BYE that is refused ends nothing"
         return await phone.expect(200, of=method)
 
     for body in (OFFER, OFFER.replace(b"1 1", b"1 2")):
         await leg.ack(await challenged("INVITE", body))
     await challenged("INFO", b"x")
-    bye = answered(held[-1], "BYE", leg.target, count=2, qop="auth-int", proxy=True)
-    await leg.send("BYE", bye)
-    await phone.expect(200, of="BYE")
+    assert (len(app.calls), station.counts()["dialogs"]) == (1, 1)
+    await challenged("BYE")
+    assert (len(app.calls), station.counts()["dialogs"]) == (0, 0)
     assert seen == ["INVITE alice", "INVITE alice", "INFO alice", "BYE alice"]
 
 

@@ -146,6 +146,14 @@ async def test_one_challenge_for_each_algorithm_the_preferred_first() -> None:
     assert (await client.authenticated()).algorithm == "SHA-256", "the client takes the strongest"
 
 
+async def test_nobody_is_let_in_even_by_the_password_that_is_reckoned_with_for_nobody() -> None:
+    challenger = Challenger(password_for, realm="r")
+    challenger._nobody = "guessed"
+    client = Client(challenger, Digest("nobody", "guessed"))
+    await client.challenged()
+    assert not stale(await refused(challenger, request(*client.credentials())))
+
+
 @pytest.mark.parametrize("way", ["sync", "async", "hashes"])
 async def test_passwords_come_as_the_application_has_them(way: str) -> None:
     async def later(user: str, realm: str) -> str | None:

@@ -226,6 +226,19 @@ pub(crate) fn number(bytes: &[u8], most: u32) -> Option<u32> {
     (value <= most).then_some(value)
 }
 
+/// Appends a value that was read, with line ends as spaces: a message that was read leniently may hold a carriage return alone.
+pub(crate) fn push_line(out: &mut Vec<u8>, value: &[u8]) {
+    let start = out.len();
+    out.extend_from_slice(value);
+    if memchr::memchr2(b'\r', b'\n', value).is_some() {
+        for byte in out.iter_mut().skip(start) {
+            if matches!(*byte, b'\r' | b'\n') {
+                *byte = b' ';
+            }
+        }
+    }
+}
+
 /// Appends a header value, line ends and NUL as spaces: no value can end its own field.
 pub(crate) fn push_value(out: &mut Vec<u8>, value: &[u8]) {
     let start = out.len();

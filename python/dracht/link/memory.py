@@ -154,9 +154,18 @@ class MemoryLink:
             *header_list(headers),
         ]
         message = _message(f"{method} {uri} SIP/2.0", fields, body_bytes(body))
+        self._receive(message, number, dialog)
+        return number
+
+    def receive_message(self, message: Message) -> TransactionId:
+        """A request arrives as it is; returns its transaction, a new one."""
+        number = next(self._numbers)
+        self._receive(message, number, None)
+        return number
+
+    def _receive(self, message: Message, number: TransactionId, dialog: str | int | None) -> None:
         self._requests[number] = message
         self._told().request_received(number, dialog, message, self.origin)
-        return number
 
     def respond_to(
         self,

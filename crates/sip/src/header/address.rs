@@ -54,10 +54,17 @@ impl<'a> Address<'a> {
                 let inner = rest.get(open + 1..).unwrap_or_default();
                 let close =
                     memchr::memchr(b'>', inner).ok_or(fail("the URI has no closing `>`"))?;
+                // Whoever forgot the quotes may have meant two addresses (RFC 4475 §3.1.2.15).
+                if quoted == 0 && memchr::memchr2(b',', b';', between).is_some() {
+                    return Err(fail(
+                        "the display name holds a comma or semicolon; write it in quotes",
+                    ));
+                }
                 let name = if quoted > 0 { display } else { between };
                 (
                     name,
-                    inner.get(..close).unwrap_or_default(),
+                    // Spaces inside the brackets mean nothing (RFC 4475 §3.1.2.14).
+                    trim(inner.get(..close).unwrap_or_default()),
                     inner.get(close + 1..).unwrap_or_default(),
                 )
             }
