@@ -1167,7 +1167,8 @@ class Engine:
         targets: Sequence[str] = ...,
         *,
         record_route: bool = False,
-        simultaneous: bool = False,
+        path: Literal["always", "if_supported", "required"] = "always",
+        forking: Literal["serial", "simultaneous", "by_q"] = "serial",
         follow_redirects: bool = False,
         provisional_timeout: float | None = None,
         final_timeout: float | None = None,
@@ -1179,15 +1180,20 @@ class Engine:
 
         Args:
             transaction: its server transaction.
-            targets: URIs in order of preference; none (as when not given): the request-URI.
+            targets: URIs in order of preference, or with their q as Contact has it, `<sip:bob@192.0.2.4>;q=0.5`; none (as when
+                not given): the request-URI.
             record_route: stay in the path of the dialog; for REGISTER add Path (RFC 3327).
-            simultaneous: try all targets at once.
+            path: for a REGISTER whose sender does not list `path` in Supported: add it, leave it out, or refuse with 421.
+            forking: one target after the other, all at once, or those of equal q at once, the highest q first.
             follow_redirects: try the Contacts of a 3xx too.
             provisional_timeout, final_timeout: give up a branch without such a response; seconds.
             stateless: forward without transaction state (RFC 3261 §16.11).
             report_responses: give `EVENT_PROXY_RESPONSE` for each response of each branch.
             headers: header fields to add to each forwarded request.
         """
+    def cancel_proxy(self, transaction: int, status: int = 487, reason: str | None = None) -> None:
+        """Gives up a request that is being proxied; its `EVENT_PROXY_DONE` follows. `status` (300 to 699) is what the caller
+        gets, `reason` the Reason value of each CANCEL (RFC 3326)."""
     def drop(self, transaction: int) -> None:
         """Forgets a request without an answer."""
     def export_dialog(self, dialog: int | tuple[str, str], release: bool = False) -> int:

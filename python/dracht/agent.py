@@ -271,6 +271,11 @@ class Agent:
         self._dispatchers = [held for held in self._dispatchers if held.link not in links]
         raise error if error is not None else ConnectionLost("no server was given")
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has links, and does not close."""
+        return bool(self._dispatchers)
+
     async def close(self) -> None:
         """Closes every link. What is awaited raises ConnectionLost; handlers that run are cancelled."""
         acceptors, self._acceptors = self._acceptors, []

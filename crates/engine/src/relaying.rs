@@ -143,6 +143,16 @@ impl Engine {
         if !ours || !self.stateless {
             return false;
         }
+        let answered = !self.ways.is_empty()
+            && (200..300).contains(&message.status())
+            && message
+                .cseq()
+                .is_ok_and(|cseq| cseq.method == Method::Invite);
+        if answered {
+            if let Some(branch) = message.top_via().ok().and_then(|via| via.branch()) {
+                self.way_answered(branch);
+            }
+        }
         if let Some(bytes) = response::upstream(message) {
             self.forward_response(bytes);
         }

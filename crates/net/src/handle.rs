@@ -49,6 +49,7 @@ impl Handle {
             Command::RespondWritten(written) => Goal::Shard(written.transaction.shard()),
             Command::Cancel(cancel) => Goal::Shard(cancel.transaction.shard()),
             Command::Proxy(proxy) => Goal::Shard(proxy.transaction.shard()),
+            Command::CancelProxy(cancel) => Goal::Shard(cancel.transaction.shard()),
             Command::Drop(transaction) => Goal::Shard(transaction.shard()),
             Command::Export(export) => Goal::Shard(self.shard_of_dialog(&export.dialog)),
             Command::Import(import) => Goal::Shard(self.shard_of(import.dialog.call_id.as_bytes())),

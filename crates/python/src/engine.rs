@@ -8,7 +8,10 @@ use crate::message::Message;
 use crate::origin::Origin;
 use crate::start::{self, Running};
 use engine::Command;
-use engine::command::{Cancel, Export, Import, Proxy, ProxyOptions, Respond, SendRequest};
+use engine::command::{
+    Cancel, CancelProxy, Export, Forking, Import, PathPolicy, Proxy, ProxyOptions, Respond,
+    SendRequest,
+};
 use engine::export::ExportedDialog;
 use engine::id::{DialogId, TransactionId};
 use pyo3::IntoPyObject;
@@ -251,7 +254,7 @@ impl Engine {
 
     /// Proxies a request that was received (RFC 3261 §16).
     #[pyo3(signature = (
-        transaction, targets = Vec::new(), *, record_route = false, simultaneous = false, follow_redirects = false,
+        transaction, targets = Vec::new(), *, record_route = false, path = "always", forking = "serial", follow_redirects = false,
         provisional_timeout = None, final_timeout = None, stateless = false, report_responses = false, headers = None
     ))]
     #[expect(
@@ -263,7 +266,8 @@ impl Engine {
         transaction: u64,
         targets: Vec<String>,
         record_route: bool,
-        simultaneous: bool,
+        path: &str,
+        forking: &str,
         follow_redirects: bool,
         provisional_timeout: Option<f64>,
         final_timeout: Option<f64>,
@@ -279,7 +283,26 @@ impl Engine {
         };
         let options = ProxyOptions {
             record_route,
-            simultaneous,
+            path: match path {
+                "always" => PathPolicy::Always,
+                "if_supported" => PathPolicy::IfSupported,
+                "required" => PathPolicy::Required,
+                other => {
+                    return Err(PyValueError::new_err(format!(
+                        "path is 'always', 'if_supported' or 'required', not {other:?}"
+                    )));
+                }
+            },
+            forking: match forking {
+                "serial" => Forking::Serial,
+                "simultaneous" => Forking::Simultaneous,
+                "by_q" => Forking::ByQ,
+                other => {
+                    return Err(PyValueError::new_err(format!(
+                        "forking is 'serial', 'simultaneous' or 'by_q', not {other:?}"
+                    )));
+                }
+            },
             follow_redirects,
             provisional_timeout: length("provisional_timeout", provisional_timeout)?,
             final_timeout: length("final_timeout", final_timeout)?,
@@ -297,6 +320,17 @@ impl Engine {
             headers,
         }));
         Ok(id.0)
+    }
+
+    /// Gives up a request that is being proxied.
+    #[pyo3(signature = (transaction, status = 487, reason = None))]
+    fn cancel_proxy(&self, transaction: u64, status: u16, reason: Option<String>) -> PyResult<()> {
+        self.application()?.push(Command::CancelProxy(CancelProxy {
+            transaction: TransactionId::from_bits(transaction),
+            status,
+            reason,
+        }));
+        Ok(())
     }
 
     /// Forgets a request without an answer.

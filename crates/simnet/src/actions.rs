@@ -1,7 +1,8 @@
 //! What an application does: commands to its engine, written the short way, and a time to be woken at.
 use bytes::Bytes;
 use engine::command::{
-    Cancel, DialogReference, Draft, Export, Import, Proxy, ProxyOptions, Respond, SendRequest,
+    Cancel, CancelProxy, DialogReference, Draft, Export, Import, Proxy, ProxyOptions, Respond,
+    SendRequest,
 };
 use engine::export::ExportedDialog;
 use engine::id::{CommandId, DialogId, TransactionId};
@@ -187,6 +188,17 @@ impl Actions {
     pub fn import(&mut self, dialog: ExportedDialog, age: Duration) -> CommandId {
         let dialog = Box::new(dialog);
         self.push(|id| Command::Import(Import { id, dialog, age }))
+    }
+
+    /// Gives up a request that is being proxied.
+    pub fn cancel_proxy(&mut self, transaction: TransactionId, status: u16) {
+        self.push(|_| {
+            Command::CancelProxy(CancelProxy {
+                transaction,
+                status,
+                reason: Some(format!("SIP;cause={status}")),
+            })
+        });
     }
 
     /// Asks to be woken after so long; the earliest of several counts.

@@ -41,7 +41,7 @@ class Given(NamedTuple):
     """A command that was given."""
 
     kind: str
-    """`respond`, `request`, `cancel`, `proxy` or `drop`."""
+    """`respond`, `request`, `cancel`, `proxy`, `cancel_proxy` (the reason in `method`) or `drop`."""
     transaction: TransactionId
     status: int = 0
     method: str = ""
@@ -312,6 +312,10 @@ class MemoryLink:
         elif self._fail is not None:
             error, self._fail = self._fail, None
             completion.failed(error)
+
+    def cancel_proxy(self, transaction: TransactionId, status: int, reason: str | None) -> None:
+        """Keeps that a proxied request was given up."""
+        self.given.append(Given("cancel_proxy", transaction, status, reason or ""))
 
     def drop(self, transaction: TransactionId) -> None:
         """Keeps that a request was dropped."""

@@ -260,7 +260,8 @@ impl Engine {
             let (machine, effects) = ServerInvite::start(application);
             (ServerMachine::Invite(machine), effects)
         } else {
-            let (machine, effects) = ServerNonInvite::start(application);
+            let first = application.min(self.config.timers.late_trying());
+            let (machine, effects) = ServerNonInvite::start(first);
             (ServerMachine::NonInvite(machine), effects)
         };
         let transaction = ServerTransaction {
