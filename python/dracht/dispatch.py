@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from dracht.errors import ConnectionLost, DrachtError
 from dracht.link.base import CdrKind, DialogId, DialogReference, Link, Origin, TransactionId
+from dracht.message import event_of
 from dracht.request import Request
 from dracht.response import Response, SentResponse
 from dracht.sending import SentRequest
@@ -30,6 +31,7 @@ from dracht.sending import SentRequest
 if TYPE_CHECKING:
     from dracht._core import Message
     from dracht.agent import Agent
+    from dracht.notification import Watcher
     from dracht.transaction import ClientTransaction
 
 __all__ = ["Dispatcher"]
@@ -58,6 +60,7 @@ class Dispatcher:
         "looked",
         "loop",
         "reliable",
+        "watchers",
     )
 
     def __init__(self, agent: Agent, link: Link, loop: asyncio.AbstractEventLoop) -> None:
@@ -72,6 +75,7 @@ class Dispatcher:
             TransactionId, tuple[float, DialogId | None, weakref.ref[ClientTransaction]]
         ] = {}
         self.established: set[DialogId] = set()
+        self.watchers: dict[tuple[str, str], list[Watcher]] = {}
         self.initiated: set[DialogId] = set()
         self.looked = 0.0
 
@@ -95,6 +99,9 @@ class Dispatcher:
         self.invites.clear()
         self.confirmed.clear()
         self.established.clear()
+        watchers, self.watchers = self.watchers, {}
+        for watcher in [one for some in watchers.values() for one in some]:
+            watcher.link_lost(error)
         self.initiated.clear()
         if self.agent.calls is not None:
             self.agent.calls.lost(self)
@@ -117,6 +124,8 @@ class Dispatcher:
             return
         request = Request(self, transaction, dialog, message, origin, method in ("ACK", "CANCEL"))
         request.res = Response(request)
+        if method == "NOTIFY" and self.watchers and self._notify_received(request):
+            return
         if method == "INVITE":
             self.invites[transaction] = request
         elif method == "BYE" and dialog is not None:
@@ -149,6 +158,10 @@ class Dispatcher:
 
     def subscription_ended(self, dialog: DialogId, event: str, is_notifier: bool, reason: str) -> None:
         """The engine ended a subscription for want of a message."""
+        watchers = [one for some in self.watchers.values() for one in some if one._dialog == dialog]
+        for watcher in watchers if not is_notifier else ():
+            if watcher.claims(*event_of(event)):
+                watcher.engine_ended(reason)
         self.agent._subscription_ended(self, dialog, event, is_notifier, reason)
 
     def cdr(self, kind: CdrKind, source: str, time: str, detail: str, message: Message) -> None:
@@ -216,6 +229,17 @@ class Dispatcher:
         request.res = Response(request)
         request.res.send(200)
         return True
+
+    def _notify_received(self, request: Request) -> bool:
+        """Gives a NOTIFY to whoever asked for it; says whether somebody did."""
+        message = request.msg
+        name = message.call_id, message.to.tag or ""
+        event = event_of(message.header("Event") or "")
+        for watcher in self.watchers.get(name, ()):
+            if watcher.claims(*event):
+                watcher.notified(request)
+                return True
+        return False
 
     # ---- what responses leave behind
 

@@ -135,6 +135,7 @@ class MemoryLink:
         call_id: str = "call-1@192.0.2.1",
         cseq: int = 1,
         to_tag: str | None = None,
+        from_tag: str = "alice",
     ) -> TransactionId:
         """A request arrives; returns its transaction.
 
@@ -147,7 +148,7 @@ class MemoryLink:
         fields = [
             ("Via", f"SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK-{number}"),
             ("Max-Forwards", "70"),
-            ("From", "<sip:alice@192.0.2.1>;tag=alice"),
+            ("From", f"<sip:alice@192.0.2.1>;tag={from_tag}"),
             ("To", to),
             ("Call-ID", call_id),
             ("CSeq", f"{cseq} {method}"),
@@ -243,7 +244,9 @@ class MemoryLink:
             fields.append(("RSeq", str(next(self._numbers))))
         message = _message(f"SIP/2.0 {status} {reason or reason_phrase(status)}", fields, body)
         dialog = (
-            f"{asked.call_id};from-tag={asked.from_.tag}" if asked.method in ("INVITE", "SUBSCRIBE") else None
+            f"{asked.call_id};from-tag={asked.from_.tag}"
+            if asked.method in ("INVITE", "SUBSCRIBE", "REFER")
+            else None
         )
         self._give(given, transaction, dialog, message, completion)
 

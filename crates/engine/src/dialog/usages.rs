@@ -63,9 +63,7 @@ impl Act {
     pub(crate) fn of_draft(method: &Method, fields: &Fields<'_>, sequence: u32) -> Option<Act> {
         let value = |name: HeaderName| {
             let field = fields.rest.iter().find(|(other, _)| *other == name);
-            field.map_or("", |(_, (_, value))| {
-                std::str::from_utf8(value).unwrap_or_default()
-            })
+            field.map_or(&b""[..], |(_, (_, value))| value)
         };
         let event = || EventName::parse(value(HeaderName::Event));
         match method {
@@ -82,8 +80,7 @@ impl Act {
 
 /// Whether a 2xx to a REFER says that there is no subscription (RFC 4488 §4).
 pub(crate) fn declines_subscription(response: &Message) -> bool {
-    let field = response.header(HeaderName::ReferSub);
-    field.is_some_and(|field| is_false(&field.text()))
+    response.refer_sub() == Some(false)
 }
 
 /// Whether a Refer-Sub value is `false`.
@@ -244,6 +241,7 @@ impl Engine {
 
     /// The status that a SUBSCRIBE, REFER or NOTIFY is refused with before anybody sees it.
     pub(crate) fn judge_subscription(&self, id: DialogId, message: &Message) -> Option<u16> {
+        let act = Act::of(message)?;
         let dialog = self.dialogs.get(id)?;
         let list = dialog
             .subscriptions
@@ -253,7 +251,7 @@ impl Engine {
             let found = list.iter().find(|one| one.matches(role, event));
             found.map(|one| one.stage)
         };
-        match Act::of(message)? {
+        match act {
             Act::Ask(event) => match stage(Role::Notifier, &event) {
                 // Our last NOTIFY is on its way (RFC 6665 §4.4.1).
                 Some(Stage::Closing) => Some(481),
