@@ -83,23 +83,14 @@ pub fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
         Event::ProxyDone(done) => {
             (PROXY_DONE, done.command.0, done.status, done.winner).into_pyobject(py)
         }
-        Event::DialogEnded(ended) => {
-            let reason = match ended.reason {
-                DialogEndReason::AckTimeout => intern!(py, "ack-timeout"),
-                DialogEndReason::AnsweredAfterCancel => intern!(py, "answered-after-cancel"),
-                DialogEndReason::CancelAfterAnswer => intern!(py, "cancel-after-answer"),
-                DialogEndReason::Idle => intern!(py, "idle"),
-                DialogEndReason::PeerGone => intern!(py, "peer-gone"),
-            };
-            (
-                DIALOG_ENDED,
-                ended.dialog.to_bits(),
-                reason,
-                Message::new(ended.message),
-                Origin::new(ended.path),
-            )
-                .into_pyobject(py)
-        }
+        Event::DialogEnded(ended) => (
+            DIALOG_ENDED,
+            ended.dialog.to_bits(),
+            dialog_end(py, ended.reason),
+            Message::new(ended.message),
+            Origin::new(ended.path),
+        )
+            .into_pyobject(py),
         Event::SubscriptionEnded(ended) => {
             let reason = match ended.reason {
                 SubscriptionEndReason::NoNotify => intern!(py, "no-notify"),
@@ -120,6 +111,17 @@ pub fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
         Event::Imported(imported) => {
             (IMPORTED, imported.command.0, imported.dialog.to_bits()).into_pyobject(py)
         }
+    }
+}
+
+/// Why the engine ended a dialog.
+fn dialog_end(py: Python<'_>, reason: DialogEndReason) -> &Bound<'_, PyString> {
+    match reason {
+        DialogEndReason::AckTimeout => intern!(py, "ack-timeout"),
+        DialogEndReason::AnsweredAfterCancel => intern!(py, "answered-after-cancel"),
+        DialogEndReason::CancelAfterAnswer => intern!(py, "cancel-after-answer"),
+        DialogEndReason::Idle => intern!(py, "idle"),
+        DialogEndReason::PeerGone => intern!(py, "peer-gone"),
     }
 }
 
