@@ -93,7 +93,7 @@ _FailedCode: TypeAlias = Literal[
     "no-100rel",  # RFC 3262 §3
     "limit",
 ]
-_DialogEndReason: TypeAlias = Literal["ack-timeout", "answered-after-cancel", "cancel-after-answer", "idle"]
+_DialogEndReason: TypeAlias = Literal["ack-timeout", "answered-after-cancel", "cancel-after-answer", "idle", "session-expired"]
 _Headers: TypeAlias = Sequence[tuple[str, str | bytes]]
 _Transport: TypeAlias = Literal["udp", "tcp", "tls", "ws", "wss"]
 
@@ -399,6 +399,10 @@ class Engine:
         dialog_idle: float = 43_200.0,
         udp_request_limit: int | None = ...,
         drachtio_compatible: bool = False,
+        session_timers: bool = True,
+        session_expires: int | None = None,
+        min_se: int = 90,
+        session_refresher: Literal["uac", "uas"] | None = None,
     ) -> Engine:
         """Opens the listeners and starts the I/O threads. Call it after any fork.
 
@@ -423,6 +427,11 @@ class Engine:
             dialog_idle: how long a confirmed dialog may live without a message; seconds.
             udp_request_limit: a request longer than this goes over TCP (RFC 3261 §18.1.1); None: never. Not given: 1300.
             drachtio_compatible: behave as drachtio-server where it differs.
+            session_timers: whether the engine takes part in session timers (RFC 4028): negotiates, refreshes, ends what is not.
+            session_expires: the interval to ask for where nobody else does; seconds, at least `min_se`. None: do not ask.
+            min_se: the shortest interval accepted, and the least asked for; seconds, at least 90.
+            session_refresher: who refreshes where neither the peer nor the application says: "uac", the sender of the INVITE, or
+                "uas", its receiver. None: the sender, if it can.
 
         Raises:
             ValueError: an argument cannot be used; the text says which and why.

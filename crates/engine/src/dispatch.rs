@@ -64,6 +64,8 @@ impl Engine {
             Timer::ReliableRetransmit(id) => self.repeat_reliable(id),
             Timer::ReliableTimeout(id) => self.reliable_timed_out(id),
             Timer::DialogIdle(id) => self.dialog_idle(id),
+            Timer::SessionRefresh(id) => self.session_refresh_due(id),
+            Timer::SessionExpiry(id) => self.session_expired(id),
             Timer::Proxy(id, kind, branch) => self.proxy_timer(id, kind, branch),
         }
     }

@@ -53,6 +53,10 @@ pub(crate) enum Timer {
     ReliableTimeout(DialogId),
     /// A dialog was silent for long.
     DialogIdle(DialogId),
+    /// Our refresh of a session is due (RFC 4028 §7.4).
+    SessionRefresh(DialogId),
+    /// A session was not refreshed (RFC 4028 §10).
+    SessionExpiry(DialogId),
     /// A timer of the proxy core, for a branch of this server transaction.
     Proxy(TransactionId, TimerKind, u32),
 }

@@ -21,7 +21,7 @@ pub enum Event {
     ProxyResponse(ProxyResponse),
     /// The proxied request came to its end; nothing more follows for that command.
     ProxyDone(ProxyDone),
-    /// The engine ended a dialog itself: this is the BYE it sent (lost ACK, late 2xx after CANCEL). There is nothing to answer.
+    /// The engine ended a dialog itself: this is the BYE it sent (lost ACK, late 2xx after CANCEL, session timer). There is nothing to answer.
     DialogEnded(DialogEnded),
 }
 
@@ -130,6 +130,8 @@ pub enum DialogEndReason {
     CancelAfterAnswer,
     /// No message for `Bounds::dialog_idle`.
     Idle,
+    /// The session timer ran out, or its refresh showed that the peer is gone (RFC 4028 §10).
+    SessionExpired,
 }
 
 /// Why a command failed. The text forms are for people; links map the variants.

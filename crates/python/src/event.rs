@@ -83,6 +83,7 @@ pub fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
                 DialogEndReason::AnsweredAfterCancel => intern!(py, "answered-after-cancel"),
                 DialogEndReason::CancelAfterAnswer => intern!(py, "cancel-after-answer"),
                 DialogEndReason::Idle => intern!(py, "idle"),
+                DialogEndReason::SessionExpired => intern!(py, "session-expired"),
             };
             (
                 DIALOG_ENDED,

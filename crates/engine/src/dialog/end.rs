@@ -16,6 +16,7 @@ fn reason_text(reason: DialogEndReason) -> &'static str {
         DialogEndReason::AnsweredAfterCancel => "ACK-BYE due to cancel race condition",
         DialogEndReason::CancelAfterAnswer => "CANCEL after 200 OK",
         DialogEndReason::Idle => "Dialog idle for too long",
+        DialogEndReason::SessionExpired => "Session timer expired",
     }
 }
 
@@ -29,6 +30,7 @@ impl Engine {
     /// A 2xx that nobody wants any more: ACK, BYE. The dialog stays until its INVITE's transaction ends, so that a repeated 2xx is
     /// acknowledged again.
     pub(crate) fn end_answered(&mut self, id: DialogId, sequence: u32, reason: DialogEndReason) {
+        self.stop_session(id);
         self.acknowledge_unasked(id, sequence);
         self.say_goodbye(id, reason);
         if let Some(dialog) = self.dialogs.get_mut(id) {
@@ -181,6 +183,9 @@ impl Engine {
                 .chain(dialog.idle)
             {
                 self.timers.cancel(token);
+            }
+            if let Some(session) = dialog.session {
+                self.drop_session(*session);
             }
             for (application, bye) in dialog.held {
                 self.fail(application, bye.id, CommandError::UnknownDialog);

@@ -1,5 +1,6 @@
 //! Requests within a dialog (RFC 3261 §12.2.2): to the application that owns it, in order; 481 when there is none.
 use super::Arrival;
+use crate::dialog::session_terms;
 use crate::engine::Engine;
 use crate::event::{Event, Request};
 use crate::id::DialogId;
@@ -15,6 +16,8 @@ enum Verdict {
     End,
     /// Answer it so; the flag says whether with Retry-After.
     Refuse(u16, bool),
+    /// It asks for a session interval below our minimum.
+    TooBrief,
 }
 
 /// Methods whose request or 2xx moves the remote target (RFC 3261 §12.2.1.2, RFC 3311, RFC 6665, RFC 3515).
@@ -59,6 +62,7 @@ impl Engine {
                 self.answer(transaction, 200, &[]);
                 self.remove_dialog(id);
             }
+            Verdict::TooBrief => self.refuse_too_brief(arrival),
             Verdict::Refuse(status, retry) => {
                 let mut headers = Vec::new();
                 if retry {
@@ -104,6 +108,9 @@ impl Engine {
                 return Verdict::Refuse(500, true);
             }
         }
+        if session_terms::is_too_brief(&self.config.session, &arrival.message, &head.method) {
+            return Verdict::TooBrief;
+        }
         Verdict::Deliver
     }
 
@@ -113,6 +120,9 @@ impl Engine {
         let Some(application) = owner else { return };
         let transaction =
             self.open_server(arrival, Owner::Application(application), None, Some(id));
+        if *method == Method::Bye {
+            self.stop_session(id);
+        }
         if let Some(dialog) = self.dialogs.get_mut(id) {
             dialog.active = self.now;
             dialog.origin = arrival.origin;

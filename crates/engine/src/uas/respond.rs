@@ -45,10 +45,9 @@ impl Engine {
             reliable_number,
             draft: &respond.draft,
         };
-        let compatible = self.config.drachtio_compatible;
         let bytes = reply::write(
             &self.listeners,
-            compatible,
+            (self.config.drachtio_compatible, &self.config.session),
             request,
             &transaction.origin,
             &reply,
@@ -190,8 +189,16 @@ impl Engine {
         };
         if let Some(dialog) = dialog {
             match (&method, status) {
-                (Method::Invite, 101..=199) => self.start_reliable(dialog, id, response),
-                (Method::Invite, 200..=299) => self.start_answer(dialog, id, response),
+                (Method::Invite, 101..=199) => {
+                    self.note_early_answer(dialog, request, response);
+                    self.start_reliable(dialog, id, response);
+                }
+                (Method::Invite, 200..=299) => {
+                    self.start_answer(dialog, id, response);
+                    self.session_answered(dialog, request, response);
+                }
+                (Method::Update, 200..=299) => self.session_answered(dialog, request, response),
+                (Method::Prack, 200..=299) => self.note_body(dialog, response.body()),
                 (Method::Invite, 300..) => self.invite_refused(dialog, id),
                 (Method::Notify, 200..) => self.notified(dialog, request, status),
                 (Method::Subscribe, 200..=299) => self.subscribed(dialog),
