@@ -1,5 +1,6 @@
 //! The grammar's small parts (RFC 3261 §25.1): character classes, white space, folding, lists, quoted strings.
 use std::borrow::Cow;
+use std::fmt::{self, Write};
 
 /// For each byte: whether it may stand in a token.
 const TOKEN: [bool; 256] = token_table();
@@ -178,6 +179,23 @@ pub(crate) fn unquote(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+/// A text as a quoted string: quotes and backslashes escaped, line ends and NUL as spaces.
+pub(crate) struct Quoted<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        for letter in self.0.chars() {
+            match letter {
+                '"' | '\\' => write!(f, "\\{letter}")?,
+                '\r' | '\n' | '\0' => f.write_char(' ')?,
+                _ => f.write_char(letter)?,
+            }
+        }
+        f.write_char('"')
+    }
 }
 
 /// The number that `bytes` spell in decimal digits; none when they are not only digits or it exceeds `most`.

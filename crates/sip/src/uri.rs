@@ -211,6 +211,15 @@ impl<'a> Uri<'a> {
         parts.map(|part| part.split_once('=').unwrap_or((part, "")))
     }
 
+    /// The first header field of that name behind the question mark, in any case, each %XX as its byte; what is not UTF-8
+    /// becomes U+FFFD (RFC 3261 §19.1.1).
+    #[must_use]
+    pub fn header_decoded(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.headers()
+            .find(|(other, _)| decode(other).eq_ignore_ascii_case(name))
+            .map(|(_, value)| decode(value))
+    }
+
     /// The `transport` parameter.
     #[must_use]
     pub fn transport(&self) -> Option<&'a str> {

@@ -1,10 +1,11 @@
 //! Addresses: From, To, Contact, Route and their like (RFC 3261 §20.10, `name-addr` and `addr-spec`).
 use crate::error::HeaderError;
-use crate::grammar::{lossy, quoted_len, trim, unfold, unquote};
+use crate::grammar::{Quoted, lossy, quoted_len, trim, unfold, unquote};
 use crate::header::params::Params;
 use crate::name::HeaderName;
 use crate::uri::Uri;
 use std::borrow::Cow;
+use std::fmt;
 
 /// A URI with an optional display name and the header's parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +111,21 @@ impl<'a> Address<'a> {
     #[must_use]
     pub fn param(&self, name: &str) -> Option<Option<Cow<'a, str>>> {
         self.params.get(name)
+    }
+}
+
+/// The address as it is written: the URI in brackets, so that its parameters stay its own.
+impl fmt::Display for Address<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(display) = &self.display {
+            write!(f, "{} ", Quoted(display))?;
+        }
+        if self.is_wildcard() {
+            f.write_str("*")?;
+        } else {
+            write!(f, "<{}>", self.uri_text)?;
+        }
+        write!(f, "{}", self.params)
     }
 }
 

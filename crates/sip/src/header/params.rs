@@ -1,6 +1,7 @@
 //! Parameters: `;name=value` after a header's value or in a URI.
 use crate::grammar::{find_outside, trim_text, unquote};
 use std::borrow::Cow;
+use std::fmt;
 
 /// Parameters in the order sent, read at each call. Names are compared without regard to case.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +16,13 @@ impl<'a> Params<'a> {
         Params {
             text: trim_text(text),
         }
+    }
+
+    /// What stands before the first semicolon outside quotes and angle brackets, and the parameters behind it.
+    #[must_use]
+    pub fn split(text: &'a str) -> (&'a str, Params<'a>) {
+        let (value, params) = text.split_at(separator(text));
+        (trim_text(value), Params::new(params))
     }
 
     /// The text as sent.
@@ -47,6 +55,19 @@ impl<'a> Params<'a> {
     #[must_use]
     pub fn iter(&self) -> ParamsIter<'a> {
         ParamsIter { rest: self.text }
+    }
+}
+
+/// The parameters as they are written behind a value: each with a semicolon before it, as sent but for white space.
+impl fmt::Display for Params<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value) in self.iter() {
+            write!(f, ";{name}")?;
+            if let Some(value) = value {
+                write!(f, "={value}")?;
+            }
+        }
+        Ok(())
     }
 }
 

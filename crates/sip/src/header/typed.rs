@@ -18,7 +18,7 @@ const MOST_HOPS: u32 = 255;
 
 impl Message {
     /// The only header field of that name.
-    fn single(&self, name: HeaderName) -> Result<Option<Field<'_>>, HeaderError> {
+    pub(crate) fn single(&self, name: HeaderName) -> Result<Option<Field<'_>>, HeaderError> {
         let mut fields = self.headers(name);
         let first = fields.next();
         match fields.next() {
@@ -38,7 +38,8 @@ impl Message {
         Address::parse_as(name, self.required(name)?.raw_value())
     }
 
-    fn seconds(&self, name: HeaderName, most: u32) -> Result<Option<u32>, HeaderError> {
+    /// The number in the only header field of that name.
+    pub(crate) fn number(&self, name: HeaderName, most: u32) -> Result<Option<u32>, HeaderError> {
         let Some(field) = self.single(name)? else {
             return Ok(None);
         };
@@ -49,7 +50,8 @@ impl Message {
         ))
     }
 
-    fn addresses<const N: usize>(
+    /// Every address in the header fields of that name.
+    pub(crate) fn addresses<const N: usize>(
         &self,
         name: HeaderName,
     ) -> Result<SmallVec<[Address<'_>; N]>, HeaderError>
@@ -149,7 +151,7 @@ impl Message {
     /// # Errors
     /// More than one, no number, or over 255.
     pub fn max_forwards(&self) -> Result<Option<u32>, HeaderError> {
-        self.seconds(HeaderName::MaxForwards, MOST_HOPS)
+        self.number(HeaderName::MaxForwards, MOST_HOPS)
     }
 
     /// The length of the body in bytes, as sent.
@@ -172,7 +174,7 @@ impl Message {
     /// # Errors
     /// More than one, no number, or over 2^32-1.
     pub fn expires(&self) -> Result<Option<u32>, HeaderError> {
-        self.seconds(HeaderName::Expires, u32::MAX)
+        self.number(HeaderName::Expires, u32::MAX)
     }
 
     /// The request-URI, read.
