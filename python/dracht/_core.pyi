@@ -93,7 +93,9 @@ _FailedCode: TypeAlias = Literal[
     "no-100rel",  # RFC 3262 §3
     "limit",
 ]
-_DialogEndReason: TypeAlias = Literal["ack-timeout", "answered-after-cancel", "cancel-after-answer", "idle", "session-expired"]
+_DialogEndReason: TypeAlias = Literal[
+    "ack-timeout", "answered-after-cancel", "cancel-after-answer", "idle", "session-expired"
+]
 _Headers: TypeAlias = Sequence[tuple[str, str | bytes]]
 _Transport: TypeAlias = Literal["udp", "tcp", "tls", "ws", "wss"]
 

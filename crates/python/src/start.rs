@@ -47,7 +47,11 @@ impl Running {
         let server = net::Server::start(config).map_err(start_error)?;
         Ok(Running {
             commands: server.commands(),
-            writer: Writer::new(Replier::new(server.listeners(), drachtio_compatible, session)),
+            writer: Writer::new(Replier::new(
+                server.listeners(),
+                drachtio_compatible,
+                session,
+            )),
             server: Mutex::new(Some(server)),
             control_address,
         })
