@@ -2,8 +2,13 @@
 # Installs the peers of the interoperability tests and the benchmark from Debian, with root; says what is missing without.
 set -euo pipefail
 missing=()
-command -v sipp >/dev/null 2>&1 || missing+=(sip-tester)
-command -v kamailio >/dev/null 2>&1 || [ -x /usr/sbin/kamailio ] || missing+=(kamailio)
+need() { # PROGRAM PACKAGE
+  command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || missing+=("$2")
+}
+need sipp sip-tester
+need kamailio kamailio
+need baresip baresip-core
+need linphonec linphone-cli
 [ ${#missing[@]} -eq 0 ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   echo "==> installing ${missing[*]} from Debian"

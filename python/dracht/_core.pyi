@@ -19,6 +19,7 @@ __all__ = [
     "EVENT_REQUEST",
     "EVENT_RESPONSE",
     "EVENT_SENT",
+    "EVENT_SUBSCRIPTION_ENDED",
     "Address",
     "CSeq",
     "Engine",
@@ -43,6 +44,7 @@ EVENT_FAILED: Final = 3
 EVENT_PROXY_RESPONSE: Final = 4
 EVENT_PROXY_DONE: Final = 5
 EVENT_DIALOG_ENDED: Final = 6
+EVENT_SUBSCRIPTION_ENDED: Final = 7
 
 # A request from the network: new, in a dialog, a CANCEL, a PRACK or the ACK of a 2xx. `transaction` is the server transaction
 # to answer; for an ACK and a CANCEL it is that of the INVITE, and there is nothing to answer.
@@ -64,6 +66,9 @@ _ProxyResponseEvent: TypeAlias = tuple[Literal[4], int, int, Message, Origin | N
 _ProxyDoneEvent: TypeAlias = tuple[Literal[5], int, int | None, int | None]
 # The engine ended a dialog: `message` is the BYE it sent. (kind, dialog, reason, message, path)
 _DialogEndedEvent: TypeAlias = tuple[Literal[6], int, _DialogEndReason, Message, Origin]
+# The engine ended a subscription for want of a message: the Event (`presence`, `refer;id=2`), and whether we notify.
+# (kind, dialog, event, is_notifier, reason)
+_SubscriptionEndedEvent: TypeAlias = tuple[Literal[7], int, str, bool, Literal["no-notify", "expired"]]
 
 _Event: TypeAlias = (
     _RequestEvent
@@ -73,6 +78,7 @@ _Event: TypeAlias = (
     | _ProxyResponseEvent
     | _ProxyDoneEvent
     | _DialogEndedEvent
+    | _SubscriptionEndedEvent
 )
 
 _FailedCode: TypeAlias = Literal[

@@ -19,7 +19,7 @@ from dracht.digest import Credentials
 from dracht.dispatch import Dispatcher
 from dracht.errors import ConnectionLost
 from dracht.handler import TRY_LATER, Handler, cancelled, run
-from dracht.link.base import CdrKind, DialogReference, Link
+from dracht.link.base import CdrKind, DialogId, DialogReference, Link
 from dracht.link.options import EngineOptions
 from dracht.message import Body, HeadersInput, body_bytes, header_list
 from dracht.proxy import ProxyResult
@@ -33,7 +33,16 @@ if TYPE_CHECKING:
     from dracht.calls import Calls
     from dracht.link.accept import Acceptor
 
-__all__ = ["Agent", "Cdr", "ClientTransaction", "IncomingResponse", "ProxyResult", "Request", "Response"]
+__all__ = [
+    "Agent",
+    "Cdr",
+    "ClientTransaction",
+    "IncomingResponse",
+    "ProxyResult",
+    "Request",
+    "Response",
+    "SubscriptionEnd",
+]
 
 log = logging.getLogger("dracht")
 
@@ -56,6 +65,19 @@ class Cdr(NamedTuple):
     """Of a stop: `call-rejected`, `call-canceled`, `normal-release`, `session-expired`, ..."""
     msg: Message
     """The INVITE, its 200, or the message that ended the attempt or the call."""
+
+
+class SubscriptionEnd(NamedTuple):
+    """The end of a subscription for want of a message (RFC 6665 §4.1.2.4, §4.2.2)."""
+
+    dialog: DialogHandle
+    """The dialog it was in; it is over as well if it was for nothing else."""
+    event: str
+    """The event package, with `;id=` where there is one; of a REFER `refer;id=` and its CSeq number."""
+    is_notifier: bool
+    """Whether this side was the one who notifies; the engine has sent the last NOTIFY then."""
+    reason: str
+    """`expired`: nobody refreshed it; `no-notify`: no NOTIFY came, or was sent after a REFER was accepted, in time."""
 
 
 class Agent:
@@ -87,6 +109,7 @@ class Agent:
         self._cdr_hooks: list[Callable[[Cdr], None]] = []
         self._ready_hooks: list[Callable[[], None]] = []
         self._lost_hooks: list[Callable[[Exception], None]] = []
+        self._subscription_hooks: list[Callable[[SubscriptionEnd], None]] = []
         self._draining = False
         self._stop: asyncio.Event | None = None
 
@@ -132,6 +155,16 @@ class Agent:
     def on_lost(self, hook: Callable[[Exception], None]) -> Callable[[Exception], None]:
         """Calls `hook(error)` whenever a link is lost; also a decorator."""
         self._lost_hooks.append(hook)
+        return hook
+
+    def on_subscription_ended(
+        self, hook: Callable[[SubscriptionEnd], None]
+    ) -> Callable[[SubscriptionEnd], None]:
+        """Calls `hook(end)` when the engine ended a subscription because its time was up; also a decorator.
+
+        What a message ended the application has seen. Over a control connection nothing is said of it.
+        """
+        self._subscription_hooks.append(hook)
         return hook
 
     # ---- links
@@ -495,6 +528,16 @@ class Agent:
     def _link_lost(self, dispatcher: Dispatcher, error: Exception) -> None:
         for hook in self._lost_hooks:
             hook(error)
+
+    def _subscription_ended(
+        self, dispatcher: Dispatcher, dialog: DialogId, event: str, is_notifier: bool, reason: str
+    ) -> None:
+        end = SubscriptionEnd(DialogHandle(dispatcher, dialog), event, is_notifier, reason)
+        for hook in self._subscription_hooks:
+            try:
+                hook(end)
+            except Exception:
+                log.exception("a hook of on_subscription_ended raised")
 
     def _cdr(self, kind: CdrKind, source: str, time: str, detail: str, message: Message) -> None:
         role, reason = (

@@ -135,6 +135,10 @@ class Dispatcher:
         request.res = Response(request)
         self.agent._handle(request)
 
+    def subscription_ended(self, dialog: DialogId, event: str, is_notifier: bool, reason: str) -> None:
+        """The engine ended a subscription for want of a message."""
+        self.agent._subscription_ended(self, dialog, event, is_notifier, reason)
+
     def cdr(self, kind: CdrKind, source: str, time: str, detail: str, message: Message) -> None:
         """A call detail record."""
         self.agent._cdr(kind, source, time, detail, message)

@@ -133,13 +133,14 @@ class Kept(NamedTuple):
 class Keeper:
     """Lets engines run until every table is empty, and says where one is not."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = 10.0) -> None:
+        self._patience = patience  # seconds
         self._kept: list[Kept] = []
         self.failures: list[str] = []
 
     def keep(self, test: str, engine: Engine, lingering: int) -> None:
         """Takes an engine over. `lingering`: how many client transactions may stay for timer D."""
-        self._kept.append(Kept(test, engine, time.monotonic() + 10.0, lingering))
+        self._kept.append(Kept(test, engine, time.monotonic() + self._patience, lingering))
         self.look()
 
     def look(self) -> None:

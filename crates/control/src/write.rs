@@ -104,6 +104,9 @@ impl FrameWriter {
             Event::ProxyResponse(response) => self.proxy_response(response, time, answers),
             Event::ProxyDone(done) => self.proxy_done(done, answers),
             Event::DialogEnded(ended) => self.dialog_ended(ended, time),
+            // The protocol has no word for it. A client counts the time of its subscriptions itself, as with drachtio-server, or
+            // learns of the end from its next request in the dialog.
+            Event::SubscriptionEnded(_) => {}
         }
     }
 

@@ -63,6 +63,8 @@ impl Engine {
             Timer::AnswerTimeout(id) => self.answer_timed_out(id),
             Timer::ReliableRetransmit(id) => self.repeat_reliable(id),
             Timer::ReliableTimeout(id) => self.reliable_timed_out(id),
+            Timer::Subscription(id) => self.subscription_lapsed(id),
+            Timer::Asked(id) => self.forget_asked(id),
             Timer::DialogIdle(id) => self.dialog_idle(id),
             Timer::SessionRefresh(id) => self.session_refresh_due(id),
             Timer::SessionExpiry(id) => self.session_expired(id),

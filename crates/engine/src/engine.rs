@@ -9,6 +9,7 @@ use crate::application::Applications;
 use crate::command::Command;
 use crate::config::Config;
 use crate::counts::Counts;
+use crate::dialog::forking::AskedTable;
 use crate::dialog::table::DialogTable;
 use crate::event::{CommandError, Event, Failed};
 use crate::id::{
@@ -23,7 +24,7 @@ use crate::time::Time;
 use crate::timer::TimerQueue;
 use crate::totals::{Total, Totals};
 use crate::transaction::client::ClientTable;
-use crate::transaction::key::{Digest, Digester};
+use crate::transaction::key::Digester;
 use crate::transaction::server::ServerTable;
 use crate::transport::{Destination, Origin, Transmit, TransmitToken};
 use bytes::Bytes;
@@ -51,6 +52,10 @@ pub(crate) enum Timer {
     ReliableRetransmit(DialogId),
     /// No PRACK came for it.
     ReliableTimeout(DialogId),
+    /// A subscription of a dialog is to be refreshed, notified of or ended.
+    Subscription(DialogId),
+    /// Timer N of a SUBSCRIBE or REFER outside a dialog.
+    Asked(TransactionId),
     /// A dialog was silent for long.
     DialogIdle(DialogId),
     /// Our refresh of a session is due (RFC 4028 §7.4).
@@ -76,8 +81,8 @@ pub struct Engine {
     pub(crate) resolves: FxHashMap<ResolveId, TransactionId>,
     /// The proxied requests, by server transaction.
     pub(crate) contexts: FxHashMap<TransactionId, Box<Proxied>>,
-    /// SUBSCRIBEs and REFERs whose NOTIFY may come before their response.
-    pub(crate) subscriptions: FxHashMap<Digest, TransactionId>,
+    /// SUBSCRIBEs and REFERs outside a dialog whose NOTIFYs may come.
+    pub(crate) asked: AskedTable,
     /// The connections that are open, as far as messages came over them.
     pub(crate) connections: FxHashSet<ConnectionId>,
     /// Something was forwarded without state: responses may come that belong to no transaction.
@@ -108,7 +113,7 @@ impl Engine {
             clients: ClientTable::default(),
             resolves: FxHashMap::default(),
             contexts: FxHashMap::default(),
-            subscriptions: FxHashMap::default(),
+            asked: AskedTable::default(),
             connections: FxHashSet::default(),
             stateless: false,
             totals: Totals::default(),

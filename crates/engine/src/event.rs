@@ -23,6 +23,8 @@ pub enum Event {
     ProxyDone(ProxyDone),
     /// The engine ended a dialog itself: this is the BYE it sent (lost ACK, late 2xx after CANCEL, session timer). There is nothing to answer.
     DialogEnded(DialogEnded),
+    /// The engine ended a subscription itself, because its time was up. The dialog is over too if it was for nothing else.
+    SubscriptionEnded(SubscriptionEnded),
 }
 
 /// A request from the network.
@@ -132,6 +134,28 @@ pub enum DialogEndReason {
     Idle,
     /// The session timer ran out, or its refresh showed that the peer is gone (RFC 4028 §10).
     SessionExpired,
+}
+
+/// A subscription that ended for want of a message. What a message ended is not told: the application has that.
+#[derive(Clone, Debug)]
+pub struct SubscriptionEnded {
+    /// The dialog it was in.
+    pub dialog: DialogId,
+    /// Its Event: the package, and `;id=` where there is one; of a REFER `refer;id=` and the CSeq number.
+    pub event: String,
+    /// Whether the application was the one who notifies.
+    pub is_notifier: bool,
+    /// Why.
+    pub reason: SubscriptionEndReason,
+}
+
+/// Why the engine ended a subscription.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum SubscriptionEndReason {
+    /// No NOTIFY came, or was sent after a REFER was accepted, within 64*T1 (Timer N, RFC 6665 §4.1.2.4).
+    NoNotify,
+    /// Nobody refreshed it. As notifier the engine has sent the last NOTIFY, `terminated;reason=timeout` (RFC 6665 §4.2.2).
+    Expired,
 }
 
 /// Why a command failed. The text forms are for people; links map the variants.

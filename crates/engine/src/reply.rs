@@ -5,6 +5,7 @@
 use crate::command::Draft;
 use crate::config::{Listener, SessionTimers};
 use crate::dialog::session_terms::{self, refreshes_session};
+use crate::dialog::usages::is_false;
 use crate::draft::{self, Fields};
 use crate::event::CommandError;
 use crate::id::{DialogId, DialogRole, TransactionId};
@@ -109,8 +110,20 @@ impl Replier {
 
     /// The dialog that this response creates or belongs to, when its request was outside any.
     #[must_use]
-    pub fn dialog(request: &Message, transaction: TransactionId, status: u16) -> Option<DialogId> {
-        answers_dialog(&request.method(), status).then(|| dialog_of(transaction))
+    pub fn dialog(
+        request: &Message,
+        transaction: TransactionId,
+        status: u16,
+        draft: &Draft,
+    ) -> Option<DialogId> {
+        let method = request.method();
+        // RFC 4488 §4: without a subscription a REFER makes no dialog.
+        let declines = |(name, value): &(Bytes, Bytes)| {
+            HeaderName::from_bytes(name) == HeaderName::ReferSub
+                && std::str::from_utf8(value).is_ok_and(is_false)
+        };
+        let declined = method == Method::Refer && draft.headers.iter().any(declines);
+        (answers_dialog(&method, status) && !declined).then(|| dialog_of(transaction))
     }
 
     /// The response to `request`, received by way of `origin`.

@@ -83,7 +83,7 @@ impl Writer {
         let message = sip::Message::parse(bytes, &Limits::unlimited()).map_err(|error| {
             CommandError::InvalidHeader(format!("the response cannot be sent: {error}"))
         })?;
-        let created = || Replier::dialog(request, transaction, status);
+        let created = || Replier::dialog(request, transaction, status, draft);
         let dialog = answering.dialog.or_else(created);
         let message = Arc::new(message);
         Ok(Some((

@@ -131,6 +131,7 @@ fn is_nobodys(event: &Event) -> bool {
         | Event::Response(_)
         | Event::ProxyResponse(_)
         | Event::ProxyDone(_)
-        | Event::DialogEnded(_) => false,
+        | Event::DialogEnded(_)
+        | Event::SubscriptionEnded(_) => false,
     }
 }

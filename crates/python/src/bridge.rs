@@ -268,7 +268,8 @@ fn new_request(event: &Event) -> Option<TransactionId> {
         | Event::Failed(_)
         | Event::ProxyResponse(_)
         | Event::ProxyDone(_)
-        | Event::DialogEnded(_) => None,
+        | Event::DialogEnded(_)
+        | Event::SubscriptionEnded(_) => None,
     }
 }
 

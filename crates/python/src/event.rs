@@ -3,7 +3,7 @@ use crate::answering::Answering;
 use crate::message::Message;
 use crate::origin::Origin;
 use engine::Event;
-use engine::event::{CommandError, DialogEndReason};
+use engine::event::{CommandError, DialogEndReason, SubscriptionEndReason};
 use engine::id::DialogId;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
@@ -11,7 +11,7 @@ use pyo3::{IntoPyObject, intern};
 use std::borrow::Cow;
 
 /// The kinds, by the names of their constants in the module.
-pub const KINDS: [(&str, u8); 7] = [
+pub const KINDS: [(&str, u8); 8] = [
     ("EVENT_REQUEST", REQUEST),
     ("EVENT_RESPONSE", RESPONSE),
     ("EVENT_SENT", SENT),
@@ -19,6 +19,7 @@ pub const KINDS: [(&str, u8); 7] = [
     ("EVENT_PROXY_RESPONSE", PROXY_RESPONSE),
     ("EVENT_PROXY_DONE", PROXY_DONE),
     ("EVENT_DIALOG_ENDED", DIALOG_ENDED),
+    ("EVENT_SUBSCRIPTION_ENDED", SUBSCRIPTION_ENDED),
 ];
 const REQUEST: u8 = 0;
 const RESPONSE: u8 = 1;
@@ -27,6 +28,7 @@ const FAILED: u8 = 3;
 const PROXY_RESPONSE: u8 = 4;
 const PROXY_DONE: u8 = 5;
 const DIALOG_ENDED: u8 = 6;
+const SUBSCRIPTION_ENDED: u8 = 7;
 
 /// The tuple of an event.
 pub fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
@@ -91,6 +93,20 @@ pub fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
                 reason,
                 Message::new(ended.message),
                 Origin::new(ended.path),
+            )
+                .into_pyobject(py)
+        }
+        Event::SubscriptionEnded(ended) => {
+            let reason = match ended.reason {
+                SubscriptionEndReason::NoNotify => intern!(py, "no-notify"),
+                SubscriptionEndReason::Expired => intern!(py, "expired"),
+            };
+            (
+                SUBSCRIPTION_ENDED,
+                ended.dialog.to_bits(),
+                ended.event,
+                ended.is_notifier,
+                reason,
             )
                 .into_pyobject(py)
         }

@@ -2,7 +2,9 @@
 use crate::host::HostId;
 use crate::world::World;
 use engine::Event;
-use engine::event::{DialogEnded, Failed, ProxyDone, ProxyResponse, Request, Response, Sent};
+use engine::event::{
+    DialogEnded, Failed, ProxyDone, ProxyResponse, Request, Response, Sent, SubscriptionEnded,
+};
 use engine::id::DialogId;
 use std::time::Duration;
 
@@ -44,6 +46,8 @@ expected! {
     proxy_done ProxyDone ProxyDone;
     /// The next event, which tells of a dialog that the engine ended.
     dialog_ended DialogEnded DialogEnded;
+    /// The next event, which tells of a subscription that the engine ended.
+    subscription_ended SubscriptionEnded SubscriptionEnded;
 }
 
 impl World {

@@ -87,6 +87,12 @@ class Receiver(Protocol):
     def dialog_ended(self, dialog: DialogId, message: "Message", origin: Origin) -> None:
         """The engine ended a dialog itself, with this BYE (its Reason header field says why)."""
 
+    def subscription_ended(self, dialog: DialogId, event: str, is_notifier: bool, reason: str) -> None:
+        """The engine ended a subscription for want of a message; `reason` is `expired` or `no-notify`.
+
+        Only an engine in this process says so: drachtio's protocol has no word for it.
+        """
+
     def cdr(self, kind: CdrKind, source: str, time: str, detail: str, message: "Message") -> None:
         """A call detail record; `detail` is the role of a start and the reason of a stop."""
 

@@ -22,6 +22,7 @@ from dracht._core import (
     EVENT_REQUEST,
     EVENT_RESPONSE,
     EVENT_SENT,
+    EVENT_SUBSCRIPTION_ENDED,
 )
 from dracht.errors import CommandFailed, ConnectionLost
 from dracht.link.base import (
@@ -219,6 +220,8 @@ class NativeLink:
             failing = failing or self._written.pop(number, None) or self._written_before.pop(number, None)
             if failing is not None:
                 failing.failed(CommandFailed(event[2], event[3]))
+        elif event[0] == EVENT_SUBSCRIPTION_ENDED:
+            receiver.subscription_ended(event[1], event[2], event[3], event[4])
         else:
             receiver.dialog_ended(event[1], event[3], event[4])
 

@@ -1,12 +1,11 @@
 //! How a dialog comes to be: from a response we send (RFC 3261 §12.1.1), one we get (§12.1.2), or an early NOTIFY (RFC 6665 §4.4.1).
 use super::Dialog;
+use super::subscription::{EventName, Notice, Role, Subscription};
 use crate::dispatch::Incoming;
 use crate::engine::{Engine, Timer};
 use crate::id::{ApplicationId, DialogId, DialogRole, TransactionId};
 use crate::reply::dialog_of;
 use crate::time::Time;
-use crate::transaction::client::User;
-use crate::transaction::key::Digest;
 use crate::transport::Origin;
 use crate::uas::Arrival;
 use crate::uas::in_dialog::contact_uri;
@@ -69,7 +68,7 @@ impl Ends {
             role,
             confirmed: false,
             invited: false,
-            subscribed: false,
+            subscriptions: None,
             call_id: call_id.into(),
             local_tag: self.local_tag,
             remote_tag: self.remote_tag,
@@ -127,7 +126,6 @@ impl Engine {
             owner: Some(application),
             confirmed: !invite,
             invited: invite,
-            subscribed: !invite,
             remote_target: contact_uri(request).unwrap_or_else(|| end_uri(request, true)),
             route_set: record_routes(request),
             local_sequence: (self.generator.next_u64() & 0xffff) as u32,
@@ -158,24 +156,26 @@ impl Engine {
         }
         let sequence = message.cseq().ok()?;
         let invite = sequence.method == Method::Invite;
+        if let Some(asked) = self.asked.get_mut(transaction) {
+            // One that a NOTIFY made, and another ended, before this response came.
+            if !asked.admits(&ends.remote_tag) {
+                return None;
+            }
+            asked.admit(&ends.remote_tag);
+        }
         let mut route_set = record_routes(message);
         route_set.reverse();
         let dialog = Dialog {
             owner: application,
             confirmed: !invite,
             invited: invite,
-            subscribed: !invite,
             remote_target: contact_uri(message).unwrap_or_else(|| end_uri(message, false)),
             route_set,
             local_sequence: sequence.number,
             invite: invite.then_some(transaction),
             ..ends.dialog(call_id, DialogRole::Uac, incoming.origin?, self.now)
         };
-        let fork = self.dialogs.find_by_creator(call_id, &dialog.local_tag);
-        let mut id = DialogId::with_role(self.config.shard, self.next_number(), dialog.role);
-        if fork.is_some() {
-            id = id.of_fork();
-        }
+        let id = self.name_dialog(&dialog);
         self.add_dialog_as(id, dialog);
         if invite {
             self.clients.get_mut(transaction)?.forks.push(id);
@@ -212,57 +212,52 @@ impl Engine {
         self.watch_dialog(id);
     }
 
-    /// The dialog that a NOTIFY creates which overtook the 2xx of its SUBSCRIBE or REFER.
+    /// The dialog that a NOTIFY creates: one that overtook the 2xx of its SUBSCRIBE or REFER, or another fork's.
     pub(crate) fn dialog_of_early_notify(&mut self, arrival: &Arrival<'_>) -> Option<DialogId> {
         let head = &arrival.head;
-        if head.method != Method::Notify {
+        if head.method != Method::Notify || self.dialogs.len() >= self.config.bounds.dialogs {
             return None;
         }
-        let client = *self
-            .subscriptions
-            .get(&self.subscription_key(head.call_id, head.to_tag))?;
-        let transaction = self.clients.get(client)?;
-        let User::Application(application) = transaction.user else {
-            return None;
-        };
         let message = &arrival.message;
+        let key = self.asked_key(head.call_id, head.to_tag);
+        let (client, asked) = self.asked.find(key)?;
+        let (application, event) = (asked.application, EventName::of(message));
+        let about = Subscription::asked(Role::Subscriber, asked.event.clone(), client, self.now);
+        if !asked.admits(head.from_tag)
+            || !about.matches(Role::Subscriber, &event)
+            || !self.applications.is_attached(application)
+        {
+            return None;
+        }
+        let (event, life, sequence) = (asked.event.clone(), asked.life, asked.sequence);
         let ends = Ends::read(message, false)?;
         let dialog = Dialog {
             owner: Some(application),
             confirmed: true,
-            subscribed: true,
             remote_target: contact_uri(message).unwrap_or_else(|| end_uri(message, true)),
             route_set: record_routes(message),
-            local_sequence: transaction.sequence(),
+            local_sequence: sequence,
             ..ends.dialog(head.call_id, DialogRole::Uac, arrival.origin, self.now)
         };
-        Some(self.add_dialog(dialog))
+        let id = self.name_dialog(&dialog);
+        self.add_dialog_as(id, dialog);
+        self.asked.get_mut(client)?.admit(head.from_tag);
+        self.subscription_asked(id, Role::Subscriber, event.clone(), client);
+        // Until it says, it lives as long as was asked for.
+        self.subscription_notified(id, Role::Subscriber, &event, Notice::default(), Some(life));
+        Some(id)
     }
 
-    fn subscription_key(&self, call_id: &str, tag: &str) -> Digest {
-        self.digester
-            .digest(&[b"subscription", call_id.as_bytes(), tag.as_bytes()])
-    }
-
-    /// Makes a SUBSCRIBE or REFER outside a dialog findable for the NOTIFY that overtakes its response.
-    pub(crate) fn index_subscription(&mut self, id: TransactionId) {
-        let Some((call_id, tag)) = self
-            .clients
-            .get(id)
-            .and_then(|transaction| transaction.subscription_names())
-        else {
-            return;
-        };
-        let key = self.subscription_key(&call_id, &tag);
-        self.subscriptions.insert(key, id);
-        if let Some(transaction) = self.clients.get_mut(id) {
-            transaction.subscription = Some(key);
-        }
-    }
-
-    fn add_dialog(&mut self, dialog: Dialog) -> DialogId {
+    /// An identifier for a dialog that no request received names: a fork's says that it is one.
+    pub(crate) fn name_dialog(&mut self, dialog: &Dialog) -> DialogId {
         let id = DialogId::with_role(self.config.shard, self.next_number(), dialog.role);
-        self.add_dialog_as(id, dialog)
+        match self
+            .dialogs
+            .find_by_creator(&dialog.call_id, dialog.creator_tag())
+        {
+            Some(_) => id.of_fork(),
+            None => id,
+        }
     }
 
     fn add_dialog_as(&mut self, id: DialogId, dialog: Dialog) -> DialogId {

@@ -7,7 +7,7 @@ use crate::plan::Plan;
 use crate::totals::Total;
 use crate::transaction::client::{Announce, ClientTransaction, EndedDialog, User};
 use bytes::Bytes;
-use sip::{HeaderName, Message, Method};
+use sip::Method;
 
 /// The text of the Reason header field (RFC 3326) of a BYE that the engine sends.
 fn reason_text(reason: DialogEndReason) -> &'static str {
@@ -75,7 +75,7 @@ impl Engine {
         // RFC 3261 §15.1.2: what is still pending is answered 487.
         let pending = [dialog.invite, dialog.remote_invite];
         // RFC 5057 §4.2: a subscription in the same dialog outlives the call, until its last NOTIFY.
-        if !dialog.subscribed {
+        if !dialog.is_subscribed() {
             self.remove_dialog(id);
         }
         for invite in pending.into_iter().flatten() {
@@ -85,30 +85,6 @@ impl Engine {
                 .is_some_and(|transaction| !transaction.is_answered())
             {
                 self.answer(invite, 487, &[]);
-            }
-        }
-    }
-
-    /// A SUBSCRIBE was accepted within a dialog, or created it.
-    pub(crate) fn subscribed(&mut self, id: DialogId) {
-        if let Some(dialog) = self.dialogs.get_mut(id) {
-            dialog.subscribed = true;
-        }
-    }
-
-    /// A NOTIFY of this dialog got its final response: after the last one the subscription is over (RFC 6665 §4.4.1), as it is
-    /// when the subscriber knows nothing of it.
-    pub(crate) fn notified(&mut self, id: DialogId, notify: &Message, status: u16) {
-        let state = notify.header(HeaderName::SubscriptionState);
-        let last = state.is_some_and(|state| state.text().trim_start().starts_with("terminated"));
-        let Some(dialog) = self.dialogs.get_mut(id) else {
-            return;
-        };
-        // A NOTIFY of REFER within a call ends no usage that was counted.
-        if status >= 200 && (last || status == 481) && dialog.subscribed {
-            dialog.subscribed = false;
-            if !dialog.invited {
-                self.remove_dialog(id);
             }
         }
     }
@@ -127,11 +103,13 @@ impl Engine {
 
     /// A client transaction is gone: early dialogs of its forks end, and nobody will repeat their 2xx any more.
     pub(crate) fn client_removed(&mut self, id: TransactionId, transaction: &ClientTransaction) {
-        if let Some(key) = transaction.subscription {
-            self.subscriptions.remove(&key);
-        }
-        if transaction.method != Method::Invite {
-            return;
+        match (&transaction.method, transaction.dialog) {
+            (Method::Invite, _) => {}
+            (Method::Subscribe | Method::Refer, Some(dialog)) => {
+                return self.subscription_abandoned(dialog, id);
+            }
+            (Method::Subscribe | Method::Refer, None) => return self.asked_removed(id),
+            _ => return,
         }
         for fork in transaction.forks.iter().copied().chain(transaction.dialog) {
             let Some(dialog) = self.dialogs.get_mut(fork) else {
@@ -142,7 +120,7 @@ impl Engine {
             if dialog.local_invite.is_none() {
                 dialog.acknowledgement = None;
             }
-            let ended = dialog.owner.is_none() && !dialog.invited && !dialog.subscribed;
+            let ended = dialog.owner.is_none() && !dialog.invited && !dialog.is_subscribed();
             if !dialog.confirmed || ended {
                 self.remove_dialog(fork);
             }
@@ -164,6 +142,9 @@ impl Engine {
             );
         } else if dialog.invited {
             self.end_dialog(id, DialogEndReason::Idle);
+        } else if dialog.is_subscribed() {
+            // Its subscriptions end by themselves, within that time after its last message and what they wait for then.
+            dialog.idle = Some(self.timers.set(self.now, limit, Timer::DialogIdle(id)));
         } else {
             self.remove_dialog(id);
         }
@@ -181,6 +162,7 @@ impl Engine {
                 .chain(reliable)
                 .flatten()
                 .chain(dialog.idle)
+                .chain(dialog.subscriptions.and_then(|all| all.token()))
             {
                 self.timers.cancel(token);
             }

@@ -5,11 +5,14 @@
 pub(crate) mod answer;
 pub(crate) mod create;
 pub(crate) mod end;
+pub(crate) mod forking;
 pub(crate) mod reliable;
 pub(crate) mod session_refresh;
 pub(crate) mod session_terms;
 pub(crate) mod session_timer;
+pub(crate) mod subscription;
 pub(crate) mod table;
+pub(crate) mod usages;
 
 use crate::command::SendRequest;
 use crate::id::{ApplicationId, DialogRole, TransactionId};
@@ -47,8 +50,8 @@ pub(crate) struct Dialog {
     pub(crate) confirmed: bool,
     /// An INVITE usage is open (RFC 5057 §2).
     pub(crate) invited: bool,
-    /// A subscription usage is open.
-    pub(crate) subscribed: bool,
+    /// Its subscriptions (RFC 6665), those of REFERs among them; most dialogs have none.
+    pub(crate) subscriptions: Option<Box<usages::Subscriptions>>,
     pub(crate) call_id: Box<str>,
     pub(crate) local_tag: Box<str>,
     pub(crate) remote_tag: Box<str>,

@@ -2,7 +2,6 @@
 use super::Effects;
 use super::client_invite::ClientInvite;
 use super::client_non_invite::ClientNonInvite;
-use super::key::Digest;
 use crate::command::Draft;
 use crate::config::Timers;
 use crate::dialog::Acknowledgement;
@@ -12,11 +11,9 @@ use crate::plan::Plan;
 use crate::resolve::Resolved;
 use crate::timer::TimerToken;
 use crate::transport::Destination;
-use crate::uas::via::unlimited;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
-use sip::header::Address;
-use sip::{Message, Method};
+use sip::Method;
 use smallvec::SmallVec;
 
 /// Who sent a request.
@@ -114,8 +111,6 @@ pub(crate) struct ClientTransaction {
     /// Of an INVITE: the dialogs of its 2xx that ended since, so that a 2xx which comes late or again opens no new one. Boxed:
     /// transactions are many, and most end before their dialogs.
     pub(crate) ended: Option<Box<SmallVec<[EndedDialog; 1]>>>,
-    /// What a NOTIFY that overtakes the response is found by.
-    pub(crate) subscription: Option<Digest>,
     pub(crate) cancellation: Cancellation,
     /// This attempt goes over TCP for its size alone: a refused connection means UDP (RFC 3261 §18.1.1).
     pub(crate) switched: bool,
@@ -149,7 +144,6 @@ impl ClientTransaction {
             forks: SmallVec::new(),
             accepted: false,
             ended: None,
-            subscription: None,
             cancellation: Cancellation::None,
             switched: false,
             retransmit: None,
@@ -179,34 +173,6 @@ impl ClientTransaction {
     /// Whether a request went out at all.
     pub(crate) fn is_sent(&self) -> bool {
         self.machine != ClientMachine::Resolving
-    }
-
-    /// The CSeq number of the request as sent; 0 before.
-    pub(crate) fn sequence(&self) -> u32 {
-        let message = Message::parse(self.request.clone(), &unlimited());
-        message
-            .ok()
-            .and_then(|message| message.cseq().ok().map(|sequence| sequence.number))
-            .unwrap_or(0)
-    }
-
-    /// The Call-ID and From tag of a request outside a dialog that creates a subscription.
-    pub(crate) fn subscription_names(&self) -> Option<(String, String)> {
-        let Some(Plan::Own(plan)) = &self.plan else {
-            return None;
-        };
-        if self.dialog.is_some() || !matches!(plan.method, Method::Subscribe | Method::Refer) {
-            return None;
-        }
-        let tag = match (&plan.from_tag, &plan.from) {
-            (Some(tag), _) => tag.clone(),
-            (None, Some(from)) => Address::parse(std::str::from_utf8(from).ok()?)
-                .ok()?
-                .tag()?
-                .to_owned(),
-            (None, None) => return None,
-        };
-        Some((String::from_utf8_lossy(&plan.call_id).into_owned(), tag))
     }
 
     fn is_reliable(&self) -> bool {

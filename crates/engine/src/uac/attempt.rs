@@ -70,7 +70,7 @@ impl Engine {
         transaction.flow = flow.and_then(|origin| origin.connection);
         transaction.timeout = Some(timeout);
         self.clients.insert(id, Box::new(transaction));
-        self.index_subscription(id);
+        self.note_asked(id);
         self.note_local_invite(id);
         match target {
             Target::Address(resolved) => {

@@ -8,6 +8,7 @@ pub(crate) mod failure;
 pub(crate) mod response;
 
 use crate::command::{DialogReference, SendRequest};
+use crate::dialog::usages::Act;
 use crate::draft::{self, Fields, invalid};
 use crate::engine::Engine;
 use crate::event::CommandError;
@@ -226,6 +227,8 @@ impl Engine {
         if send.method == Method::Prack && !fields.rest.iter().any(written) {
             plan.headers.push(self.acknowledgement_of_provisional(id)?);
         }
+        let act = Act::of_draft(&send.method, &fields, plan.sequence);
+        self.check_subscriptions(id, act.as_ref())?;
         match send.method {
             Method::Bye => self.stop_session(id),
             Method::Prack => self.note_body(id, &plan.body),
@@ -243,14 +246,15 @@ impl Engine {
             .clone()
             .unwrap_or_else(|| dialog.next_hop().to_owned());
         let user = User::Application(application);
-        self.open_client(
+        let transaction = self.open_client(
             Plan::Own(Box::new(plan)),
             &hop,
             user,
             Announce::Sent(application, send.id),
             Some(id),
-        )
-        .map(|_| ())
+        )?;
+        self.subscription_sent(id, transaction, act);
+        Ok(())
     }
 
     /// A request within a dialog, without the application's fields. The CSeq number is the next one, not taken yet.

@@ -1,4 +1,7 @@
 //! Responses that come: matched to their client transaction, let act on the dialog, handed to whoever sent the request.
+use crate::dialog::Dialog;
+use crate::dialog::subscription::{EventName, Role};
+use crate::dialog::usages::declines_subscription;
 use crate::dispatch::Incoming;
 use crate::engine::Engine;
 use crate::event::{DialogEndReason, Event, Response};
@@ -102,7 +105,12 @@ impl Engine {
             .and_then(|transaction| transaction.dialog);
         let dialog = match known {
             None if creates_dialog(method) && (200..300).contains(&status) => {
-                self.create_client_dialog(Some(application), id, incoming)
+                self.asked_answered(id, status);
+                self.subscribed_dialog(id, application, incoming)
+            }
+            None if creates_dialog(method) && status >= 200 => {
+                self.asked_answered(id, status);
+                None
             }
             known => known,
         };
@@ -114,7 +122,7 @@ impl Engine {
             if *method == Method::Update {
                 self.session_response(dialog, id, &incoming.message);
             }
-            self.after_final(id, dialog, method, status);
+            self.after_final(id, dialog, method, incoming);
         }
     }
 
@@ -147,23 +155,51 @@ impl Engine {
     }
 
     /// What a final response to a request of ours does to its dialog, once the application knows.
-    fn after_final(&mut self, id: TransactionId, dialog: DialogId, method: &Method, status: u16) {
+    fn after_final(
+        &mut self,
+        id: TransactionId,
+        dialog: DialogId,
+        method: &Method,
+        incoming: &Incoming,
+    ) {
+        let status = incoming.message.status();
         match method {
             // 401 and 407: the application sends the BYE again, with credentials.
             Method::Bye if !matches!(status, 401 | 407) => self.dialog_said_goodbye(Some(dialog)),
-            Method::Subscribe if status < 300 => self.subscribed(dialog),
-            Method::Notify => {
-                let request = self
-                    .clients
-                    .get(id)
-                    .map(|transaction| transaction.request.clone());
-                let request = request.and_then(|bytes| Message::parse(bytes, &unlimited()).ok());
-                if let Some(request) = request {
-                    self.notified(dialog, &request, status);
+            Method::Subscribe | Method::Refer | Method::Notify => {
+                let answer = (status, Some(incoming.message.as_ref()));
+                let is_made = incoming.origin.is_none();
+                if let Some(request) = self.request_of(id) {
+                    self.subscription_answered(dialog, &request, answer, true, is_made);
                 }
             }
             _ => {}
         }
+    }
+
+    /// The request of a transaction that has no final response yet.
+    fn request_of(&self, id: TransactionId) -> Option<Message> {
+        let transaction = self.clients.get(id)?;
+        Message::parse(transaction.request.clone(), &unlimited()).ok()
+    }
+
+    /// The dialog of a SUBSCRIBE or REFER that is accepted; none for a REFER that is to have no subscription (RFC 4488 §4).
+    fn subscribed_dialog(
+        &mut self,
+        id: TransactionId,
+        application: ApplicationId,
+        incoming: &Incoming,
+    ) -> Option<DialogId> {
+        let request = self.request_of(id)?;
+        if request.method() == Method::Refer && declines_subscription(&incoming.message) {
+            return None;
+        }
+        let dialog = self.create_client_dialog(Some(application), id, incoming)?;
+        if !self.dialogs.get(dialog).is_some_and(Dialog::is_subscribed) {
+            let event = EventName::of(&request);
+            self.subscription_asked(dialog, Role::Subscriber, event, id);
+        }
+        Some(dialog)
     }
 
     /// A 2xx to a request within a dialog may move the peer's target (RFC 3261 §12.2.1.2).

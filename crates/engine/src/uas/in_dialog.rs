@@ -93,6 +93,9 @@ impl Engine {
         if !dialog.accept_sequence(head.sequence) {
             return Verdict::Refuse(500, false);
         }
+        if let Some(status) = self.judge_subscription(id, &arrival.message) {
+            return Verdict::Refuse(status, false);
+        }
         if head.method == Method::Prack && !self.accept_prack(id, &arrival.message) {
             return Verdict::Refuse(481, false);
         }
@@ -135,6 +138,7 @@ impl Engine {
                 }
             }
         }
+        self.subscription_received(id, transaction, &arrival.message);
         self.deliver(application, transaction, Some(id), arrival);
     }
 

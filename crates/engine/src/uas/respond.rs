@@ -1,5 +1,7 @@
 //! Responses: the application's, and the engine's own where the application leaves a request unanswered.
 use crate::command::{Respond, Written};
+use crate::dialog::subscription::{EventName, Role};
+use crate::dialog::usages::declines_subscription;
 use crate::draft::{self, invalid};
 use crate::engine::Engine;
 use crate::event::{CommandError, Event, Sent};
@@ -180,9 +182,16 @@ impl Engine {
                 if method != Method::Invite && status < 200 {
                     return None;
                 }
+                if method == Method::Refer && declines_subscription(response) {
+                    return None;
+                }
                 let dialog =
                     self.create_server_dialog(application, id, request, response, origin)?;
                 self.servers.get_mut(id)?.dialog = Some(dialog);
+                if method != Method::Invite {
+                    let event = EventName::of(request);
+                    self.subscription_asked(dialog, Role::Notifier, event, id);
+                }
                 Some(dialog)
             }
             known => known,
@@ -200,8 +209,10 @@ impl Engine {
                 (Method::Update, 200..=299) => self.session_answered(dialog, request, response),
                 (Method::Prack, 200..=299) => self.note_body(dialog, response.body()),
                 (Method::Invite, 300..) => self.invite_refused(dialog, id),
-                (Method::Notify, 200..) => self.notified(dialog, request, status),
-                (Method::Subscribe, 200..=299) => self.subscribed(dialog),
+                (Method::Subscribe | Method::Refer | Method::Notify, 200..) => {
+                    let answer = (status, Some(response.as_ref()));
+                    self.subscription_answered(dialog, request, answer, false, false);
+                }
                 _ => {}
             }
         }
@@ -234,8 +245,13 @@ impl Engine {
         };
         transaction.response = bytes;
         let (dialog, method) = (transaction.dialog, transaction.method.clone());
+        let subscribes = matches!(method, Method::Subscribe | Method::Refer | Method::Notify);
+        let request = transaction.request.clone().filter(|_| subscribes);
         let effects = transaction.on_response(status, &self.config.timers);
         self.apply_server(id, effects);
+        if let (Some(dialog), Some(request)) = (dialog, request) {
+            self.subscription_answered(dialog, &request, (status, None), false, true);
+        }
         match (dialog, method) {
             (Some(dialog), Method::Invite) if status >= 300 => self.invite_refused(dialog, id),
             (dialog, Method::Bye) if status >= 200 => self.dialog_said_goodbye(dialog),

@@ -1,0 +1,458 @@
+//! One subscription of a dialog (RFC 6665): who watches whom, for which events, until when. Plain data and pure steps.
+//!
+//! A REFER's implicit subscription (RFC 3515 §2.4.4) is one like any other, of the package `refer`. The same steps serve both
+//! ends, so that both draw the same conclusion from the same message. It refuses to send: `usages` acts on what it says.
+use crate::id::TransactionId;
+use crate::time::Time;
+use sip::{HeaderName, Message, Params};
+use std::fmt;
+use std::time::Duration;
+
+/// The package of a REFER's implicit subscription.
+pub(crate) const REFER: &str = "refer";
+/// How long a subscription lives when neither side says (the packages' usual default).
+pub(crate) const DEFAULT_LIFE: Duration = Duration::from_secs(3600);
+
+/// The side that our application has.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Role {
+    /// It asked: it gets the NOTIFYs.
+    Subscriber,
+    /// It was asked: it sends them.
+    Notifier,
+}
+
+/// What a subscription is to: the package and the `id` (RFC 6665 §8.2.1); the latter is empty when there is none.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct EventName {
+    pub(crate) package: Box<str>,
+    pub(crate) id: Box<str>,
+}
+
+impl EventName {
+    /// Reads the value of an Event header field.
+    pub(crate) fn parse(value: &str) -> EventName {
+        let (package, params) = value.split_once(';').unwrap_or((value, ""));
+        let id = Params::new(params).get_raw("id").flatten();
+        EventName {
+            package: package.trim().into(),
+            id: id.unwrap_or_default().into(),
+        }
+    }
+
+    /// Of a request or NOTIFY; a REFER's is made of its CSeq number (RFC 3515 §2.4.6).
+    pub(crate) fn of(message: &Message) -> EventName {
+        if message.method() == sip::Method::Refer {
+            return EventName::of_refer(message.cseq().map_or(0, |sequence| sequence.number));
+        }
+        let field = message.header(HeaderName::Event);
+        EventName::parse(
+            field
+                .as_ref()
+                .map(|field| field.text())
+                .as_deref()
+                .unwrap_or_default(),
+        )
+    }
+
+    /// The event of the REFER with this CSeq number.
+    pub(crate) fn of_refer(sequence: u32) -> EventName {
+        EventName {
+            package: REFER.into(),
+            id: sequence.to_string().into(),
+        }
+    }
+
+    /// Whether a NOTIFY that names `other` belongs to it. One of a REFER may leave out the `id`.
+    fn covers(&self, other: &EventName) -> bool {
+        self == other
+            || (&*self.package == REFER && &*other.package == REFER && other.id.is_empty())
+    }
+}
+
+impl fmt::Display for EventName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.package)?;
+        if self.id.is_empty() {
+            return Ok(());
+        }
+        write!(f, ";id={}", self.id)
+    }
+}
+
+/// What the Subscription-State of a NOTIFY says.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Notice {
+    /// This is the last one.
+    pub(crate) over: bool,
+    /// How long the subscription lives from now on.
+    pub(crate) expires: Option<Duration>,
+}
+
+impl Notice {
+    /// Reads the value; what cannot be read says nothing.
+    pub(crate) fn parse(value: &str) -> Notice {
+        let (state, params) = value.split_once(';').unwrap_or((value, ""));
+        let expires = Params::new(params).get_raw("expires").flatten();
+        Notice {
+            over: state.trim().eq_ignore_ascii_case("terminated"),
+            expires: expires
+                .and_then(|text| text.parse::<u32>().ok())
+                .map(seconds),
+        }
+    }
+
+    /// Of a NOTIFY.
+    pub(crate) fn of(notify: &Message) -> Notice {
+        let field = notify.header(HeaderName::SubscriptionState);
+        Notice::parse(
+            field
+                .as_ref()
+                .map(|field| field.text())
+                .as_deref()
+                .unwrap_or_default(),
+        )
+    }
+}
+
+pub(crate) fn seconds(number: u32) -> Duration {
+    Duration::from_secs(u64::from(number))
+}
+
+/// How far it has come.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Stage {
+    /// Asked for, not answered.
+    Asked,
+    /// Accepted, or notified of.
+    Open,
+    /// The last NOTIFY was sent or received, and has no final response yet.
+    Closing,
+}
+
+/// What is to be done about a subscription whose time is up.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Lapse {
+    /// Nothing: who needs to know does.
+    Silent,
+    /// No NOTIFY came, or was sent, where one was due.
+    NoNotify,
+    /// The subscriber's time ran out, and the last NOTIFY did not come.
+    Expired,
+    /// The notifier's time ran out: the last NOTIFY is to be sent.
+    Notify,
+}
+
+/// A subscription.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Subscription {
+    pub(crate) role: Role,
+    pub(crate) event: EventName,
+    pub(crate) stage: Stage,
+    /// The SUBSCRIBE or REFER that is not answered.
+    pub(crate) asking: Option<TransactionId>,
+    /// When it ends unless it is refreshed; none before anybody said.
+    expires: Option<Time>,
+    /// A NOTIFY said so since we asked: the 2xx says nothing new then (RFC 6665 §4.1.2.1).
+    told: bool,
+    /// Until when the next NOTIFY must come or be sent (Timer N, RFC 6665 §4.1.2.4); until when the rest of a closing one waits.
+    due: Option<Time>,
+    /// It was asked to end: no NOTIFY makes it longer.
+    unsubscribed: bool,
+}
+
+/// Whether a final response ends the subscription that the request was about (RFC 6665 §4.1.2.2, §4.2.2; RFC 5057 §5.1).
+pub(crate) fn ends_subscription(status: u16) -> bool {
+    matches!(status, 404 | 405 | 410 | 416 | 480..=485 | 489 | 501 | 604)
+}
+
+impl Subscription {
+    /// One that is being asked for by `asking`; whatever becomes of it must have become by `limit`.
+    pub(crate) fn asked(
+        role: Role,
+        event: EventName,
+        asking: TransactionId,
+        limit: Time,
+    ) -> Subscription {
+        Subscription {
+            role,
+            event,
+            stage: Stage::Asked,
+            asking: Some(asking),
+            expires: None,
+            told: false,
+            due: Some(limit),
+            unsubscribed: false,
+        }
+    }
+
+    /// Whether it is a REFER's.
+    pub(crate) fn is_refer(&self) -> bool {
+        &*self.event.package == REFER
+    }
+
+    /// Whether a SUBSCRIBE, or a NOTIFY in the other direction, with this Event belongs to it.
+    pub(crate) fn matches(&self, role: Role, event: &EventName) -> bool {
+        self.role == role && self.event.covers(event)
+    }
+
+    /// It is asked to be refreshed or ended. A notifier's time does not run out before the application has answered.
+    pub(crate) fn ask(&mut self, asking: TransactionId, limit: Time) {
+        self.asking = Some(asking);
+        self.told = false;
+        match self.role {
+            Role::Subscriber => self.due = Some(limit),
+            Role::Notifier => self.due = self.due.max(Some(limit)),
+        }
+    }
+
+    /// The SUBSCRIBE or REFER got a 2xx, which grants this time; a REFER's grants none.
+    pub(crate) fn accept(&mut self, now: Time, granted: Duration, long: Duration) {
+        self.asking = None;
+        if self.stage == Stage::Closing {
+            return;
+        }
+        self.stage = Stage::Open;
+        self.unsubscribed = granted.is_zero() && !self.is_refer();
+        if !self.is_refer() && (!self.told || self.unsubscribed) {
+            self.expires = Some(now + granted);
+        }
+        self.due = match self.role {
+            // It came already, or is yet to come.
+            Role::Subscriber => self.due.map(|_| now + long),
+            Role::Notifier => self.owed(now, long),
+        };
+    }
+
+    /// Until when a notifier's application may leave the NOTIFY to the engine that is owed to an unsubscription, or be silent
+    /// about a REFER. The engine's must come within the peer's Timer N. That a SUBSCRIBE is answered without one is not noticed.
+    fn owed(&self, now: Time, long: Duration) -> Option<Time> {
+        if self.unsubscribed {
+            Some(now + long / 2)
+        } else {
+            (self.is_refer() && self.expires.is_none()).then(|| now + long)
+        }
+    }
+
+    /// The SUBSCRIBE or REFER was refused; whether the subscription is over.
+    pub(crate) fn refuse(&mut self, now: Time, status: u16, long: Duration) -> bool {
+        self.asking = None;
+        if self.stage == Stage::Asked || ends_subscription(status) {
+            return self.stage != Stage::Closing;
+        }
+        // A refresh that failed leaves the subscription as it was (RFC 6665 §4.1.2.2).
+        if self.stage == Stage::Open {
+            self.due = match self.role {
+                Role::Subscriber => None,
+                Role::Notifier => self.owed(now, long),
+            };
+        }
+        false
+    }
+
+    /// A NOTIFY came (the subscriber's), or is being sent (the notifier's).
+    pub(crate) fn notify(&mut self, now: Time, notice: Notice, life: Duration, long: Duration) {
+        if notice.over {
+            self.stage = Stage::Closing;
+            self.due = Some(now + long.saturating_mul(2));
+            return;
+        }
+        if self.stage == Stage::Closing {
+            return;
+        }
+        self.stage = Stage::Open;
+        if self.role == Role::Subscriber || (!self.unsubscribed && self.asking.is_none()) {
+            self.due = None;
+        }
+        match notice.expires {
+            Some(expires) if !self.unsubscribed => {
+                self.expires = Some(now + expires);
+                self.told = true;
+            }
+            None if self.expires.is_none() => self.expires = Some(now + life),
+            Some(_) | None => {}
+        }
+    }
+
+    /// The NOTIFY got its final response; whether the subscription is over. `is_made` says that none came and the engine made one.
+    pub(crate) fn notified(&self, notice: Notice, status: u16, is_made: bool) -> bool {
+        // 401 and 407: it will be sent again, with credentials.
+        (notice.over && !matches!(status, 401 | 407))
+            || ends_subscription(status)
+            || status == 408
+            || (is_made && status >= 300)
+    }
+
+    /// When `lapse` is to be asked.
+    pub(crate) fn deadline(&self, long: Duration) -> Option<Time> {
+        match (self.stage, self.role) {
+            (Stage::Asked | Stage::Closing, _) => self.due,
+            // What the notifier sends when the time is up is on its way for so long at most.
+            (Stage::Open, Role::Subscriber) => {
+                let expires = self.expires.map(|at| at + long);
+                self.due.into_iter().chain(expires).min()
+            }
+            (Stage::Open, Role::Notifier) if self.unsubscribed || self.expires.is_none() => {
+                self.due.or(self.expires)
+            }
+            (Stage::Open, Role::Notifier) => self.due.max(self.expires),
+        }
+    }
+
+    /// The deadline is there.
+    pub(crate) fn lapse(&self, now: Time) -> Lapse {
+        let overdue = self.due.is_some_and(|due| due <= now);
+        match (self.stage, self.role) {
+            (Stage::Asked | Stage::Closing, _) => Lapse::Silent,
+            (Stage::Open, Role::Subscriber) if overdue => Lapse::NoNotify,
+            (Stage::Open, Role::Subscriber) => Lapse::Expired,
+            // RFC 3515 §2.4.4 has the recipient say how the reference goes; the engine does not know.
+            (Stage::Open, Role::Notifier) if self.is_refer() && self.expires.is_none() => {
+                Lapse::NoNotify
+            }
+            (Stage::Open, Role::Notifier) => Lapse::Notify,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Each step of a subscription, without an engine: what it waits for next, and what is to be done when that does not come.
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(32);
+
+    fn at(seconds: u64) -> Time {
+        Time::from_origin(Duration::from_secs(seconds))
+    }
+
+    fn asked(role: Role, event: &str) -> Subscription {
+        let event = EventName::parse(event);
+        Subscription::asked(role, event, TransactionId::new(0, 1), at(128))
+    }
+
+    /// What is next, and what happens then.
+    fn next(subscription: &Subscription) -> (Time, Lapse) {
+        let deadline = subscription
+            .deadline(LONG)
+            .expect("everything has a deadline");
+        (deadline, subscription.lapse(deadline))
+    }
+
+    fn active(expires: u64) -> Notice {
+        Notice::parse(&format!("active;expires={expires}"))
+    }
+
+    #[test]
+    fn events_are_told_apart_by_package_and_id() {
+        let names = [
+            "presence",
+            "presence;id=1",
+            "presence ; id=2",
+            "Presence",
+            "presence.winfo",
+            "",
+        ];
+        for (index, one) in names.iter().enumerate() {
+            for (other, text) in names.iter().enumerate() {
+                let same =
+                    asked(Role::Subscriber, one).matches(Role::Subscriber, &EventName::parse(text));
+                assert_eq!(same, index == other, "{one} {text}");
+            }
+        }
+        let refer = asked(Role::Notifier, "refer;id=7");
+        assert!(refer.matches(Role::Notifier, &EventName::parse("refer")));
+        assert!(!refer.matches(Role::Notifier, &EventName::parse("refer;id=8")));
+        assert!(!refer.matches(Role::Subscriber, &EventName::parse("refer;id=7")));
+        assert_eq!(
+            EventName::parse("dialog;sla; id=a").to_string(),
+            "dialog;id=a"
+        );
+    }
+
+    #[test]
+    fn a_subscriber_waits_for_timer_n_then_for_the_expiry_and_the_last_notify() {
+        let mut one = asked(Role::Subscriber, "presence");
+        assert_eq!(next(&one), (at(128), Lapse::Silent));
+        one.accept(at(1), Duration::from_secs(600), LONG);
+        assert_eq!(next(&one), (at(33), Lapse::NoNotify));
+        one.notify(at(2), active(500), DEFAULT_LIFE, LONG);
+        assert_eq!(next(&one), (at(502 + 32), Lapse::Expired));
+        one.ask(TransactionId::new(0, 2), at(528));
+        assert_eq!(next(&one), (at(528), Lapse::NoNotify));
+        // The NOTIFY overtakes the 2xx, and is the one that counts.
+        one.notify(at(401), active(300), DEFAULT_LIFE, LONG);
+        one.accept(at(402), Duration::from_secs(600), LONG);
+        assert_eq!(next(&one), (at(701 + 32), Lapse::Expired));
+        one.notify(
+            at(403),
+            Notice::parse("terminated;reason=rejected"),
+            DEFAULT_LIFE,
+            LONG,
+        );
+        assert_eq!(next(&one), (at(403 + 64), Lapse::Silent));
+        assert!(one.notified(Notice::parse("terminated"), 200, false));
+    }
+
+    #[test]
+    fn a_notifier_ends_it_at_its_time_unless_a_refresh_waits_for_its_answer() {
+        let mut one = asked(Role::Notifier, "presence");
+        one.accept(at(0), Duration::from_secs(60), LONG);
+        assert_eq!(next(&one), (at(60), Lapse::Notify));
+        one.notify(at(1), active(59), DEFAULT_LIFE, LONG);
+        one.ask(TransactionId::new(0, 2), at(59 + 128));
+        assert_eq!(next(&one).0, at(59 + 128));
+        assert!(!one.refuse(at(70), 403, LONG));
+        assert_eq!(
+            next(&one),
+            (at(60), Lapse::Notify),
+            "it is as if nobody had asked"
+        );
+        one.ask(TransactionId::new(0, 3), at(59 + 128));
+        one.accept(at(71), Duration::ZERO, LONG);
+        assert_eq!(next(&one), (at(71 + 16), Lapse::Notify));
+        one.notify(at(72), active(59), DEFAULT_LIFE, LONG);
+        assert_eq!(
+            next(&one),
+            (at(71 + 16), Lapse::Notify),
+            "no NOTIFY makes it longer"
+        );
+    }
+
+    #[test]
+    fn a_recipient_of_refer_owes_a_notify_and_its_time_runs_from_the_first() {
+        let mut one = asked(Role::Notifier, "refer;id=1");
+        one.accept(at(0), DEFAULT_LIFE, LONG);
+        assert_eq!(next(&one), (at(32), Lapse::NoNotify));
+        one.notify(
+            at(5),
+            Notice::parse("active"),
+            Duration::from_secs(300),
+            LONG,
+        );
+        assert_eq!(next(&one), (at(305), Lapse::Notify));
+        one.notify(at(6), active(60), Duration::from_secs(300), LONG);
+        assert_eq!(next(&one), (at(66), Lapse::Notify));
+    }
+
+    #[test]
+    fn some_statuses_end_it() {
+        for status in 300..700 {
+            let ends = [
+                404, 405, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604,
+            ]
+            .contains(&status);
+            let mut one = asked(Role::Subscriber, "presence");
+            assert!(
+                one.clone().refuse(at(1), status, LONG),
+                "the first answer: {status}"
+            );
+            one.accept(at(0), Duration::from_secs(60), LONG);
+            assert_eq!(one.refuse(at(1), status, LONG), ends, "{status}");
+            let notified = one.notified(Notice::default(), status, false);
+            assert_eq!(notified, ends || status == 408, "{status}");
+            let last = one.notified(Notice::parse("Terminated"), status, false);
+            assert_eq!(last, !matches!(status, 401 | 407), "{status}");
+        }
+    }
+}
