@@ -41,11 +41,12 @@ class Case:
     transport: str = "udp"
 
 
-def _target(transport: str, port: int | None) -> dict[str, str]:
-    if port is None:
-        return {}
+def _environment(transport: str, target: int | None) -> dict[str, str]:
+    # The registrar is measured without digest, as Kamailio is: a challenge would make two requests of each.
+    if target is None:
+        return {"DRACHT_OPEN": "1"}
     suffix = "" if transport == "udp" else f";transport={transport}"
-    return {"DRACHT_TARGET": f"sip:service@127.0.0.1:{port}{suffix}"}
+    return {"DRACHT_TARGET": f"sip:service@127.0.0.1:{target}{suffix}"}
 
 
 @contextmanager
@@ -54,7 +55,7 @@ def embedded(folder: Path, example: str, transport: str, target: int | None) -> 
     port = free_port()
     listen = f"sip:127.0.0.1:{port};transport=udp,tcp"
     command: list[str | Path] = [DRACHT, "run", ROOT / "examples" / f"{example}.py", "--listen", listen]
-    with running(f"dracht-run-{example}", command, folder, _target(transport, target)) as process:
+    with running(f"dracht-run-{example}", command, folder, _environment(transport, target)) as process:
         wait_for_udp(port, process)
         yield Subject(port, [process])
 
@@ -79,7 +80,9 @@ def connected(folder: Path, example: str, transport: str, target: int | None) ->
     with running("dracht-serve", serve, folder) as server:
         wait_for_udp(port, server)
         wait_for_tcp(control, server)
-        with running(f"dracht-run-{example}", application, folder, _target(transport, target)) as process:
+        with running(
+            f"dracht-run-{example}", application, folder, _environment(transport, target)
+        ) as process:
             wait_for_application(port, process)
             yield Subject(port, [server, process])
 

@@ -2,16 +2,22 @@
 
     dracht run examples/registrar.py --listen sip:127.0.0.1:5060
 
-Point two phones at 127.0.0.1:5060 as alice and bob, and let them call each other. Bindings live in this process and end with
-it. There is no authentication here: anybody may register as anybody. On a network that is not yours, add it.
+Point two phones at 127.0.0.1:5060 as alice (password wonderland) and bob (password builder), and let them call each other.
+Bindings live in this process and end with it. Only registering needs the password: anybody may call a registered user.
+
+With DRACHT_OPEN=1 in its environment anybody may register as anybody: for measuring, not for a network that is not yours.
 """
 
+import os
 from typing import NamedTuple
 
 from dracht import App, Request, Response, SipError, Uri
-from dracht.middleware import Next
+from dracht.middleware import DigestAuth, Next
 from dracht.store import MemoryStore
 
+REALM = "registrar.example"
+PASSWORDS = {"alice": "wonderland", "bob": "builder"}
+OPEN = os.environ.get("DRACHT_OPEN") == "1"
 MINIMUM, MAXIMUM = 60, 3600  # seconds a binding lives
 
 
@@ -35,9 +41,15 @@ async def timing(req: Request, res: Response, next: Next) -> None:
     app.log.info("%s %s %.1f ms", req.method, res.status, (app.clock() - started) * 1000)
 
 
+if not OPEN:
+    app.use("register", DigestAuth(lambda user, realm: PASSWORDS.get(user), realm=REALM))
+
+
 @app.register
 async def register(req: Request, res: Response) -> None:
     """Changes the bindings of the address in To, and answers with all of them (RFC 3261 §10.3)."""
+    if not OPEN and req.user.username != req.to.uri.user:
+        raise SipError(403)  # nobody registers as somebody else
     address = f"{req.to.uri.user}@{req.to.uri.host}".lower()
     contacts = req.contacts
     held = await location.all(address)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from dracht.agent import Agent, Cdr
 from dracht.app import App
 from dracht.dialogid import DialogHandle
-from dracht.digest import Digest
+from dracht.digest import Digest, Keyring
 from dracht.errors import (
     AuthenticationFailed,
     CallCancelled,
@@ -19,15 +19,40 @@ from dracht.errors import (
     SipError,
     UriError,
 )
+from dracht.incoming import IncomingResponse
 from dracht.message import DraftHeaders, Headers
 from dracht.proxy import BranchResponse, BranchResponses, ProxyResult
 from dracht.request import Request
 from dracht.response import Response, SentResponse
 from dracht.sending import SentRequest
-from dracht.transaction import ClientTransaction, IncomingResponse
+from dracht.transaction import ClientTransaction
 
 if TYPE_CHECKING:
-    from dracht._core import Address, CSeq, Message, Uri, Via, __version__
+    from dracht._core import (
+        Address,
+        CSeq,
+        Diversion,
+        EventPackage,
+        GeolocationError,
+        HistoryInfo,
+        Join,
+        Message,
+        Privacy,
+        RAck,
+        Reason,
+        RemotePartyId,
+        Replaces,
+        RetryAfter,
+        Sdp,
+        SdpMedia,
+        SessionExpires,
+        SubscriptionState,
+        TargetDialog,
+        Uri,
+        UserToUser,
+        Via,
+        __version__,
+    )
 
 __all__ = [
     "Address",
@@ -45,22 +70,40 @@ __all__ = [
     "ControlProtocolError",
     "DialogHandle",
     "Digest",
+    "Diversion",
     "DrachtError",
     "DraftHeaders",
+    "EventPackage",
+    "GeolocationError",
     "HeaderError",
     "Headers",
+    "HistoryInfo",
     "IncomingResponse",
+    "Join",
+    "Keyring",
     "Message",
     "ParseError",
+    "Privacy",
     "ProxyResult",
+    "RAck",
+    "Reason",
+    "RemotePartyId",
+    "Replaces",
     "Request",
     "RequestTimeout",
     "Response",
+    "RetryAfter",
+    "Sdp",
+    "SdpMedia",
     "SentRequest",
     "SentResponse",
+    "SessionExpires",
     "SipError",
+    "SubscriptionState",
+    "TargetDialog",
     "Uri",
     "UriError",
+    "UserToUser",
     "Via",
     "__version__",
 ]
@@ -68,7 +111,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """The public names of the Rust half, loaded when they are first asked for."""
-    if name in ("Address", "CSeq", "Message", "Uri", "Via", "__version__"):
+    if name in __all__:
         from dracht import _core
 
         return getattr(_core, name)

@@ -22,10 +22,27 @@ __all__ = [
     "EVENT_SUBSCRIPTION_ENDED",
     "Address",
     "CSeq",
+    "Diversion",
     "Engine",
+    "EventPackage",
+    "GeolocationError",
+    "HistoryInfo",
+    "Join",
     "Message",
     "Origin",
+    "Privacy",
+    "RAck",
+    "Reason",
+    "RemotePartyId",
+    "Replaces",
+    "RetryAfter",
+    "Sdp",
+    "SdpMedia",
+    "SessionExpires",
+    "SubscriptionState",
+    "TargetDialog",
     "Uri",
+    "UserToUser",
     "Via",
     "__version__",
     "install_logging",
@@ -222,6 +239,124 @@ class Message:
         Raises:
             dracht.errors.HeaderError: it is missing or unreadable.
         """
+    @property
+    def session_expires(self) -> SessionExpires | None:
+        """How long the session lives without a refresh (Session-Expires, RFC 4028 §4). Raises dracht.errors.HeaderError."""
+    @property
+    def min_se(self) -> int | None:
+        """The shortest session interval that is accepted, in seconds (Min-SE, RFC 4028 §5). Raises dracht.errors.HeaderError."""
+    @property
+    def event(self) -> EventPackage | None:
+        """The event package (Event, RFC 6665 §8.2.1). Raises dracht.errors.HeaderError."""
+    @property
+    def subscription_state(self) -> SubscriptionState | None:
+        """The state of the subscription (Subscription-State, RFC 6665 §8.2.3). Raises dracht.errors.HeaderError."""
+    @property
+    def replaces(self) -> Replaces | None:
+        """The dialog to replace (Replaces, RFC 3891). Raises dracht.errors.HeaderError: unreadable, or more than one."""
+    @property
+    def join(self) -> Join | None:
+        """The dialog to join (Join, RFC 3911). Raises dracht.errors.HeaderError."""
+    @property
+    def target_dialog(self) -> TargetDialog | None:
+        """The dialog that proves who asks (Target-Dialog, RFC 4538). Raises dracht.errors.HeaderError."""
+    @property
+    def refer_to(self) -> Address | None:
+        """Whom to call (Refer-To, RFC 3515 §2.1). Raises dracht.errors.HeaderError: unreadable, or more than one."""
+    @property
+    def referred_by(self) -> Address | None:
+        """Who asked for the call (Referred-By, RFC 3892). Raises dracht.errors.HeaderError."""
+    @property
+    def refer_sub(self) -> bool | None:
+        """Whether a REFER is to make a subscription (Refer-Sub, RFC 4488); None where nothing is said, and it does."""
+    @property
+    def rack(self) -> RAck | None:
+        """The response that a PRACK acknowledges (RAck, RFC 3262 §7.2). Raises dracht.errors.HeaderError."""
+    @property
+    def rseq(self) -> int | None:
+        """The number of a reliable provisional response (RSeq, RFC 3262 §7.1). Raises dracht.errors.HeaderError."""
+    @property
+    def reasons(self) -> list[Reason]:
+        """Every Reason, in order (RFC 3326). Raises dracht.errors.HeaderError."""
+    @property
+    def retry_after(self) -> RetryAfter | None:
+        """When to try again (Retry-After, RFC 3261 §20.33). Raises dracht.errors.HeaderError."""
+    @property
+    def expires(self) -> int | None:
+        """The Expires, in seconds (RFC 3261 §20.19). Raises dracht.errors.HeaderError."""
+    @property
+    def min_expires(self) -> int | None:
+        """The shortest Expires that is accepted, in seconds (RFC 3261 §20.23). Raises dracht.errors.HeaderError."""
+    @property
+    def max_breadth(self) -> int | None:
+        """How many branches it may yet be forked into (Max-Breadth, RFC 5393 §5). Raises dracht.errors.HeaderError."""
+    @property
+    def sip_etag(self) -> str | None:
+        """The entity tag that a publication got (SIP-ETag, RFC 3903 §11.3.1). Raises dracht.errors.HeaderError."""
+    @property
+    def sip_if_match(self) -> str | None:
+        """The entity tag of the publication meant (SIP-If-Match, RFC 3903 §11.3.2). Raises dracht.errors.HeaderError."""
+    @property
+    def supported(self) -> list[str]:
+        """The option tags of Supported, as sent; `supports` compares without regard to case."""
+    @property
+    def required(self) -> list[str]:
+        """The option tags of Require, as sent."""
+    @property
+    def unsupported(self) -> list[str]:
+        """The option tags of Unsupported, as sent."""
+    @property
+    def allowed(self) -> list[str]:
+        """The methods of Allow; empty without one, which says nothing (RFC 3261 §20.5): see `allows`."""
+    @property
+    def allowed_events(self) -> list[str]:
+        """The event packages of Allow-Events (RFC 6665 §8.2.2)."""
+    @property
+    def asserted_identities(self) -> list[Address]:
+        """The caller as the trusted network asserts it (P-Asserted-Identity, RFC 3325 §9.1). Raises dracht.errors.HeaderError."""
+    @property
+    def preferred_identities(self) -> list[Address]:
+        """The identity that is asked for (P-Preferred-Identity, RFC 3325 §9.2). Raises dracht.errors.HeaderError."""
+    @property
+    def remote_party_ids(self) -> list[RemotePartyId]:
+        """Every Remote-Party-ID, in order. Raises dracht.errors.HeaderError."""
+    @property
+    def privacy(self) -> Privacy | None:
+        """What the caller wants kept from the callee (Privacy, RFC 3323 §4.2). Raises dracht.errors.HeaderError."""
+    @property
+    def withheld_from_untrusted(self) -> list[str]:
+        """The header fields that must not reach a next hop outside the trusted network (RFC 3325 §5, §7, RFC 7044 §10.1)."""
+    @property
+    def history_info(self) -> list[HistoryInfo]:
+        """Whom the request was sent to, the oldest first (History-Info, RFC 7044). Raises dracht.errors.HeaderError."""
+    @property
+    def diversions(self) -> list[Diversion]:
+        """Who forwarded the call, the latest first (Diversion, RFC 5806). Raises dracht.errors.HeaderError."""
+    @property
+    def user_to_user(self) -> list[UserToUser]:
+        """Data of the application (User-to-User, RFC 7433). Raises dracht.errors.HeaderError."""
+    @property
+    def geolocations(self) -> list[Address]:
+        """Where the caller is, by `cid:` or by reference (Geolocation, RFC 6442 §4.1). Raises dracht.errors.HeaderError."""
+    @property
+    def geolocation_routing(self) -> bool | None:
+        """Whether servers may route by the location (Geolocation-Routing, RFC 6442 §4.2); None where nothing is said: no."""
+    @property
+    def geolocation_error(self) -> GeolocationError | None:
+        """Why the location was of no use (Geolocation-Error, RFC 6442 §4.3). Raises dracht.errors.HeaderError."""
+    @property
+    def sdp(self) -> Sdp | None:
+        """The session description: the body, or a part of a multipart one. Raises dracht.errors.ParseError."""
+    def supports(self, tag: str) -> bool:
+        """Whether Supported or Require has that option tag, in any case (who requires an extension understands it)."""
+    def requires(self, tag: str) -> bool:
+        """Whether Require has that option tag, in any case (RFC 3261 §20.32)."""
+    def allows(self, method: str) -> bool | None:
+        """Whether Allow has that method; None without Allow, which says nothing (RFC 3261 §20.5)."""
+    def body_part(self, media_type: str) -> bytes | None:
+        """The body, or the first part of a multipart one, of a media type such as `application/sdp` (RFC 5621); None without."""
+    def body_part_by_id(self, content_id: str) -> bytes | None:
+        """The part of a multipart body with that Content-ID, without brackets: what a `cid:` URI names (RFC 2392)."""
     def __bytes__(self) -> bytes: ...
     def __len__(self) -> int: ...
     def __eq__(self, other: object, /) -> bool: ...
@@ -356,6 +491,511 @@ class CSeq:
     @property
     def method(self) -> str:
         """The method."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+# ---- typed header fields and session descriptions -----------------------------------------------------------------------
+
+@final
+class SessionExpires:
+    """How long a session lives without a refresh, and who refreshes it (Session-Expires, RFC 4028 §4).
+
+    `str` is the value as sent. Raises ValueError: a refresher that is none.
+    """
+
+    def __new__(cls, seconds: int, refresher: Literal["uac", "uas"] | None = None) -> SessionExpires: ...
+    @property
+    def seconds(self) -> int:
+        """The interval in seconds."""
+    @property
+    def refresher(self) -> Literal["uac", "uas"] | None:
+        """Who refreshes: the side that sent the request or the one that answers it; None leaves it open."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class EventPackage:
+    """The event package of a subscription, and which of several it is (Event, RFC 6665 §8.2.1).
+
+    Raises HeaderError when a part cannot be written. `str` is the value as sent.
+    """
+
+    def __new__(cls, package: str, id: str | None = None) -> EventPackage: ...
+    def same_as(self, other: EventPackage) -> bool:
+        """Whether both mean the same subscription: package and id are equal (RFC 6665 §8.2.1)."""
+    @property
+    def package(self) -> str:
+        """The package with its templates: `dialog`, `presence.winfo`."""
+    @property
+    def id(self) -> str | None:
+        """The id parameter."""
+    @property
+    def params(self) -> dict[str, str | None]:
+        """Every parameter, names in lower case."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class SubscriptionState:
+    """Whether a subscription lives, for how long, and why it ended (Subscription-State, RFC 6665 §4.1.3).
+
+    Raises HeaderError when a part cannot be written. `str` is the value as sent.
+    """
+
+    def __new__(
+        cls,
+        state: str,
+        *,
+        reason: str | None = None,
+        expires: int | None = None,
+        retry_after: int | None = None,
+    ) -> SubscriptionState: ...
+    @property
+    def state(self) -> str:
+        """The state in lower case: `active`, `pending`, `terminated`."""
+    @property
+    def reason(self) -> str | None:
+        """Why it ended, in lower case: `deactivated`, `probation`, `rejected`, `timeout`, `giveup`, `noresource`, `invariant`."""
+    @property
+    def expires(self) -> int | None:
+        """How long it lives yet, in seconds."""
+    @property
+    def retry_after(self) -> int | None:
+        """How long to wait before subscribing again, in seconds."""
+    @property
+    def is_terminated(self) -> bool:
+        """Whether it ended."""
+    @property
+    def resubscribe(self) -> Literal["now", "after", "later", "never"]:
+        """Whether to subscribe again after it ended; `after` is after `retry_after` seconds (RFC 6665 §4.1.3)."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Replaces:
+    """The dialog that a new one is to replace, as its receiver knows it (RFC 3891 §6.1).
+
+    Raises HeaderError when a part cannot be written. `str` is the value as sent.
+    """
+
+    def __new__(cls, call_id: str, to_tag: str, from_tag: str, *, early_only: bool = False) -> Replaces: ...
+    @staticmethod
+    def from_uri(uri: Uri) -> Replaces | None:
+        """The Replaces in the header part of a URI, of a Refer-To for one; None without. Raises dracht.errors.HeaderError."""
+    @property
+    def call_id(self) -> str:
+        """The Call-ID."""
+    @property
+    def to_tag(self) -> str:
+        """The tag of the side that receives the request."""
+    @property
+    def from_tag(self) -> str:
+        """The tag of its peer."""
+    @property
+    def early_only(self) -> bool:
+        """Whether only an early dialog is to be replaced."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Join:
+    """The dialog that a new one is to join (RFC 3911 §7.1).
+
+    Raises HeaderError when a part cannot be written. `str` is the value as sent.
+    """
+
+    def __new__(cls, call_id: str, to_tag: str, from_tag: str) -> Join: ...
+    @property
+    def call_id(self) -> str:
+        """The Call-ID."""
+    @property
+    def to_tag(self) -> str:
+        """The tag of the side that receives the request."""
+    @property
+    def from_tag(self) -> str:
+        """The tag of its peer."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class TargetDialog:
+    """The dialog that proves who sends a request (RFC 4538 §7).
+
+    Raises HeaderError when a part cannot be written. `str` is the value as sent.
+    """
+
+    def __new__(cls, call_id: str, local_tag: str, remote_tag: str) -> TargetDialog: ...
+    @property
+    def call_id(self) -> str:
+        """The Call-ID."""
+    @property
+    def local_tag(self) -> str:
+        """The tag of the side that sent the request."""
+    @property
+    def remote_tag(self) -> str:
+        """The tag of the side that receives it."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class RAck:
+    """Which reliable provisional response a PRACK acknowledges (RFC 3262 §7.2).
+
+    `str` is the value as sent. Raises ValueError: the method is no token.
+    """
+
+    def __new__(cls, response: int, sequence: int, method: str) -> RAck: ...
+    @property
+    def response(self) -> int:
+        """The RSeq of the response."""
+    @property
+    def sequence(self) -> int:
+        """The number of its CSeq."""
+    @property
+    def method(self) -> str:
+        """The method of its CSeq."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Reason:
+    """Why a request was sent or a call ended (Reason, RFC 3326).
+
+    Raises HeaderError when a part cannot be written. `str` is the value as sent.
+    """
+
+    def __new__(cls, protocol: str, cause: int | None = None, text: str | None = None) -> Reason: ...
+    @property
+    def protocol(self) -> str:
+        """The protocol that the cause is a number of, as sent: `SIP`, `Q.850`."""
+    @property
+    def cause(self) -> int | None:
+        """The cause."""
+    @property
+    def text(self) -> str | None:
+        """The text for people."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class RetryAfter:
+    """When to try again (Retry-After, RFC 3261 §20.33).
+
+    `str` is the value as sent.
+    """
+
+    def __new__(
+        cls, seconds: int, comment: str | None = None, *, duration: int | None = None
+    ) -> RetryAfter: ...
+    @property
+    def seconds(self) -> int:
+        """How long to wait, in seconds."""
+    @property
+    def comment(self) -> str | None:
+        """The comment for people."""
+    @property
+    def duration(self) -> int | None:
+        """How long the sender can be reached from then on, in seconds."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Privacy:
+    """What a caller wants kept from the callee (Privacy, RFC 3323 §4.2): a set of words such as `id`, `critical`.
+
+    Raises HeaderError when a part cannot be written. `str` is the value as sent.
+    """
+
+    def __new__(cls, *values: str) -> Privacy: ...
+    def __contains__(self, value: str, /) -> bool:
+        """Whether a value is among them, in any case."""
+    @property
+    def values(self) -> list[str]:
+        """The values in lower case, in order."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class RemotePartyId:
+    """A party of the call (Remote-Party-ID, draft-ietf-sip-privacy-04).
+
+    `str` is the value as sent.
+    """
+
+    def __new__(
+        cls,
+        address: Address,
+        *,
+        party: str | None = None,
+        screen: str | None = None,
+        privacy: str | None = None,
+    ) -> RemotePartyId: ...
+    @property
+    def address(self) -> Address:
+        """The address."""
+    @property
+    def party(self) -> str | None:
+        """Which party: `calling`, `called`."""
+    @property
+    def screen(self) -> str | None:
+        """Whether a server has checked it: `yes`, `no`."""
+    @property
+    def privacy(self) -> str | None:
+        """What may be shown: `full` (nothing), `name`, `uri`, `off` (everything)."""
+    @property
+    def is_private(self) -> bool:
+        """Whether the party wants its address kept from the callee."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class HistoryInfo:
+    """One entry of a request's history (History-Info, RFC 7044 §5).
+
+    `str` is the value as sent. Raises HeaderError: an index is not numbers with dots; ValueError: several of rc, mp, np.
+    """
+
+    def __new__(
+        cls,
+        address: Address,
+        index: str,
+        *,
+        rc: str | None = None,
+        mp: str | None = None,
+        np: str | None = None,
+    ) -> HistoryInfo: ...
+    @property
+    def address(self) -> Address:
+        """The address that was targeted."""
+    @property
+    def index(self) -> str | None:
+        """The place in the tree of entries: `1.2.1`; None where the sender left it out."""
+    @property
+    def target(self) -> tuple[Literal["rc", "mp", "np"], str] | None:
+        """How the target was found, and from the entry with which index."""
+    @property
+    def cause(self) -> int | None:
+        """The cause parameter of the URI: why the call was sent there (RFC 4458)."""
+    @property
+    def reasons(self) -> list[Reason]:
+        """Why the request did not stay there: the Reason in the URI's header part. Raises dracht.errors.HeaderError."""
+    @property
+    def privacy(self) -> Privacy | None:
+        """The Privacy in the URI's header part. Raises dracht.errors.HeaderError."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Diversion:
+    """One diversion of a call (Diversion, RFC 5806).
+
+    `str` is the value as sent.
+    """
+
+    def __new__(
+        cls,
+        address: Address,
+        reason: str | None = None,
+        *,
+        counter: int | None = None,
+        limit: int | None = None,
+        privacy: str | None = None,
+        screen: str | None = None,
+    ) -> Diversion: ...
+    @property
+    def address(self) -> Address:
+        """The address that was diverted from."""
+    @property
+    def reason(self) -> str | None:
+        """Why: `unconditional`, `user-busy`, `no-answer`, `deflection`, or any other text."""
+    @property
+    def counter(self) -> int | None:
+        """How many diversions this one stands for."""
+    @property
+    def limit(self) -> int | None:
+        """How many there may be."""
+    @property
+    def privacy(self) -> str | None:
+        """What of the address may be shown: `full` (nothing), `name`, `uri`, `off` (everything)."""
+    @property
+    def screen(self) -> str | None:
+        """Whether a server has checked the address: `yes`, `no`."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class UserToUser:
+    """Data of the application that travels with a call (User-to-User, RFC 7433).
+
+    Bytes are sent as hexadecimal digits, text in quotes. `str` is the value as sent.
+    """
+
+    def __new__(
+        cls,
+        data: bytes | str,
+        *,
+        purpose: str | None = None,
+        content: str | None = None,
+        encoding: str | None = None,
+    ) -> UserToUser: ...
+    def decode(self) -> bytes:
+        """The data as bytes: of hexadecimal digits what they stand for, else those of the text.
+
+        Digits are meant with `encoding=hex`, and without an encoding where a word holds nothing but pairs of them.
+
+        Raises:
+            dracht.errors.HeaderError: the encoding is hex, and the data is not pairs of digits.
+        """
+    @property
+    def data(self) -> str:
+        """The data as text, without quotes."""
+    @property
+    def purpose(self) -> str | None:
+        """What uses it."""
+    @property
+    def content(self) -> str | None:
+        """What it holds."""
+    @property
+    def encoding(self) -> str | None:
+        """How it is written: `hex`."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class GeolocationError:
+    """Why a location was of no use (Geolocation-Error, RFC 6442 §4.3).
+
+    Raises HeaderError when a part cannot be written. `str` is the value as sent.
+    """
+
+    def __new__(cls, code: int, text: str | None = None) -> GeolocationError: ...
+    @property
+    def code(self) -> int:
+        """The code, 100 to 999."""
+    @property
+    def text(self) -> str | None:
+        """The text for people."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Sdp:
+    """A session description (RFC 8866), immutable. Methods that change something give another one, all other bytes as they were.
+
+    Media sections are counted from 0. `str` and `bytes` are the description itself. Methods with `media=` raise IndexError
+    where there is no such section.
+    """
+
+    @staticmethod
+    def parse(text: str | bytes) -> Sdp:
+        """Reads a description as devices write them.
+
+        Raises:
+            dracht.errors.ParseError: it does not begin with `v=`, a media line cannot be read, or there are more than 100.
+        """
+    @property
+    def session_id(self) -> str:
+        """The session's identifier, of any length; "" without `o=`."""
+    @property
+    def version(self) -> str:
+        """The version, of any length; "" without `o=`."""
+    @property
+    def name(self) -> str | None:
+        """The session's name."""
+    @property
+    def address(self) -> str | None:
+        """The address of media sections that name none."""
+    @property
+    def attributes(self) -> list[tuple[str, str | None]]:
+        """Every attribute in order: name and value, None for a flag."""
+    @property
+    def media(self) -> list[SdpMedia]:
+        """The media sections, in order."""
+    @property
+    def is_hold(self) -> bool:
+        """Whether its sender holds the other side: it wants to receive none of its streams (RFC 3264 §8.4)."""
+    def attribute(self, name: str) -> str | None:
+        """The value of the session's first attribute of that name ("" for a flag); None when it is not there."""
+    def hold_state(self, before: Sdp | None = None) -> Literal["active", "hold", "held", "resume"]:
+        """What became of hold since `before`, the last description of the same side.
+
+        `active`: no hold, before or now; `hold`: put on hold now; `held`: as before; `resume`: taken off hold now.
+        """
+    def hold(self) -> Sdp:
+        """The next version, in which the other side is on hold: no live stream is received (RFC 3264 §8.4)."""
+    def resume(self) -> Sdp:
+        """The next version, in which every live stream that was held flows both ways again."""
+    def next_version(self) -> Sdp:
+        """The same with a version one higher, as RFC 3264 §8 wants it of every change that is offered."""
+    def with_address(self, address: str, media: int | None = None) -> Sdp:
+        """The same with another IP address: of every `c=`, or of one media section. ValueError: it is none."""
+    def with_port(self, port: int, media: int) -> Sdp:
+        """The same with another port of a media section; 0 refuses the stream (RFC 3264 §6)."""
+    def with_direction(
+        self, direction: Literal["sendrecv", "sendonly", "recvonly", "inactive"], media: int | None = None
+    ) -> Sdp:
+        """The same with another direction, of every media section or of one."""
+    def without_media(self, media: int) -> Sdp:
+        """The same without a media section: for a first offer only (RFC 3264 §8)."""
+    def without_format(self, format: str, media: int) -> Sdp:
+        """The same without a format and the attributes about it. ValueError: it is not there, or it is the only one."""
+    def with_attribute(self, name: str, value: str | None = None, media: int | None = None) -> Sdp:
+        """The same with an attribute, of the session or of one media section: changed where it is there, else added."""
+    def without_attribute(self, name: str, media: int | None = None) -> Sdp:
+        """The same without the attributes of that name, of the session or of one media section."""
+    def __bytes__(self) -> bytes: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class SdpMedia:
+    """One media section of a session description (RFC 8866 §5.14)."""
+
+    @property
+    def index(self) -> int:
+        """Which section it is, from 0."""
+    @property
+    def kind(self) -> str:
+        """What it carries: `audio`, `video`, `image`."""
+    @property
+    def port(self) -> int:
+        """The port."""
+    @property
+    def ports(self) -> int:
+        """How many ports there are, from that one on."""
+    @property
+    def protocol(self) -> str:
+        """The protocol: `RTP/AVP`, `UDP/TLS/RTP/SAVPF`."""
+    @property
+    def formats(self) -> list[str]:
+        """The formats in order of preference."""
+    @property
+    def is_rejected(self) -> bool:
+        """Whether the stream is refused: port 0, and no bundle carries it."""
+    @property
+    def address(self) -> str | None:
+        """Where media are to be sent: of the section, else of the session."""
+    @property
+    def direction(self) -> Literal["sendrecv", "sendonly", "recvonly", "inactive"]:
+        """Which way media flow, seen from the sender; the address `0.0.0.0` counts as hold, but with ICE."""
+    @property
+    def attributes(self) -> list[tuple[str, str | None]]:
+        """Every attribute in order: name and value, None for a flag."""
+    @property
+    def has_ice(self) -> bool:
+        """Whether ICE is used (RFC 8839)."""
+    @property
+    def has_crypto(self) -> bool:
+        """Whether keys are in the description (RFC 4568)."""
+    @property
+    def has_fingerprint(self) -> bool:
+        """Whether there is a certificate's fingerprint (RFC 8122)."""
+    def attribute(self, name: str) -> str | None:
+        """The value of the first attribute of that name ("" for a flag); None when it is not there."""
+    def rtpmap(self, format: str) -> tuple[str, int, int] | None:
+        """What a format stands for: encoding, clock rate in Hz, channels; also of assigned payload types (RFC 3551 §6)."""
+    def fmtp(self, format: str) -> str | None:
+        """The parameters of a format, as sent."""
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
@@ -525,7 +1165,8 @@ class Engine:
         targets: Sequence[str] = ...,
         *,
         record_route: bool = False,
-        simultaneous: bool = False,
+        path: Literal["always", "if_supported", "required"] = "always",
+        forking: Literal["serial", "simultaneous", "by_q"] = "serial",
         follow_redirects: bool = False,
         provisional_timeout: float | None = None,
         final_timeout: float | None = None,
@@ -537,15 +1178,20 @@ class Engine:
 
         Args:
             transaction: its server transaction.
-            targets: URIs in order of preference; none (as when not given): the request-URI.
+            targets: URIs in order of preference, or with their q as Contact has it, `<sip:bob@192.0.2.4>;q=0.5`; none (as when
+                not given): the request-URI.
             record_route: stay in the path of the dialog; for REGISTER add Path (RFC 3327).
-            simultaneous: try all targets at once.
+            path: for a REGISTER whose sender does not list `path` in Supported: add it, leave it out, or refuse with 421.
+            forking: one target after the other, all at once, or those of equal q at once, the highest q first.
             follow_redirects: try the Contacts of a 3xx too.
             provisional_timeout, final_timeout: give up a branch without such a response; seconds.
             stateless: forward without transaction state (RFC 3261 §16.11).
             report_responses: give `EVENT_PROXY_RESPONSE` for each response of each branch.
             headers: header fields to add to each forwarded request.
         """
+    def cancel_proxy(self, transaction: int, status: int = 487, reason: str | None = None) -> None:
+        """Gives up a request that is being proxied; its `EVENT_PROXY_DONE` follows. `status` (300 to 699) is what the caller
+        gets, `reason` the Reason value of each CANCEL (RFC 3326)."""
     def drop(self, transaction: int) -> None:
         """Forgets a request without an answer."""
     def flush(self) -> int:

@@ -270,6 +270,11 @@ class Agent:
         self._dispatchers = [held for held in self._dispatchers if held.link not in links]
         raise error if error is not None else ConnectionLost("no server was given")
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has links, and does not close."""
+        return bool(self._dispatchers)
+
     async def close(self) -> None:
         """Closes every link. What is awaited raises ConnectionLost; handlers that run are cancelled."""
         acceptors, self._acceptors = self._acceptors, []
@@ -423,6 +428,8 @@ class Agent:
         dialog: Dialog | None = None,
         next_hop: str | None = None,
         timeout: float | None = None,
+        retry_glare: bool = True,
+        retry_interval: bool = True,
     ) -> ClientTransaction:
         """Sends a request, outside a dialog or within one; returns once it is on the wire.
 
@@ -431,11 +438,18 @@ class Agent:
             method: the method.
             headers: header fields to add. From, To, Call-ID, CSeq, Contact and Max-Forwards given here are used.
             body: the body; text is sent as UTF-8. The Content-Type of an SDP body is added.
-            auth: user name and password, or a `Digest`: challenges are answered with it, one of each challenger.
+            auth: user name and password, a `Digest`, a `Keyring`, a mapping from realm to one of these, or a function of the
+                realm: the challenges of every realm for which there are credentials are answered. A `Digest` or `Keyring`
+                that is given again uses nonces again, so that the next request is not challenged.
             dialog: `req.dialog_id` or `res.dialog_id`, or (Call-ID, From tag of the request that created the dialog).
             next_hop: a URI to send to instead of the request-URI.
             timeout: seconds until the final response. After that an INVITE is cancelled, and `RequestTimeout` raised.
                 An engine gives up by itself (408) 32 s after a request without any response.
+            retry_glare: send a re-INVITE or UPDATE again after a 491, as RFC 3261 §14.1 says: after 2.1 to 4 s when the dialog
+                began with a request of ours, else after at most 2 s.
+            retry_interval: send it again with the interval that a 422 (RFC 4028 §7.3) or 423 (RFC 3261 §10.2.8) asks for.
+
+        However often it is sent, it is one request with one final response; `attempts` says what was sent and why.
 
         Cancelling the task that awaits this, or the transaction's responses, sends CANCEL for an INVITE.
 
@@ -466,6 +480,8 @@ class Agent:
             next_hop=next_hop,
             auth=auth,
             timeout=timeout,
+            retry_glare=retry_glare,
+            retry_interval=retry_interval,
         )
         return await transaction.start()
 

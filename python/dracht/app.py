@@ -97,6 +97,8 @@ class App(Registration):
         dialog: Dialog | None = None,
         next_hop: str | None = None,
         timeout: float | None = None,
+        retry_glare: bool = True,
+        retry_interval: bool = True,
     ) -> ClientTransaction:
         """Sends a request: `Agent.request`, which documents the arguments. `RuntimeError` when the application does not serve."""
         return await self.agent.request(
@@ -108,6 +110,8 @@ class App(Registration):
             dialog=dialog,
             next_hop=next_hop,
             timeout=timeout,
+            retry_glare=retry_glare,
+            retry_interval=retry_interval,
         )
 
     # ---- one request

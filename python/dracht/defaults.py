@@ -7,12 +7,15 @@
 | re-INVITE, UPDATE within a dialog | 200 with the SDP that this side gave last; 488 where it gave none |
 | REFER | 603 (RFC 3515 §2.4.2: the party was asked and declines) |
 | SUBSCRIBE | 489 (RFC 6665 §4.2.1.3: no such event package here) |
-| everything else | 405 with Allow (RFC 3261 §8.2.1) |
+| every other method that an RFC defines | 405 with Allow (RFC 3261 §8.2.1) |
+| every other method | 501 with Allow (RFC 3261 §21.5.2, RFC 4475 §3.1.1.2) |
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from dracht.registration import METHODS
 
 if TYPE_CHECKING:
     from dracht.calls import Calls
@@ -37,7 +40,7 @@ def default(method: str, in_dialog: bool, allow: str, calls: Calls) -> Endpoint:
         return declined
     if method == "SUBSCRIBE":
         return bad_event
-    return not_allowed(allow)
+    return not_allowed(allow, 405 if method in METHODS else 501)
 
 
 async def nothing(req: Request, res: Response) -> None:
@@ -74,11 +77,11 @@ def keep_session(calls: Calls) -> Endpoint:
     return kept
 
 
-def not_allowed(allow: str) -> Endpoint:
-    """405, and what is allowed instead."""
+def not_allowed(allow: str, status: int) -> Endpoint:
+    """405 or 501, and what is allowed instead."""
 
     async def refused(req: Request, res: Response) -> None:
-        await res.send(405, headers={"Allow": allow})
+        await res.send(status, headers={"Allow": allow})
 
     return refused
 

@@ -8,6 +8,7 @@ Its tables, and when an entry leaves each of them:
     reliable   1xx awaiting a PRACK     at the PRACK, at the final response
     confirmed  INVITEs that got a 2xx   after 64 s: a 2xx of another fork is recognised by it
     established  dialogs of answered INVITEs  at a BYE, when the engine ends the dialog
+    initiated  those of our own INVITEs       the same
 
 It keeps no state of dialogs: in-dialog requests are new requests to the handler.
 """
@@ -20,7 +21,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from dracht.errors import ConnectionLost, DrachtError
-from dracht.link.base import CdrKind, DialogId, Link, Origin, TransactionId
+from dracht.link.base import CdrKind, DialogId, DialogReference, Link, Origin, TransactionId
 from dracht.request import Request
 from dracht.response import Response, SentResponse
 from dracht.sending import SentRequest
@@ -50,6 +51,7 @@ class Dispatcher:
         "clients",
         "confirmed",
         "established",
+        "initiated",
         "invites",
         "link",
         "looked",
@@ -67,6 +69,7 @@ class Dispatcher:
         self.reliable: dict[tuple[DialogId, str], SentResponse] = {}
         self.confirmed: dict[TransactionId, tuple[float, DialogId | None]] = {}
         self.established: set[DialogId] = set()
+        self.initiated: set[DialogId] = set()
         self.looked = 0.0
 
     # ---- what the link tells
@@ -89,6 +92,7 @@ class Dispatcher:
         self.invites.clear()
         self.confirmed.clear()
         self.established.clear()
+        self.initiated.clear()
         if self.agent.calls is not None:
             self.agent.calls.lost(self)
         self.agent._link_lost(self, error)
@@ -143,8 +147,20 @@ class Dispatcher:
         """A call detail record."""
         self.agent._cdr(kind, source, time, detail, message)
 
-    def _call_over(self, dialog: DialogId) -> None:
+    def owns(self, dialog: DialogReference) -> bool:
+        """Whether a dialog began with an INVITE of ours, answered or under way (RFC 3261 §14.1: who owns the Call-ID)."""
+        return dialog in self.initiated or any(
+            client._dialog is None and any(response._dialog == dialog for response in client.responses)
+            for client in self.clients.values()
+        )
+
+    def dialog_over(self, dialog: DialogId) -> None:
+        """A BYE of ours was answered."""
         self.established.discard(dialog)
+        self.initiated.discard(dialog)
+
+    def _call_over(self, dialog: DialogId) -> None:
+        self.dialog_over(dialog)
         held = self.answers.pop(dialog, None)
         if held is not None:  # an ACK that has not come by now is lost
             held[1].unacknowledged()
@@ -208,7 +224,13 @@ class Dispatcher:
 
     def final_given(self, request: Request, status: int) -> None:
         """A final response is on its way."""
-        if request.msg.method != "INVITE":
+        method = request.msg.method
+        if method == "BYE" and status in (401, 407) and request._dialog is not None:
+            # The call goes on until the BYE comes again with credentials.
+            self.established.add(request._dialog)
+            if self.agent.calls is not None:
+                self.agent.calls.confirmed(self, request._dialog, None)
+        if method != "INVITE":
             return
         if self.reliable:
             self._forget_reliable(request._dialog)

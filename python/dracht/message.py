@@ -8,13 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequenc
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, overload
 
 from dracht.errors import HeaderError
+from dracht.headerview import HeaderView
 
 if TYPE_CHECKING:
     from dracht._core import Address, CSeq, Message, Uri, Via
+    from dracht.headerview import HeaderField
 
-HeaderValue: TypeAlias = str | int | Sequence[str]
+HeaderValue: TypeAlias = "str | int | HeaderField | Sequence[str | HeaderField]"
 # What an application may give as header fields: a mapping (a list of values makes several fields), or pairs in order.
-HeadersInput: TypeAlias = Mapping[str, HeaderValue] | Iterable[tuple[str, str]]
+HeadersInput: TypeAlias = Mapping[str, HeaderValue] | Iterable[tuple[str, "str | HeaderField"]]
 Body: TypeAlias = str | bytes
 
 _T = TypeVar("_T")
@@ -109,7 +111,7 @@ class DraftHeaders(MutableMapping[str, str]):
         key = name.lower()
         return [value for field, value in self._fields if field.lower() == key]
 
-    def __setitem__(self, name: str, value: str | int | Sequence[str]) -> None:
+    def __setitem__(self, name: str, value: HeaderValue) -> None:
         """Replaces every field of that name; a new one keeps the place of the first. Raises HeaderError."""
         fresh = header_list({name: value})
         key = name.lower()
@@ -121,7 +123,7 @@ class DraftHeaders(MutableMapping[str, str]):
         kept = [item for item in self._fields[at:] if item[0].lower() != key]
         self._fields[at:] = [*fresh, *kept]
 
-    def add(self, name: str, value: str | int) -> None:
+    def add(self, name: str, value: "str | int | HeaderField") -> None:
         """Appends a field, beside those of that name. Raises HeaderError."""
         self._fields.extend(header_list({name: value}))
 
@@ -154,7 +156,7 @@ def header_list(headers: HeadersInput | None) -> list[tuple[str, str]]:
 
     Raises:
         HeaderError: a name is not a token, or a value holds a line break, with which it would forge other header fields.
-        TypeError: a value is neither text nor number nor a sequence of texts.
+        TypeError: a value is neither text nor number, nor a typed header field, nor a sequence of those.
     """
     if not headers:
         return []
@@ -169,6 +171,8 @@ def header_list(headers: HeadersInput | None) -> list[tuple[str, str]]:
             fields.append((name, str(value)))
         elif isinstance(value, list | tuple):
             fields.extend((name, _checked(name, str(item))) for item in value)
+        elif type(value).__module__ == "dracht._core":
+            fields.append((name, _checked(name, str(value))))
         else:
             raise TypeError(f"the value of {name} is {type(value).__name__}, not text")
     return fields
@@ -190,7 +194,7 @@ def _checked(name: str, value: str) -> str:
     return value
 
 
-class MessageView:
+class MessageView(HeaderView):
     """What requests and responses have in common: the message itself, and typed views of its parts, read when asked for."""
 
     __slots__ = ()

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from dracht.link.base import Origin
 
 if TYPE_CHECKING:
-    from dracht._core import Message
+    from typing_extensions import TypeIs
 
-__all__ = ["BranchResponse", "BranchResponses", "ProxyResult", "Proxying", "seconds"]
+    from dracht._core import Address, Message, Uri
+
+    Target: TypeAlias = str | Uri | Address | tuple[str | Uri, float]
+
+__all__ = [
+    "BranchResponse",
+    "BranchResponses",
+    "ProxyResult",
+    "Proxying",
+    "is_target",
+    "seconds",
+    "target_text",
+]
 
 
 class BranchResponse(NamedTuple):
@@ -126,6 +139,34 @@ class Proxying:
         )
         if not self.finished.done():
             self.finished.set_exception(error)
+
+
+def is_target(targets: Target | Sequence[Target]) -> TypeIs[Target]:
+    """Whether it is one target and not a sequence of them: a pair of a URI and a number is one."""
+    if isinstance(targets, str) or not isinstance(targets, Sequence):
+        return True
+    return isinstance(targets, tuple) and len(targets) == 2 and isinstance(targets[1], int | float)
+
+
+def target_text(target: Target) -> str:
+    """A target as a link takes it: a URI, or one in angle brackets with its q.
+
+    Raises:
+        ValueError: the q is not from 0 to 1.
+    """
+    if isinstance(target, tuple):
+        uri, q = target
+        if not 0 <= q <= 1:
+            raise ValueError(f"the q of a target is from 0 to 1, not {q!r}")
+        return f"<{target_text(uri)}>;q={q:.3f}"
+    uri_text = getattr(target, "uri_text", None)
+    if uri_text is not None:
+        q_text = cast("Address", target).param("q")
+        return f"<{uri_text}>;q={q_text}" if q_text else str(uri_text)
+    text = str(target).strip()
+    if text.startswith("<") or text.lower().startswith(("sip:", "sips:", "tel:")):
+        return text
+    return f"sip:{text}"
 
 
 def seconds(value: float | str | None) -> float | None:

@@ -5,21 +5,21 @@ It holds no state of its transaction beyond what the application must be told: t
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dracht.dialogid import DialogHandle
-from dracht.link.base import DialogId, Origin, ProxyOptions, TransactionId
+from dracht.link.base import DialogId, Forking, Origin, PathPolicy, ProxyOptions, TransactionId
 from dracht.message import HeadersInput, RequestView, header_list
-from dracht.proxy import Proxying, ProxyResult, seconds
+from dracht.proxy import Proxying, ProxyResult, is_target, seconds, target_text
 
 if TYPE_CHECKING:
-    import asyncio
-
     from dracht._core import Message, Uri
     from dracht.agent import Agent
     from dracht.dispatch import Dispatcher
+    from dracht.proxy import Target
     from dracht.response import Response
 
 __all__ = ["Request"]
@@ -97,6 +97,11 @@ class Request(RequestView):
         return state
 
     @property
+    def user(self) -> Any:
+        """Who sent it, where a layer has found out: with `DigestAuth` a `dracht.digest.Identity`; else None. `state.user`."""
+        return None if self._state is None else getattr(self._state, "user", None)
+
+    @property
     def dialog_id(self) -> DialogHandle | None:
         """The dialog it belongs to, for `agent.request(dialog=...)`; None for a request outside a dialog.
 
@@ -142,11 +147,12 @@ class Request(RequestView):
 
     async def proxy(
         self,
-        targets: str | Uri | Sequence[str | Uri] = (),
+        targets: Target | Sequence[Target] = (),
         *,
         headers: HeadersInput | None = None,
         record_route: bool = False,
-        forking: Literal["serial", "simultaneous"] = "serial",
+        path: PathPolicy = "always",
+        forking: Forking = "serial",
         follow_redirects: bool = False,
         provisional_timeout: float | str | None = None,
         final_timeout: float | str | None = None,
@@ -155,17 +161,24 @@ class Request(RequestView):
         """Proxies it (RFC 3261 §16); returns when a final response was chosen and sent upstream.
 
         From then on the call is the engine's: CANCEL, PRACK, BYE and whatever follows in its dialog pass without the
-        application. A request is proxied before it is answered, and once.
+        application. A request is proxied before it is answered, and once. Cancelling the task that waits here gives it up
+        (`cancel_proxy`): the branches are cancelled, and the caller gets 487.
 
         Args:
-            targets: where to, in order of preference; a target without scheme gets `sip:`; none: the request-URI.
+            targets: where to, in order of preference; none: the request-URI. A target is a URI (one without scheme gets `sip:`),
+                a URI with its q from 0 to 1 as `(uri, q)`, or an `Address` as `msg.contacts` has it, whose `q` counts.
             headers: header fields to add to what is forwarded.
             record_route: stay in the path of the dialog; for REGISTER add Path (RFC 3327).
-            forking: one target after the other, or all at once.
-            follow_redirects: try the Contacts of a 3xx as further targets.
+            path: what to do when a REGISTER to which Path is to be added comes from a user agent that does not list `path` in
+                Supported: add it (`"always"`), leave it out (`"if_supported"`), or refuse with 421 (`"required"`).
+            forking: one target after the other as given (`"serial"`), all at once (`"simultaneous"`), or those of equal q at
+                once and the highest q first (`"by_q"`, RFC 3261 §16.6; one without q counts as 1).
+            follow_redirects: try the Contacts of a 3xx as further targets, by their q, none twice and at most 16 of them.
             provisional_timeout: give up a target without a provisional response; seconds, or `"2s"`, `"100ms"`.
             final_timeout: give up a target without a final response; seconds, or a text as above.
-            type: `"stateless"` forwards without transaction state (RFC 3261 §16.11), and returns at once.
+            type: `"stateless"` forwards to the first target without transaction state (RFC 3261 §16.11), and returns at once. The
+                handler sees repetitions of the request again, and must choose the same target for them; the CANCEL of an INVITE
+                and the ACK of its refusal follow it by themselves.
 
         Raises:
             ValueError: an option or a time cannot be used.
@@ -173,17 +186,20 @@ class Request(RequestView):
             CommandFailed: it was not proxied: `already-proxied`, `invalid-uri`, `too-many-hops` (the caller got 483), ...
             ConnectionLost: the connection to the server is gone.
         """
-        many = [targets] if isinstance(targets, str) or not isinstance(targets, Sequence) else targets
+        many = [targets] if is_target(targets) else targets
         options = ProxyOptions(
             record_route=record_route,
-            simultaneous=forking == "simultaneous",
+            path=path,
+            forking=forking,
             follow_redirects=follow_redirects,
             provisional_timeout=seconds(provisional_timeout),
             final_timeout=seconds(final_timeout),
             stateless=type == "stateless",
         )
-        if forking not in ("serial", "simultaneous"):
-            raise ValueError(f"forking is 'serial' or 'simultaneous', not {forking!r}")
+        if forking not in ("serial", "simultaneous", "by_q"):
+            raise ValueError(f"forking is 'serial', 'simultaneous' or 'by_q', not {forking!r}")
+        if path not in ("always", "if_supported", "required"):
+            raise ValueError(f"path is 'always', 'if_supported' or 'required', not {path!r}")
         if type not in ("stateful", "stateless"):
             raise ValueError(f"type is 'stateful' or 'stateless', not {type!r}")
         fields = header_list(headers)
@@ -191,20 +207,37 @@ class Request(RequestView):
         self.proxied = True
         self._dispatcher.forget(self)
         self._dispatcher.link.proxy(
-            self._transaction, [_target(one) for one in many], options, fields, proxying
+            self._transaction, [target_text(one) for one in many], options, fields, proxying
         )
         try:
             return await proxying.finished
+        except asyncio.CancelledError:
+            # An agent that closes leaves what it had proxied to the server.
+            if self.agent.is_open:
+                self.cancel_proxy()
+            raise
         finally:
             if proxying.refused:
                 self.proxied = False
 
+    def cancel_proxy(self, status: int = 487, reason: str | None = None) -> None:
+        """Gives up what `proxy` does: every branch that has not answered is cancelled, and the caller gets `status`.
+
+        `proxy` returns when that is done; a 2xx that crosses the CANCEL still wins (RFC 3261 §9.1). A request other than INVITE
+        cannot be cancelled: its caller is answered at once, and what the targets answer goes nowhere. Nothing happens when the
+        search is over. Over a connection to a drachtio-server the search goes on: its protocol has no word for this.
+
+        Args:
+            status: what the caller gets, 300 to 699.
+            reason: the Reason value of each CANCEL (RFC 3326), such as `SIP;cause=480;text="Gone home"`.
+
+        Raises:
+            ValueError: no such status, or the reason has a line end in it.
+        """
+        if not 300 <= status <= 699:
+            raise ValueError(f"the status for a request that is given up is from 300 to 699, not {status}")
+        fields = header_list({"Reason": reason}) if reason is not None else []
+        self._dispatcher.link.cancel_proxy(self._transaction, status, fields[0][1] if fields else None)
+
     def __repr__(self) -> str:
         return f"<Request {self.msg.method} {self.msg.uri} {self.msg.call_id}>"
-
-
-def _target(target: str | Uri) -> str:
-    text = str(target).strip()
-    if text.startswith("<") or text.lower().startswith(("sip:", "sips:", "tel:")):
-        return text
-    return f"sip:{text}"

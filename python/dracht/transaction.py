@@ -1,144 +1,39 @@
-"""`ClientTransaction`: a request of ours, from sending to its final response. `IncomingResponse`: one response to it.
+"""`ClientTransaction`: a request of ours, from sending to its final response.
 
-A challenge is answered here when credentials were given, so that what the application sees as one request may be several
-transactions on the wire. Retransmissions and the ACK of a failed INVITE are the engine's.
+What the application sees as one request may be several transactions on the wire: `retrying` says when and how it is sent again.
+Retransmissions and the ACK of a failed INVITE are the engine's.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from dracht.dialogid import DialogHandle
-from dracht.digest import Credentials, Digest, pinned_hop
-from dracht.errors import CommandFailed, DrachtError, HeaderError, RequestTimeout
+from dracht.errors import CommandFailed, DrachtError, RequestTimeout
+from dracht.incoming import IncomingResponse
 from dracht.link.base import DialogId, DialogReference, Origin, TransactionId
-from dracht.message import Body, HeadersInput, MessageView, body_bytes, header_list
+from dracht.message import HeadersInput, header_list
+from dracht.retrying import (
+    Again,
+    Asked,
+    Attempt,
+    Retries,
+    again_headers,
+    pinned_hop,
+    places_after,
+    places_before,
+)
 from dracht.sending import Sending, SentRequest
 
 if TYPE_CHECKING:
     from dracht._core import Message
+    from dracht.digest import Credentials
     from dracht.dispatch import Dispatcher
 
 __all__ = ["ClientTransaction", "IncomingResponse"]
-
-log = logging.getLogger("dracht")
-
-
-class IncomingResponse(MessageView):
-    """A response to a request of ours.
-
-    `msg` is the SIP message; `status`, `reason`, `headers`, `body`, `to`, `contacts` and so on are its parts.
-    """
-
-    __slots__ = ("_dialog", "msg", "origin", "transaction")
-
-    msg: Message
-
-    def __init__(
-        self, transaction: ClientTransaction, dialog: DialogId | None, msg: Message, origin: Origin | None
-    ) -> None:
-        self.transaction = transaction
-        self._dialog = dialog
-        self.msg = msg
-        self.origin = origin
-        """Where it came from; None when the engine made it (408, 503: RFC 3261 §8.1.3.1)."""
-
-    @property
-    def status(self) -> int:
-        """The status code."""
-        return self.msg.status
-
-    @property
-    def reason(self) -> str:
-        """The reason phrase."""
-        return self.msg.reason
-
-    @property
-    def final(self) -> bool:
-        """Whether it is final."""
-        return self.msg.status >= 200
-
-    @property
-    def ok(self) -> bool:
-        """Whether it is a 2xx."""
-        return 200 <= self.msg.status < 300
-
-    @property
-    def dialog_id(self) -> DialogHandle | None:
-        """The dialog it created or belongs to, for `agent.request(dialog=...)`."""
-        if self._dialog is None:
-            return None
-        return DialogHandle(self.transaction._dispatcher, self._dialog)
-
-    async def ack(self, *, headers: HeadersInput | None = None, body: Body | None = None) -> SentRequest:
-        """Acknowledges a 2xx to an INVITE (RFC 3261 §13.2.2.4); returns the ACK as sent.
-
-        Other final responses are acknowledged by the engine; for them, and for responses to other methods, this raises.
-
-        Args:
-            headers: header fields to add.
-            body: the SDP answer, where the offer came with the 2xx.
-
-        Raises:
-            DrachtError: there is nothing to acknowledge.
-            CommandFailed, ConnectionLost: it could not be sent.
-        """
-        if not self.ok or self.method != "INVITE":
-            raise DrachtError(f"a {self.status} to {self.method} has no ACK of the application")
-        fields = header_list(headers)
-        if self.transaction._credentials:
-            # RFC 3261 §13.2.2.4: the ACK has the credentials of the INVITE, for nobody can challenge it.
-            given = {name.lower() for name, _ in fields}
-            credentials = [(name, value) for (name, _), value in self.transaction._credentials.items()]
-            fields = [*fields, *(one for one in credentials if one[0].lower() not in given)]
-        return await self._within("ACK", fields, body_bytes(body))
-
-    async def prack(
-        self, *, headers: HeadersInput | None = None, body: Body | None = None, timeout: float | None = None
-    ) -> ClientTransaction:
-        """Acknowledges a reliable provisional response (RFC 3262 §4); returns the transaction of the PRACK.
-
-        Args:
-            headers: header fields to add; RAck is added here.
-            body: the body, an SDP answer perhaps.
-            timeout: seconds until a final response.
-
-        Raises:
-            DrachtError: it is not a reliable provisional response.
-            CommandFailed, ConnectionLost: it could not be sent.
-        """
-        number = self.msg.header("RSeq")
-        if number is None or self.final or self._dialog is None:
-            raise DrachtError(f"this {self.status} was not sent reliably: it has no RSeq (RFC 3262 §3)")
-        cseq = self.msg.cseq
-        rack = f"{number.strip()} {cseq.number} {cseq.method}"
-        transaction = ClientTransaction(
-            self.transaction._dispatcher,
-            "PRACK",
-            "",
-            [("RAck", rack), *header_list(headers)],
-            body_bytes(body),
-            dialog=self._dialog,
-            auth=self.transaction._auth,
-            timeout=timeout,
-        )
-        return await transaction.start()
-
-    async def _within(self, method: str, headers: list[tuple[str, str]], body: bytes) -> SentRequest:
-        dispatcher = self.transaction._dispatcher
-        if self._dialog is None:
-            raise DrachtError(f"this {self.status} belongs to no dialog; it has no Contact or no tag perhaps")
-        dispatcher.check()
-        sent = SentRequest(dispatcher, method)
-        dispatcher.link.request(method, "", headers, body, self._dialog, None, sent)
-        return await sent
-
-    def __repr__(self) -> str:
-        return f"<IncomingResponse {self.status} {self.reason} to {self.method}>"
 
 
 class ClientTransaction(Sending):
@@ -150,17 +45,18 @@ class ClientTransaction(Sending):
 
     __slots__ = (
         "_abandoned",
-        "_auth",
         "_body",
         "_cancelled",
-        "_credentials",
+        "_cause",
         "_deadline",
         "_dialog",
         "_headers",
         "_next_hop",
-        "_retried",
+        "_pause",
+        "_retries",
         "_transaction",
         "_uri",
+        "attempts",
         "final_response",
         "method",
         "responses",
@@ -178,6 +74,8 @@ class ClientTransaction(Sending):
         next_hop: str | None = None,
         auth: Credentials | None = None,
         timeout: float | None = None,
+        retry_glare: bool = True,
+        retry_interval: bool = True,
     ) -> None:
         super().__init__(dispatcher)
         self.method = method
@@ -186,16 +84,19 @@ class ClientTransaction(Sending):
         self._body = body
         self._dialog = dialog
         self._next_hop = next_hop
-        self._auth = Digest.of(auth)
         self._deadline = None if timeout is None else dispatcher.loop.time() + timeout
         self._transaction: TransactionId | None = None
         self._cancelled: list[tuple[str, str]] | None = None
         self._abandoned = False
-        self._retried: dict[tuple[str, str], int] = {}
-        self._credentials: dict[tuple[str, str], str] = {}
+        self._retries = Retries(auth, glare=retry_glare, interval=retry_interval)
+        self._cause = ("first", 0)
+        # Between two attempts: the response that led to the next, and the timer that begins it.
+        self._pause: tuple[IncomingResponse, asyncio.TimerHandle] | None = None
         self.responses: list[IncomingResponse] = []
-        """Every response so far, challenges that were answered excepted."""
+        """Every response so far, those excepted after which it was sent again."""
         self.final_response: IncomingResponse | None = None
+        self.attempts: list[Attempt] = []
+        """Every time it was put on the wire: why, the request as sent, and the status that led to it."""
 
     # ---- what the application does
 
@@ -218,6 +119,9 @@ class ClientTransaction(Sending):
     async def start(self) -> Self:
         """Sends it; returns once it is on the wire. `Agent.request` does this."""
         self._dispatcher.check()
+        if self._retries.ring is not None and not _authorized(self._headers):
+            places = places_before(self._dispatcher, self._uri, self._headers, self._dialog)
+            self._retries.begin(self.method, self._uri, self._body, places)
         self._send()
         try:
             await self._until(lambda: self._message is not None)
@@ -235,7 +139,7 @@ class ClientTransaction(Sending):
         Raises:
             RequestTimeout: it did not come in time. An INVITE was cancelled.
             ConnectionLost: the connection to the server is gone.
-            CommandFailed: the request could not be sent again with credentials.
+            CommandFailed: the request could not be sent again (a re-INVITE after a 491: the call has ended meanwhile).
         """
         deadline = self._deadline if timeout is None else self._dispatcher.loop.time() + timeout
         try:
@@ -268,8 +172,9 @@ class ClientTransaction(Sending):
             headers: header fields to add: Reason (RFC 3326).
 
         Returns:
-            The CANCEL as sent; None when the final response came before it could be sent, or when the INVITE is just being
-            sent again with credentials and will be cancelled as soon as it is out.
+            The CANCEL as sent; None when the final response came before it could be sent, when the INVITE is just being sent
+            again and will be cancelled as soon as it is out, or when it waited to be sent again (after a 491, which is then
+            its final response).
 
         Raises:
             DrachtError: it is not an INVITE.
@@ -281,7 +186,7 @@ class ClientTransaction(Sending):
             return None
         fields = header_list(headers)
         self._cancelled = fields
-        if self._transaction is None:
+        if self._transaction is None or self._end_pause():
             return None
         self._dispatcher.check()
         try:
@@ -305,6 +210,8 @@ class ClientTransaction(Sending):
         if self.final_response is not None or self._abandoned or self._error is not None:
             return
         self._abandoned = True
+        if self._end_pause():
+            return
         if self.method != "INVITE":
             # There is nothing to cancel (RFC 3261 §9.1); the engine ends the transaction by itself.
             if self._transaction is not None:
@@ -322,6 +229,7 @@ class ClientTransaction(Sending):
     ) -> None:
         """The link's word that it is on the wire."""
         self._transaction = transaction
+        self.attempts.append(Attempt(*self._cause, message))
         if not (self._abandoned and self.method != "INVITE"):
             self._dispatcher.clients[transaction] = self
         if self._abandoned and self._cancelled is None:
@@ -344,31 +252,39 @@ class ClientTransaction(Sending):
     def lost(self, error: Exception) -> None:
         """The link is gone."""
         self._seen = True
+        if self._pause is not None:
+            self._pause[1].cancel()
+            self._pause = None
         super().failed(error)
 
     def response_received(
         self, transaction: TransactionId, dialog: DialogId | None, message: Message, origin: Origin | None
     ) -> None:
         """A response."""
-        status = message.status
         response = IncomingResponse(self, dialog, message, origin)
+        status = message.status
         if status >= 200:
-            del self._dispatcher.clients[transaction]
             if self.method == "BYE" and dialog is not None and status not in (401, 407):
-                self._dispatcher.established.discard(dialog)
+                self._dispatcher.dialog_over(dialog)
                 self._ended(dialog)
-            if status in (401, 407) and self._auth is not None and self._answer_challenge(response):
+            if self._goes_again(transaction, response):
                 return
+            del self._dispatcher.clients[transaction]
+        if self._retries.fields and origin is not None:
+            places = places_after(self._dispatcher, self.msg, self._dialog, dialog)
+            response.server_authenticated = self._retries.accepted(self._asked(), message, places)
+        if status >= 200:
             self.final_response = response
             if status < 300 and self.method == "INVITE":
                 self._dispatcher.confirm(transaction, dialog)
                 if self._abandoned and dialog is not None:
                     self._dispatcher.end_stray(dialog)
-                elif dialog is not None and self._dispatcher.agent.calls is not None:
-                    self._dispatcher.agent.calls.confirmed(self._dispatcher, dialog, self._message)
-        self.responses.append(response)
-        if self._waiters is not None:
-            self._wake()
+                elif dialog is not None:
+                    if self._dialog is None:
+                        self._dispatcher.initiated.add(dialog)
+                    if self._dispatcher.agent.calls is not None:
+                        self._dispatcher.agent.calls.confirmed(self._dispatcher, dialog, self._message)
+        self._append(response)
 
     # ---- inside
 
@@ -379,9 +295,15 @@ class ClientTransaction(Sending):
     def _has(self, at: int) -> _Reached:
         return lambda: len(self.responses) > at
 
+    def _append(self, response: IncomingResponse) -> None:
+        self.responses.append(response)
+        if self._waiters is not None:
+            self._wake()
+
     def _send(self) -> None:
+        headers = [*self._headers, *self._retries.fields]
         self._dispatcher.link.request(
-            self.method, self._uri, self._headers, self._body, self._dialog, self._next_hop, self
+            self.method, self._uri, headers, self._body, self._dialog, self._next_hop, self
         )
 
     def _cancel(self, transaction: TransactionId, fields: list[tuple[str, str]]) -> SentRequest:
@@ -389,43 +311,54 @@ class ClientTransaction(Sending):
         self._dispatcher.link.cancel(transaction, fields, sent)
         return sent
 
-    def _answer_challenge(self, response: IncomingResponse) -> bool:
-        """Sends the request again with credentials, once for each challenger; says whether it did."""
-        digest = self._auth
+    def _asked(self) -> Asked:
+        return Asked(self.msg, self._dialog, self._dispatcher.owns)
+
+    def _goes_again(self, transaction: TransactionId, response: IncomingResponse) -> bool:
+        """Sends the request again where a rule says so, at once or after a pause; says whether it does."""
+        dispatcher = self._dispatcher
         if (
-            digest is None
+            response.status < 400
             or self._cancelled is not None
             or self._abandoned
-            or not self._dispatcher.link.ready
+            or not dispatcher.link.ready
         ):
             return False
+        again = self._retries.after(self._asked(), response.msg, self._body)
+        if again is None:
+            return False
+        if self._deadline is not None and dispatcher.loop.time() + again.delay >= self._deadline:
+            # It would not be sent before the application has given up.
+            return False
+        if again.delay:
+            # It stays in the table, so that it is told when the link is lost, and a drain waits for it.
+            timer = dispatcher.loop.call_later(again.delay, self._send_again, transaction, response, again)
+            self._pause = (response, timer)
+        else:
+            self._send_again(transaction, response, again)
+        return True
+
+    def _send_again(self, transaction: TransactionId, response: IncomingResponse, again: Again) -> None:
+        self._pause = None
+        self._dispatcher.clients.pop(transaction, None)
         asked = self.msg
-        try:
-            answers = digest.answer(asked, response.msg, self._body, self._retried)
-        except HeaderError as error:
-            log.warning("the challenge of %r cannot be answered: %s", response, error)
-            return False
-        if not answers:
-            return False
-        self._credentials |= answers
-        replaced = {"authorization", "proxy-authorization"}
-        fresh: list[tuple[str, str]] = []
-        if self._dialog is None:
-            # RFC 3261 §22.2: the same Call-ID, From and To, the next CSeq.
-            cseq = asked.cseq
-            replaced |= {"from", "f", "call-id", "i", "cseq"}
-            fresh = [
-                ("From", asked.header("From") or ""),
-                ("Call-ID", asked.call_id),
-                ("CSeq", f"{cseq.number + 1} {cseq.method}"),
-            ]
-            if self._next_hop is None:
-                self._next_hop = pinned_hop(asked, response.origin)
-        kept = [item for item in self._headers if item[0].lower() not in replaced]
-        given = [(header, value) for (header, _), value in self._credentials.items()]
-        self._headers = [*fresh, *kept, *given]
+        if again.cause == "challenge" and self._dialog is None and self._next_hop is None:
+            self._next_hop = pinned_hop(asked, response.origin)
+        self._headers = again_headers(asked, self._headers, again, self._dialog is not None)
+        self._cause = (again.cause, response.status)
         self._transaction = None
         self._send()
+
+    def _end_pause(self) -> bool:
+        """Does not send it again after all: what led to it is the final response. Says whether it waited for that."""
+        if self._pause is None or self._transaction is None:
+            return False
+        response, timer = self._pause
+        self._pause = None
+        timer.cancel()
+        self._dispatcher.clients.pop(self._transaction, None)
+        self.final_response = response
+        self._append(response)
         return True
 
     async def _until(self, reached: _Reached, deadline: float | None = None) -> None:
@@ -455,6 +388,10 @@ class ClientTransaction(Sending):
     def __repr__(self) -> str:
         latest = self.responses[-1].status if self.responses else "no response yet"
         return f"<ClientTransaction {self.method} {self._uri}: {latest}>"
+
+
+def _authorized(headers: list[tuple[str, str]]) -> bool:
+    return any(name.lower() in ("authorization", "proxy-authorization") for name, _ in headers)
 
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 from dracht import Digest
+from dracht.digest import Keyring
 
 from tests.conformance.phone import Phone
 from tests.conformance.sip import Sip
@@ -168,17 +169,20 @@ async def test_requests_within_a_dialog_are_challenged_as_well(stations: Station
     assert (await bye.final()).status == 200
 
 
-async def test_a_nonce_is_counted_over_requests(stations: Stations, phone: Phone) -> None:
+async def test_a_nonce_is_used_again_and_counted_on(stations: Stations, phone: Phone) -> None:
     station = await stations.start(nobody)
     auth = Digest("alice", "secret")
-    for count in (1, 2):
+    for count in (1, 2, 3):
         tx = await station.agent.request(phone.uri, "OPTIONS", auth=auth)
-        phone.reply(await phone.expect("OPTIONS"), 401, ("WWW-Authenticate", challenge("same")))
-        second = await phone.expect("OPTIONS")
-        assert fields(second["Authorization"])["nc"] == f"{count:08x}"
-        assert is_right(second["Authorization"], second, "MD5", "same")
-        phone.reply(second, 200)
+        asked = await phone.expect("OPTIONS")
+        if count == 1:
+            phone.reply(asked, 401, ("WWW-Authenticate", challenge("same")))
+            asked = await phone.expect("OPTIONS")
+        assert fields(asked["Authorization"])["nc"] == f"{count:08x}"
+        assert is_right(asked["Authorization"], asked, "MD5", "same")
+        phone.reply(asked, 200)
         assert (await tx.final()).status == 200
+    assert phone.ladder == ["< OPTIONS", "> 401"] + ["< OPTIONS", "> 200"] * 3
 
 
 async def test_a_cancel_that_meets_a_challenge_cancels_what_is_sent_again(
@@ -196,3 +200,92 @@ async def test_a_cancel_that_meets_a_challenge_cancels_what_is_sent_again(
     phone.reply(second, 487)
     assert (await tx.final()).status == 487
     await phone.expect("ACK")
+
+
+async def test_the_challenges_of_several_branches_are_answered_at_once(
+    stations: Stations, phone: Phone
+) -> None:
+    station = await stations.start(nobody)
+    ring = Keyring({"a": ("anna", "secret"), "b": ("bert", "secret"), "p": ("paul", "secret")})
+    tx = await station.agent.request(phone.uri, "INVITE", auth=ring)
+    phone.reply(
+        await phone.expect("INVITE"),
+        401,
+        ("WWW-Authenticate", challenge("1", "SHA-256", realm="a")),
+        ("WWW-Authenticate", challenge("2", realm="b")),
+        ("WWW-Authenticate", challenge("3", realm="c")),
+        ("Proxy-Authenticate", challenge("4", realm="p")),
+    )
+    await phone.expect("ACK")
+    second = await phone.expect("INVITE")
+    given = {fields(value)["realm"]: value for value in second.all("Authorization")}
+    assert sorted(given) == ["a", "b"], "of realm c there are no credentials"
+    assert is_right(given["a"], second, "SHA-256", "1")
+    assert is_right(given["b"], second, "MD5", "2")
+    assert is_right(second["Proxy-Authorization"], second, "MD5", "4")
+    phone.reply(second, 200, tag="c")
+    final = await tx.final()
+    await final.ack()
+    ack = await phone.expect("ACK")
+    assert ack.all("Authorization") == second.all("Authorization"), "RFC 3261 §22.1"
+    bye = await station.agent.request(method="BYE", dialog=final.dialog_id, auth=ring)
+    asked = await phone.expect("BYE")
+    assert {fields(value)["nc"] for value in asked.all("Authorization")} == {"00000002"}
+    assert is_right(asked["Proxy-Authorization"], asked, "MD5", "4")
+    phone.reply(asked, 200)
+    assert (await bye.final()).status == 200
+
+
+async def test_a_registration_is_sent_again_with_the_interval_asked_for(
+    stations: Stations, phone: Phone
+) -> None:
+    station = await stations.start(nobody)
+    contact = "<sip:alice@192.0.2.1>;expires=60"
+    headers = {"To": f"<{phone.uri}>", "Contact": contact}
+    tx = await station.agent.request(phone.uri, "REGISTER", headers=headers)
+    first = await phone.expect("REGISTER")
+    phone.reply(first, 423, ("Min-Expires", "600"), contact=False)
+    second = await phone.expect("REGISTER")
+    assert second["Contact"] == contact.replace("60", "600")
+    assert (second["Call-ID"], second["From"]) == (first["Call-ID"], first["From"])
+    assert second.cseq == first.cseq + 1
+    phone.reply(second, 200, contact=False)
+    assert (await tx.final()).status == 200
+
+
+async def test_a_session_interval_is_raised(stations: Stations, phone: Phone) -> None:
+    station = await stations.start(nobody)
+    headers = {"Session-Expires": "90;refresher=uac", "Supported": "timer"}
+    tx = await station.agent.request(phone.uri, "INVITE", headers=headers)
+    phone.reply(await phone.expect("INVITE"), 422, ("Min-SE", "1800"))
+    await phone.expect("ACK")
+    second = await phone.expect("INVITE")
+    assert (second.all("Session-Expires"), second.all("Min-SE")) == (["1800;refresher=uac"], ["1800"])
+    phone.reply(second, 486)
+    assert (await tx.final()).status == 486
+    await phone.expect("ACK")
+
+
+async def test_a_reinvite_that_met_another_is_sent_again(stations: Stations, phone: Phone) -> None:
+    station = await stations.start(nobody)
+    tx = await station.agent.request(phone.uri, "INVITE")
+    phone.reply(await phone.expect("INVITE"), 200, tag="c")
+    final = await tx.final()
+    await final.ack()
+    await phone.expect("ACK")
+    # As if the call were theirs: then the wait is short (RFC 3261 §14.1).
+    final.dialog_id.dispatcher.initiated.clear()  # type: ignore[union-attr]
+    again = await station.agent.request(method="INVITE", dialog=final.dialog_id)
+    first = await phone.expect("INVITE")
+    phone.reply(first, 491)
+    await phone.expect("ACK")
+    second = await phone.expect("INVITE")
+    assert second.cseq == first.cseq + 1
+    phone.reply(second, 200)
+    changed = await again.final()
+    assert (changed.status, [one.cause for one in again.attempts]) == (200, ["first", "glare"])
+    await changed.ack()
+    await phone.expect("ACK")
+    bye = await station.agent.request(method="BYE", dialog=final.dialog_id)
+    phone.reply(await phone.expect("BYE"), 200)
+    await bye.final()

@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("dracht._core", reason="the Rust core is not built: make setup")
 
-from dracht import Agent, IncomingResponse, Request, Response
+from dracht import Agent, Digest, IncomingResponse, Request, Response
 from dracht.cli.processes import Process, run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -24,10 +24,10 @@ pytestmark = pytest.mark.parametrize("way", WAYS)
 
 
 @contextmanager
-def example(name: str, way: str, target: str | None = None) -> Iterator[str]:
-    """Runs an example; the port on which it is reached."""
+def example(name: str, way: str, target: str | None = None, **given: str) -> Iterator[str]:
+    """Runs an example, with variables in its environment; the port on which it is reached."""
     file = str(EXAMPLES / f"{name}.py")
-    environment = {"DRACHT_TARGET": target} if target else {}
+    environment = {"DRACHT_TARGET": target, **given} if target else given
     if way == "embedded":
         with Process("run", file, "--listen", LISTEN, environment=environment) as application:
             yield application.until(UDP)[1]
@@ -90,8 +90,11 @@ async def test_the_registrar_keeps_bindings_and_rings_them(way: str) -> None:
             first, second = f"sip:alice@{here}", f"sip:desk@{here}"
 
             tags = itertools.count()
+            account = Digest("alice", "wonderland")
 
-            async def register(number: int, **headers: str | list[str]) -> tuple[int, list[str]]:
+            async def register(
+                number: int, auth: Digest = account, **headers: str | list[str]
+            ) -> tuple[int, list[str]]:
                 address = f"<sip:alice@127.0.0.1:{port}>"
                 given = {
                     "To": address,
@@ -100,23 +103,32 @@ async def test_the_registrar_keeps_bindings_and_rings_them(way: str) -> None:
                     "CSeq": f"{number} REGISTER",
                 }
                 transaction = await phone.request(
-                    f"sip:127.0.0.1:{port}", "REGISTER", headers={**given, **headers}, timeout=10
+                    f"sip:127.0.0.1:{port}",
+                    "REGISTER",
+                    headers={**given, **headers},
+                    auth=auth,
+                    timeout=10,
+                    retry_interval=False,
                 )
                 response = await transaction.final()
                 return response.status, response.headers.getlist("Contact")
 
+            for stranger in (Digest("alice", "wrong"), Digest("nobody", "wonderland")):
+                assert await register(1, stranger) == (401, [])
+            assert await register(1, Digest("bob", "builder")) == (403, []), "bob is not alice"
             assert await register(1) == (200, [])
+            # The first one was challenged, so that it took two numbers; from then on the nonce is used again.
             status, contacts = await register(
-                2, Contact=[f"<{first}>;expires=600", f"<{second}>"], Expires="900"
+                3, Contact=[f"<{first}>;expires=600", f"<{second}>"], Expires="900"
             )
             assert status == 200
             assert contacts == [f"<{first}>;expires=600", f"<{second}>;expires=900"]
-            assert (await register(2, Contact=f"<{first}>;expires=0"))[0] == 500, (
+            assert (await register(3, Contact=f"<{first}>;expires=0"))[0] == 500, (
                 "an older request changes nothing"
             )
-            assert (await register(3, Contact=f"<{first}>;expires=10"))[0] == 423
-            assert (await register(4, Contact="*"))[0] == 400
-            assert await register(5, Contact=f"<{second}>;expires=0") == (200, [f"<{first}>;expires=600"])
+            assert (await register(4, Contact=f"<{first}>;expires=10"))[0] == 423
+            assert (await register(5, Contact="*"))[0] == 400
+            assert await register(6, Contact=f"<{second}>;expires=0") == (200, [f"<{first}>;expires=600"])
 
             call = await phone.request(f"sip:alice@127.0.0.1:{port}", "INVITE", body=b"v=0\r\n", timeout=10)
             answered = await call.final()
@@ -126,8 +138,14 @@ async def test_the_registrar_keeps_bindings_and_rings_them(way: str) -> None:
             bye = await phone.request(method="BYE", dialog=answered.dialog_id, timeout=10)
             assert (await bye.final()).status == 200
 
-            assert await register(6, Contact="*", Expires="0") == (200, [])
+            assert await register(7, Contact="*", Expires="0") == (200, [])
             assert (await final(phone, f"sip:alice@127.0.0.1:{port}", "INVITE")).status == 480
+
+
+async def test_an_open_registrar_registers_anybody(way: str) -> None:
+    with example("registrar", way, DRACHT_OPEN="1") as port:
+        async with Agent(answer).serving(listen=LISTEN) as phone:
+            assert (await final(phone, f"sip:alice@127.0.0.1:{port}", "REGISTER")).status == 200
 
 
 async def answer(req: Request, res: Response) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from dracht import CommandFailed, ProxyResult, Request, Response
+from dracht import Address, CommandFailed, ProxyResult, Request, Response
 from dracht.handler import Handler
 
 from tests.conformance.phone import Leg, Phone, Received
@@ -414,6 +415,111 @@ async def test_the_callers_cancel_reaches_every_branch(stations: Stations) -> No
         await callee.expect("ACK")
     await it.refused(invite, 487)
     assert (await it.result()).final_status == 487
+
+
+async def test_targets_of_equal_q_ring_together_and_the_next_follow(stations: Stations) -> None:
+    results: list[ProxyResult] = []
+    low, high, also = callees = [await stations.phone() for _ in range(3)]
+
+    async def handler(req: Request, res: Response) -> None:
+        weighted: list[Address | tuple[str, float]] = [
+            (low.uri, 0.2),
+            Address.parse(f"<{high.uri}>;q=0.7"),
+            (also.uri, 0.7),
+        ]
+        results.append(await req.proxy(weighted, forking="by_q", record_route=True))
+
+    station = await stations.start(handler, "invite")
+    caller = await stations.phone()
+    leg = caller.leg(station.address)
+    await leg.send("INVITE", ("Max-Breadth", "5"))
+    invites = [await high.expect("INVITE"), await also.expect("INVITE")]
+    assert sum(int(invite["Max-Breadth"]) for invite in invites) <= 5
+    high.reply(invites[0], 486)
+    await high.expect("ACK")
+    assert low.record == []
+    also.reply(invites[1], 480)
+    await also.expect("ACK")
+    last = await low.expect("INVITE")
+    assert (last.uri, last["Max-Breadth"]) == (low.uri, "5")
+    low.reply(last, 200)
+    await leg.ack(await caller.expect(200))
+    await low.expect("ACK")
+    await leg.send("BYE")
+    low.reply(await low.expect("BYE"), 200)
+    await caller.expect(200)
+    await eventually(lambda: results)
+    assert results[0].winner is not None
+    assert results[0].winner.port == low.port
+    assert [callee.count("INVITE") for callee in callees] == [1, 1, 1]
+
+
+async def test_a_cancelled_task_cancels_every_branch(stations: Stations) -> None:
+    tasks: list[asyncio.Task[ProxyResult]] = []
+    ended: list[bool] = []
+    callees = [await stations.phone() for _ in range(2)]
+
+    async def handler(req: Request, res: Response) -> None:
+        uris = [callee.uri for callee in callees]
+        tasks.append(asyncio.ensure_future(req.proxy(uris, forking="simultaneous")))
+        with contextlib.suppress(asyncio.CancelledError):
+            await tasks[0]
+        ended.append(tasks[0].cancelled())
+
+    station = await stations.start(handler, "invite")
+    caller = await stations.phone()
+    leg = caller.leg(station.address)
+    invite = await leg.send("INVITE")
+    invites = [await callee.expect("INVITE") for callee in callees]
+    for callee, onward in zip(callees, invites, strict=True):
+        callee.reply(onward, 180)
+        await caller.expect(180)
+    tasks[0].cancel()
+    for callee, onward in zip(callees, invites, strict=True):
+        cancel = await callee.expect("CANCEL")
+        assert cancel.branch == onward.branch
+        callee.reply(cancel, 200)
+        callee.reply(onward, 487)
+        await callee.expect("ACK")
+    await leg.refused(invite, await caller.expect(487))
+    assert ended == [True]
+
+
+async def test_a_search_is_given_up_with_a_status_and_a_reason(stations: Stations) -> None:
+    results: list[ProxyResult] = []
+    callee = await stations.phone()
+    requests: list[Request] = []
+
+    async def handler(req: Request, res: Response) -> None:
+        requests.append(req)
+        results.append(await req.proxy(callee.uri))
+
+    station = await stations.start(handler, "invite", "message")
+    caller = await stations.phone()
+    leg = caller.leg(station.address)
+    invite = await leg.send("INVITE")
+    onward = await callee.expect("INVITE")
+    callee.reply(onward, 180)
+    await caller.expect(180)
+    with pytest.raises(ValueError, match="300 to 699"):
+        requests[0].cancel_proxy(200)
+    requests[0].cancel_proxy(480, 'SIP;cause=480;text="Gone home"')
+    cancel = await callee.expect("CANCEL")
+    assert cancel["Reason"] == 'SIP;cause=480;text="Gone home"'
+    callee.reply(cancel, 200)
+    callee.reply(onward, 487)
+    await callee.expect("ACK")
+    await leg.refused(invite, await caller.expect(480))
+    await eventually(lambda: results)
+    # A request other than INVITE is answered at once, and the target's answer goes nowhere.
+    second = await stations.phone()
+    await second.leg(station.address).send("MESSAGE")
+    message = await callee.expect("MESSAGE")
+    requests[1].cancel_proxy(503)
+    await second.expect(503)
+    callee.reply(message, 200)
+    await eventually(lambda: len(results) > 1)
+    assert second.ladder == ["> MESSAGE", "< 503"]
 
 
 async def test_targets_that_never_answer_end_in_408(stations: Stations) -> None:

@@ -376,7 +376,7 @@ async def test_a_real_cancellation_stays_one() -> None:
 
 async def test_an_option_of_proxy_that_is_none_is_named_and_the_request_still_to_be_answered() -> None:
     async def handler(req: Request, res: Response) -> None:
-        with pytest.raises(ValueError, match="forking is 'serial' or 'simultaneous', not 'parallel'"):
+        with pytest.raises(ValueError, match="forking is 'serial', 'simultaneous' or 'by_q', not 'parallel'"):
             await req.proxy("sip:a@192.0.2.1", forking="parallel")  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="type is 'stateful' or 'stateless', not 'none'"):
             await req.proxy("sip:a@192.0.2.1", type="none")  # type: ignore[arg-type]
@@ -416,7 +416,7 @@ async def test_a_proxied_request_gives_its_branches() -> None:
         assert given.options is not None
         assert (given.options.provisional_timeout, given.options.final_timeout) == (0.1, 2.0)
         assert given.options.record_route
-        assert given.options.simultaneous
+        assert given.options.forking == "simultaneous"
         completion = given.completion
         asked = link._requests[given.transaction]
         text = bytes(asked).replace(b"INVITE sip:bob@192.0.2.9 SIP/2.0", b"SIP/2.0 %b", 1)

@@ -5,7 +5,10 @@ use crate::envelope::Envelope;
 use crate::name::{TransactionNames, parse_dialog};
 use crate::text::{SipText, is_token};
 use bytes::Bytes;
-use engine::command::{Cancel, Command, Draft, Proxy, ProxyOptions, Respond, SendRequest};
+use engine::command::{
+    Cancel, CancelProxy, Command, Draft, Forking, PathPolicy, Proxy, ProxyOptions, Respond,
+    SendRequest,
+};
 use engine::id::{CommandId, TransactionId};
 use sip::Method;
 use std::borrow::Cow;
@@ -31,6 +34,8 @@ pub enum Request {
     Status,
     /// Work for the engine, still without a number.
     Command(Command, Asked),
+    /// Work for the engine that has no outcome of its own: the command that it is about has one.
+    Unanswered(Command),
 }
 
 /// What a client routes.
@@ -81,6 +86,7 @@ impl Envelope {
         match tokens.next().unwrap_or_default() {
             b"sip" => self.sip(tokens, names),
             b"proxy" => self.proxy(tokens, names),
+            b"cancel_proxy" => self.cancel_proxy(tokens, names),
             b"ping" => Ok(Request::Ping),
             b"status" => Ok(Request::Status),
             b"route" => {
@@ -165,7 +171,8 @@ impl Envelope {
         Ok(Request::Command(Command::Send(send), Asked::NewRequest))
     }
 
-    /// `proxy|<transactionId>|remainInDialog|fullResponse|followRedirects|simultaneous|<provisional>|<final>|<target>...`.
+    /// `proxy|<transactionId>|remainInDialog|fullResponse|followRedirects|simultaneous|<provisional>|<final>|<target>...`; extensions
+    /// are `byQ` (with targets that carry a q) and `stateless` in the place of `simultaneous`, and those of `path_policy`.
     fn proxy<'a>(
         &self,
         tokens: impl Iterator<Item = &'a [u8]>,
@@ -207,12 +214,18 @@ impl Envelope {
                 Refusal::Failure("error proxying request to a target that is not UTF-8".into())
             })?;
         let options = ProxyOptions {
-            record_route: *record_route == b"remainInDialog",
-            simultaneous: *order == b"simultaneous",
+            record_route: path_policy(record_route).is_some(),
+            path: path_policy(record_route).unwrap_or_default(),
+            forking: match *order {
+                b"simultaneous" => Forking::Simultaneous,
+                // An extension: drachtio-server takes it for `serial`.
+                b"byQ" => Forking::ByQ,
+                _ => Forking::Serial,
+            },
             follow_redirects: *follow_redirects == b"followRedirects",
             provisional_timeout: timeout(provisional),
             final_timeout: timeout(last),
-            stateless: false,
+            stateless: *order == b"stateless",
             // Without fullResponse the first response is the sign that the request was sent, which is what is to be answered.
             report_responses: true,
         };
@@ -231,6 +244,37 @@ impl Envelope {
                 full_response,
             },
         ))
+    }
+}
+
+impl Envelope {
+    /// `cancel_proxy|<transactionId>|<status>` and a Reason header field perhaps: an extension, which drachtio-server does not know.
+    fn cancel_proxy<'a>(
+        &self,
+        mut tokens: impl Iterator<Item = &'a [u8]>,
+        names: TransactionNames,
+    ) -> Result<Request, Refusal> {
+        let transaction = tokens
+            .next()
+            .and_then(|name| names.transaction(name))
+            .ok_or(Refusal::Failure("Unknown transaction id".into()))?;
+        let status = tokens
+            .next()
+            .and_then(|status| std::str::from_utf8(status).ok()?.parse().ok())
+            .filter(|status| (300..700).contains(status))
+            .ok_or(Refusal::Failure(
+                "cancel_proxy needs a status from 300 to 699".into(),
+            ))?;
+        let headers = SipText::parse(&self.text).draft.headers;
+        let reason = headers
+            .into_iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(b"reason"))
+            .map(|(_, value)| String::from_utf8_lossy(&value).into_owned());
+        Ok(Request::Unanswered(Command::CancelProxy(CancelProxy {
+            transaction,
+            status,
+            reason,
+        })))
     }
 }
 
@@ -339,6 +383,16 @@ fn verb(token: Option<&[u8]>, unsupported: &'static str) -> Result<Verb, Refusal
     Method::parse(&token.to_ascii_uppercase())
         .map(Verb::Method)
         .ok_or(Refusal::Disconnect(unsupported))
+}
+
+/// `remainInDialog`, or an extension that says so as well and what it means for a REGISTER from a user agent without Path.
+fn path_policy(token: &[u8]) -> Option<PathPolicy> {
+    match token {
+        b"remainInDialog" => Some(PathPolicy::Always),
+        b"pathIfSupported" => Some(PathPolicy::IfSupported),
+        b"pathRequired" => Some(PathPolicy::Required),
+        _ => None,
+    }
 }
 
 /// `2s` or `500ms`; anything else is none, as drachtio-server has it.

@@ -86,6 +86,10 @@ impl Session {
             Ok(Request::Command(command, asked)) => {
                 self.command(&envelope.message_id, command, asked)
             }
+            Ok(Request::Unanswered(command)) => {
+                self.batch.push(command);
+                self.reply(&envelope.message_id, Status::Ok, "");
+            }
             Ok(Request::Ping) => self.reply(&envelope.message_id, Status::Ok, "pong"),
             Ok(Request::Route(verb)) => self.route(&envelope.message_id, verb)?,
             Ok(Request::RemoveRoute(verb)) => {
@@ -213,7 +217,11 @@ fn assign(command: &mut Command, number: CommandId) {
         Command::Send(send) => send.id = number,
         Command::Cancel(cancel) => cancel.id = number,
         Command::Proxy(proxy) => proxy.id = number,
-        Command::Route(_) | Command::Unroute(_) | Command::RouteAll | Command::Drop(_) => {}
+        Command::Route(_)
+        | Command::Unroute(_)
+        | Command::RouteAll
+        | Command::CancelProxy(_)
+        | Command::Drop(_) => {}
     }
 }
 

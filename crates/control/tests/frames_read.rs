@@ -12,7 +12,7 @@ use control::envelope::Envelope;
 use control::name::{TransactionNames, parse_dialog};
 use control::request::{Asked, Refusal, Request, Verb};
 use engine::command::{
-    Cancel, Command, DialogReference, Draft, Proxy, ProxyOptions, Respond, SendRequest,
+    Cancel, Command, DialogReference, Draft, Forking, Proxy, ProxyOptions, Respond, SendRequest,
 };
 use engine::id::TransactionId;
 use sip::Method;
@@ -270,7 +270,7 @@ fn proxy_carries_its_options_and_targets() {
         }
     );
     assert!(
-        second.options.simultaneous
+        second.options.forking == Forking::Simultaneous
             && second.options.follow_redirects
             && !second.options.record_route
     );
@@ -288,6 +288,37 @@ fn proxy_carries_its_options_and_targets() {
         Err(Refusal::Disconnect(
             "Invalid proxy request: not enough information provided"
         ))
+    ));
+}
+
+#[test]
+fn the_extensions_of_proxy_are_an_order_by_q_and_giving_up() {
+    let (by_q, _) = proxy(read(format!(
+        "m1|proxy|{}|||followRedirects|byQ|||<sip:a@203.0.113.1>;q=0.5|sip:b@203.0.113.2\r\nINVITE x SIP/2.0\r\n\r\n",
+        name(5)
+    )));
+    assert_eq!(by_q.options.forking, Forking::ByQ);
+    assert_eq!(
+        by_q.targets,
+        ["<sip:a@203.0.113.1>;q=0.5", "sip:b@203.0.113.2"]
+    );
+    let given_up = read(format!(
+        "m1|cancel_proxy|{}|480\r\nCANCEL x SIP/2.0\r\nReason: SIP;cause=480\r\n\r\n",
+        name(5)
+    ));
+    let Ok(Request::Unanswered(Command::CancelProxy(cancel))) = given_up else {
+        panic!("{given_up:?}");
+    };
+    assert_eq!(
+        (cancel.transaction, cancel.status, cancel.reason.as_deref()),
+        (id(5), 480, Some("SIP;cause=480"))
+    );
+    for bad in ["m1|cancel_proxy|nonsense|480", "m1|cancel_proxy"] {
+        assert!(matches!(read(bad), Err(Refusal::Failure(_))));
+    }
+    assert!(matches!(
+        read(format!("m1|cancel_proxy|{}|200", name(5))),
+        Err(Refusal::Failure(_))
     ));
 }
 

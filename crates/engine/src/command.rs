@@ -25,6 +25,8 @@ pub enum Command {
     Cancel(Cancel),
     /// Proxy a request that was received (RFC 3261 §16).
     Proxy(Proxy),
+    /// Give up a request that is being proxied. Not answered by itself: the `ProxyDone` of the `Proxy` command follows.
+    CancelProxy(CancelProxy),
     /// Forget a request without an answer.
     Drop(TransactionId),
 }
@@ -117,7 +119,8 @@ pub struct Proxy {
     pub id: CommandId,
     /// The server transaction of the request.
     pub transaction: TransactionId,
-    /// The targets, in order of preference; empty: the request-URI itself.
+    /// The targets, in order of preference; empty: the request-URI itself. Each is a URI, or written as a Contact value is, with
+    /// its q: `<sip:bob@192.0.2.4>;q=0.5`. Without one q is 1.
     pub targets: Vec<String>,
     /// How.
     pub options: ProxyOptions,
@@ -125,13 +128,50 @@ pub struct Proxy {
     pub headers: Vec<(Bytes, Bytes)>,
 }
 
+/// Give up a request that is being proxied: its branches are cancelled, and the caller is answered.
+#[derive(Clone, Debug)]
+pub struct CancelProxy {
+    /// The server transaction of the request.
+    pub transaction: TransactionId,
+    /// What the caller gets, 300 to 699, unless a 2xx crosses the CANCEL.
+    pub status: u16,
+    /// The value of the Reason header field of each CANCEL (RFC 3326), if there is something to say.
+    pub reason: Option<String>,
+}
+
+/// In which order the targets of a proxied request are tried.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum Forking {
+    /// One after the other, as given.
+    #[default]
+    Serial,
+    /// All at once.
+    Simultaneous,
+    /// Those of the highest q at once, then those of the next (RFC 3261 §16.6).
+    ByQ,
+}
+
+/// What becomes of Path when a REGISTER comes from a user agent that does not list `path` in Supported (RFC 3327 §5.2).
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum PathPolicy {
+    /// It is added all the same, as deployed edge proxies do: few user agents list it.
+    #[default]
+    Always,
+    /// It is left out: the registrar will not know the way back.
+    IfSupported,
+    /// The request is refused with 421 (Extension Required).
+    Required,
+}
+
 /// How a request is proxied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProxyOptions {
     /// Stay in the path of the dialog (RFC 3261 §16.6 item 4); for REGISTER add Path (RFC 3327).
     pub record_route: bool,
-    /// Try all targets at once instead of one after the other.
-    pub simultaneous: bool,
+    /// Whether Path depends on what the user agent supports.
+    pub path: PathPolicy,
+    /// In which order the targets are tried.
+    pub forking: Forking,
     /// Try the Contacts of a 3xx as further targets (RFC 3261 §16.7 item 4).
     pub follow_redirects: bool,
     /// Give up a branch that gave no provisional response for so long.

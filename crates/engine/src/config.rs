@@ -72,6 +72,17 @@ impl Default for Timers {
 }
 
 impl Timers {
+    /// When the peer's timer E has grown to T2: from then on a 100 to a request other than INVITE makes a difference (RFC 4320 §4.1).
+    #[must_use]
+    pub fn late_trying(&self) -> Duration {
+        let (mut interval, mut sum) = (self.t1, Duration::ZERO);
+        while interval < self.t2 && !interval.is_zero() {
+            sum += interval;
+            interval *= 2;
+        }
+        sum.max(self.t1)
+    }
+
     /// 64*T1: how long a transaction tries (timers B, F, H, J, L and M).
     #[must_use]
     pub fn long(&self) -> Duration {

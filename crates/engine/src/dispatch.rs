@@ -1,13 +1,17 @@
 //! Applies the effects of the transaction machines to their table entries, and hands due timers to them.
 //!
 //! The one place where a machine's wish becomes a timer, a transmit or a removal.
+use crate::config::Timers;
 use crate::engine::{Engine, Timer};
 use crate::id::TransactionId;
 use crate::totals::Total;
+use crate::transaction::server::{Owner, ServerTransaction};
 use crate::transaction::{Effect, Effects};
 use crate::transport::{Origin, TransmitToken};
 use sip::Message;
+use smallvec::smallvec;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A response at hand, for the transaction that it belongs to.
 pub(crate) struct Incoming {
@@ -17,6 +21,22 @@ pub(crate) struct Incoming {
     pub(crate) origin: Option<Origin>,
     /// Its size on the wire, in bytes.
     pub(crate) wire_bytes: usize,
+}
+
+/// Whether a request other than INVITE is due its 100: there was no response until the peer's timer E had grown to T2 (RFC 4320
+/// §4.1). Gives how long it may still take.
+fn rest_after_trying(transaction: &ServerTransaction, timers: &Timers) -> Option<Duration> {
+    let late = timers.late_trying();
+    match transaction.owner {
+        _ if !transaction.is_silent() => None,
+        Owner::Proxy => Some(timers.ringing),
+        // What an application dropped stays without an answer.
+        Owner::Engine => None,
+        Owner::Application(_) | Owner::Relay(_) => timers
+            .application
+            .checked_sub(late)
+            .filter(|rest| !rest.is_zero()),
+    }
 }
 
 impl Engine {
@@ -41,6 +61,10 @@ impl Engine {
                     return;
                 };
                 transaction.timeout = None;
+                if let Some(rest) = rest_after_trying(transaction, timers) {
+                    self.send_trying(id);
+                    return self.apply_server(id, smallvec![Effect::SetTimeout(rest)]);
+                }
                 let effects = transaction.on_timeout();
                 self.apply_server(id, effects);
             }
@@ -69,6 +93,7 @@ impl Engine {
             Timer::SessionRefresh(id) => self.session_refresh_due(id),
             Timer::SessionExpiry(id) => self.session_expired(id),
             Timer::Proxy(id, kind, branch) => self.proxy_timer(id, kind, branch),
+            Timer::Way(key) => self.forget_way(key),
         }
     }
 

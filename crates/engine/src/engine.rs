@@ -27,6 +27,7 @@ use crate::transaction::client::ClientTable;
 use crate::transaction::key::Digester;
 use crate::transaction::server::ServerTable;
 use crate::transport::{Destination, Origin, Transmit, TransmitToken};
+use crate::ways::Ways;
 use bytes::Bytes;
 use rustc_hash::{FxHashMap, FxHashSet};
 use sip::{Message, Method};
@@ -64,6 +65,8 @@ pub(crate) enum Timer {
     SessionExpiry(DialogId),
     /// A timer of the proxy core, for a branch of this server transaction.
     Proxy(TransactionId, TimerKind, u32),
+    /// The way of an INVITE that was forwarded without state, by its key.
+    Way(u64),
 }
 
 /// The engine of one shard.
@@ -87,6 +90,8 @@ pub struct Engine {
     pub(crate) connections: FxHashSet<ConnectionId>,
     /// Something was forwarded without state: responses may come that belong to no transaction.
     pub(crate) stateless: bool,
+    /// The ways of INVITEs among them.
+    pub(crate) ways: Ways,
     pub(crate) totals: Totals,
     /// For what strangers can make the log say.
     log: LogLimit,
@@ -116,6 +121,7 @@ impl Engine {
             asked: AskedTable::default(),
             connections: FxHashSet::default(),
             stateless: false,
+            ways: Ways::default(),
             totals: Totals::default(),
             log: LogLimit::default(),
             counter: 0,
@@ -183,6 +189,7 @@ impl Engine {
                 let outcome = self.proxy(application, proxy);
                 self.report(application, id, outcome);
             }
+            Command::CancelProxy(cancel) => self.cancel_proxy(application, &cancel),
             Command::Drop(transaction) => self.drop_request(application, transaction),
         }
     }

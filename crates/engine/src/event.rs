@@ -185,7 +185,8 @@ pub enum CommandError {
     TooManyHops,
     /// The request would come back to this server (RFC 3261 §16.3 item 4).
     Loop,
-    /// The request cannot be proxied, and the caller got this status: 420 (an extension in Proxy-Require is not known), 416 (the
+    /// The request cannot be proxied, and the caller got this status: 420 (an extension in Proxy-Require is not known), 421 (Path
+    /// is needed), 440 (Max-Breadth), 416 (the
     /// scheme of its request-URI), 400 (RFC 3261 §16.3).
     Rejected(u16),
     /// No listener offers the transport or address family that the target needs.

@@ -30,6 +30,7 @@ mod transaction;
 pub mod transport;
 mod uac;
 mod uas;
+mod ways;
 
 pub use command::Command;
 pub use config::Config;

@@ -2,7 +2,7 @@
 //!
 //! The decisions are `proxy`'s, a pure state machine. Here its effects become transactions, timers and events. What needs no
 //! context is in `relaying`.
-use crate::command::{Draft, Proxy};
+use crate::command::{CancelProxy, Draft, Proxy};
 use crate::dispatch::Incoming;
 use crate::engine::{Engine, Timer};
 use crate::event::{CommandError, Event, ProxyDone};
@@ -19,7 +19,7 @@ use crate::timer::TimerToken;
 use crate::transaction::client::{Announce, User};
 use crate::transaction::server::Owner;
 use bytes::Bytes;
-use sip::{HeaderName, Host};
+use sip::{HeaderName, Host, Method};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -69,6 +69,7 @@ impl Engine {
             .filter(|_| fresh)
             .ok_or(CommandError::AlreadyProxied)?;
         let stateless = proxy.options.stateless;
+        let is_invite = transaction.method == Method::Invite;
         let command = proxy.id;
         let order = ProxyOrder {
             request,
@@ -83,6 +84,7 @@ impl Engine {
             let origin = transaction.origin;
             let forwarding = relay::stateless(order, &self.listeners)
                 .map_err(|rejection| self.reject(id, rejection))?;
+            self.remember_way(&forwarding);
             self.forward_stateless(forwarding, origin)?;
             self.remove_server(id);
             let done = ProxyDone {
@@ -100,12 +102,15 @@ impl Engine {
         if let Some(transaction) = self.servers.get_mut(id) {
             transaction.owner = Owner::Proxy;
         }
-        // The proxy core's own timers end it; this is the deadline of last resort.
-        let ringing = self.config.timers.ringing;
-        self.apply_server(
-            id,
-            smallvec::smallvec![crate::transaction::Effect::SetTimeout(ringing)],
-        );
+        // The proxy core's own timers end it; this is the deadline of last resort. Another request than INVITE still has its 100 to
+        // come before (RFC 4320 §4.1), which `dispatch` follows with that deadline.
+        if is_invite {
+            let ringing = self.config.timers.ringing;
+            self.apply_server(
+                id,
+                smallvec::smallvec![crate::transaction::Effect::SetTimeout(ringing)],
+            );
+        }
         let proxied = Proxied {
             context,
             application,
@@ -278,6 +283,24 @@ impl Engine {
         };
         let mut effects = Effects::new();
         proxied.context.on_cancelled(self.now, reason, &mut effects);
+        self.apply_proxy(id, effects);
+    }
+
+    /// An application gives up a request that it had proxied. Nothing happens when that is over already, or when it is another's.
+    pub(crate) fn cancel_proxy(&mut self, application: ApplicationId, cancel: &CancelProxy) {
+        let id = cancel.transaction;
+        let Some(proxied) = self
+            .contexts
+            .get_mut(&id)
+            .filter(|proxied| proxied.application == application)
+        else {
+            return;
+        };
+        let status = cancel.status.clamp(300, 699);
+        let mut effects = Effects::new();
+        proxied
+            .context
+            .on_abandoned(self.now, status, cancel.reason.as_deref(), &mut effects);
         self.apply_proxy(id, effects);
     }
 

@@ -12,7 +12,7 @@ use crate::transaction::client::{Announce, User};
 use crate::transaction::server::Owner;
 use crate::transport::{Destination, Origin, TransmitToken, Transport};
 use crate::uas::Arrival;
-use crate::uas::via::unlimited;
+use crate::uas::via::{is_everybody, unlimited};
 use bytes::Bytes;
 use sip::{HeaderName, Host, Message, Method};
 use std::net::{IpAddr, SocketAddr};
@@ -143,6 +143,16 @@ impl Engine {
         if !ours || !self.stateless {
             return false;
         }
+        let answered = !self.ways.is_empty()
+            && (200..300).contains(&message.status())
+            && message
+                .cseq()
+                .is_ok_and(|cseq| cseq.method == Method::Invite);
+        if answered {
+            if let Some(branch) = message.top_via().ok().and_then(|via| via.branch()) {
+                self.way_answered(branch);
+            }
+        }
         if let Some(bytes) = response::upstream(message) {
             self.forward_response(bytes);
         }
@@ -154,7 +164,8 @@ impl Engine {
         let Ok(message) = Message::parse(bytes.clone(), &unlimited()) else {
             return;
         };
-        let Some((transport, peer)) = via_address(&message) else {
+        let address = via_address(&message);
+        let Some((transport, peer)) = address.filter(|(_, peer)| may_relay_to(peer.ip())) else {
             return self.totals.add(Total::Dropped);
         };
         let Some(listener) = self.listeners.choose(transport, peer.ip(), None) else {
@@ -172,6 +183,11 @@ impl Engine {
             TransmitToken::NONE,
         );
     }
+}
+
+/// Whether a response may go to an address that only its Via names: one that many listen to is an attack (RFC 4475 §3.3.10).
+fn may_relay_to(address: IpAddr) -> bool {
+    !is_everybody(address) && !address.is_multicast()
 }
 
 /// The transport and address that a response's top Via names: `received` and `rport` before the host and port.

@@ -11,7 +11,11 @@ use sip::{HeaderName, Method};
 const OTHER: ApplicationId = ApplicationId(2);
 
 fn options(network: &mut Network) -> sip::Message {
-    network.send(0, Method::Options, "sip:192.0.2.2", &[], b"");
+    ask(network, Method::Options)
+}
+
+fn ask(network: &mut Network, method: Method) -> sip::Message {
+    network.send(0, method, "sip:192.0.2.2", &[], b"");
     network.sent(0);
     let response = network.response(0).message;
     (*response).clone()
@@ -45,6 +49,10 @@ fn a_method_that_nobody_takes_gets_405_with_allow_or_503_from_a_compatible_serve
         if !compatible {
             assert_eq!(response.header(HeaderName::Allow).unwrap().text(), "INVITE");
         }
+        // A method that nobody knows (RFC 4475 §3.1.1.2, §3.1.1.5).
+        let unknown = Method::Other("RE%47IST%45R".into());
+        let response = ask(&mut network, unknown);
+        assert_eq!(response.status(), if compatible { 503 } else { 501 });
         network.rest_empty();
     }
 }

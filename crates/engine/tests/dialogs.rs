@@ -3,7 +3,7 @@
 mod network;
 
 use engine::Command;
-use engine::command::{DialogReference, ProxyOptions, SendRequest};
+use engine::command::{DialogReference, Forking, ProxyOptions, SendRequest};
 use engine::event::Event;
 use network::{Network, SDP, config, draft};
 use sip::{HeaderName, Method};
@@ -15,7 +15,7 @@ fn each_fork_that_rings_has_a_dialog_and_those_that_do_not_answer_end() {
     network.sent(0);
     let invite = network.request(1);
     let options = ProxyOptions {
-        simultaneous: true,
+        forking: Forking::Simultaneous,
         ..ProxyOptions::default()
     };
     network.proxy(
@@ -52,7 +52,7 @@ fn a_second_fork_that_answers_is_a_dialog_of_its_own() {
     network.sent(0);
     let invite = network.request(1);
     let options = ProxyOptions {
-        simultaneous: true,
+        forking: Forking::Simultaneous,
         ..ProxyOptions::default()
     };
     network.proxy(

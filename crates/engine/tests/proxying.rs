@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 mod network;
 
-use engine::command::ProxyOptions;
+use engine::command::{Forking, ProxyOptions};
 use engine::event::{CommandError, DialogEndReason, Event};
 use engine::id::TransactionId;
 use network::{Network, SDP, seconds};
@@ -129,7 +129,7 @@ fn the_second_target_is_tried_when_the_first_refuses() {
 #[test]
 fn of_two_targets_at_once_the_first_to_answer_wins_and_the_other_is_cancelled() {
     let options = ProxyOptions {
-        simultaneous: true,
+        forking: Forking::Simultaneous,
         ..ProxyOptions::default()
     };
     let (mut network, _) = dialled(4, &["sip:bob@192.0.2.3", "sip:bob@192.0.2.4"], options);

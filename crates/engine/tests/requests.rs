@@ -128,7 +128,8 @@ fn what_is_wrong_with_a_request_decides_its_status() {
     let cases = [
         (INVITE.replace("1 INVITE", "1 OPTIONS"), 400),
         (INVITE.replace("CSeq: 1", "CSeq: x"), 400),
-        (INVITE.replace("Call-ID: c\r\n", ""), 0),
+        (INVITE.replace("Call-ID: c\r\n", ""), 400),
+        (INVITE.replace("CSeq: 1 INVITE\r\n", ""), 0),
         (
             INVITE.replace("INVITE sip:bob@192.0.2.1", "INVITE fax:bob"),
             416,

@@ -49,6 +49,7 @@ impl Handle {
             Command::RespondWritten(written) => Goal::Shard(written.transaction.shard()),
             Command::Cancel(cancel) => Goal::Shard(cancel.transaction.shard()),
             Command::Proxy(proxy) => Goal::Shard(proxy.transaction.shard()),
+            Command::CancelProxy(cancel) => Goal::Shard(cancel.transaction.shard()),
             Command::Drop(transaction) => Goal::Shard(transaction.shard()),
             Command::Send(send) => match (&send.dialog, call_id(send)) {
                 (Some(DialogReference::Id(dialog)), _) => Goal::Shard(dialog.shard()),

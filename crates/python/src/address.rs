@@ -21,7 +21,8 @@ impl Address {
         }
     }
 
-    fn read(&self, py: Python<'_>) -> PyResult<sip::header::Address<'_>> {
+    /// The address, read.
+    pub fn read(&self, py: Python<'_>) -> PyResult<sip::header::Address<'_>> {
         sip::header::Address::parse(&self.0).map_err(|error| ErrorClass::Header.error(py, error))
     }
 }

@@ -8,7 +8,9 @@ use crate::message::Message;
 use crate::origin::Origin;
 use crate::start::{self, Running};
 use engine::Command;
-use engine::command::{Cancel, Proxy, ProxyOptions, Respond, SendRequest};
+use engine::command::{
+    Cancel, CancelProxy, Forking, PathPolicy, Proxy, ProxyOptions, Respond, SendRequest,
+};
 use engine::id::{DialogId, TransactionId};
 use pyo3::IntoPyObject;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -255,7 +257,7 @@ impl Engine {
 
     /// Proxies a request that was received (RFC 3261 §16).
     #[pyo3(signature = (
-        transaction, targets = Vec::new(), *, record_route = false, simultaneous = false, follow_redirects = false,
+        transaction, targets = Vec::new(), *, record_route = false, path = "always", forking = "serial", follow_redirects = false,
         provisional_timeout = None, final_timeout = None, stateless = false, report_responses = false, headers = None
     ))]
     #[expect(
@@ -267,7 +269,8 @@ impl Engine {
         transaction: u64,
         targets: Vec<String>,
         record_route: bool,
-        simultaneous: bool,
+        path: &str,
+        forking: &str,
         follow_redirects: bool,
         provisional_timeout: Option<f64>,
         final_timeout: Option<f64>,
@@ -283,7 +286,26 @@ impl Engine {
         };
         let options = ProxyOptions {
             record_route,
-            simultaneous,
+            path: match path {
+                "always" => PathPolicy::Always,
+                "if_supported" => PathPolicy::IfSupported,
+                "required" => PathPolicy::Required,
+                other => {
+                    return Err(PyValueError::new_err(format!(
+                        "path is 'always', 'if_supported' or 'required', not {other:?}"
+                    )));
+                }
+            },
+            forking: match forking {
+                "serial" => Forking::Serial,
+                "simultaneous" => Forking::Simultaneous,
+                "by_q" => Forking::ByQ,
+                other => {
+                    return Err(PyValueError::new_err(format!(
+                        "forking is 'serial', 'simultaneous' or 'by_q', not {other:?}"
+                    )));
+                }
+            },
             follow_redirects,
             provisional_timeout: length("provisional_timeout", provisional_timeout)?,
             final_timeout: length("final_timeout", final_timeout)?,
@@ -301,6 +323,17 @@ impl Engine {
             headers,
         }));
         Ok(id.0)
+    }
+
+    /// Gives up a request that is being proxied.
+    #[pyo3(signature = (transaction, status = 487, reason = None))]
+    fn cancel_proxy(&self, transaction: u64, status: u16, reason: Option<String>) -> PyResult<()> {
+        self.application()?.push(Command::CancelProxy(CancelProxy {
+            transaction: TransactionId::from_bits(transaction),
+            status,
+            reason,
+        }));
+        Ok(())
     }
 
     /// Forgets a request without an answer.

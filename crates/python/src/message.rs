@@ -43,6 +43,11 @@ impl Message {
         Some((&self.inner, self.answering.as_deref()?))
     }
 
+    /// The message itself.
+    pub fn inner(&self) -> &sip::Message {
+        &self.inner
+    }
+
     fn addresses(&self, py: Python<'_>, name: HeaderName) -> PyResult<Vec<Address>> {
         self.inner
             .values(name)

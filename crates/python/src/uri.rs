@@ -18,7 +18,8 @@ impl Uri {
         Ok(uri)
     }
 
-    fn read(&self, py: Python<'_>) -> PyResult<sip::Uri<'_>> {
+    /// The URI, read.
+    pub fn read(&self, py: Python<'_>) -> PyResult<sip::Uri<'_>> {
         sip::Uri::parse(&self.0).map_err(|error| ErrorClass::Uri.error(py, error))
     }
 }

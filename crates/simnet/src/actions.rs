@@ -1,6 +1,8 @@
 //! What an application does: commands to its engine, written the short way, and a time to be woken at.
 use bytes::Bytes;
-use engine::command::{Cancel, DialogReference, Draft, Proxy, ProxyOptions, Respond, SendRequest};
+use engine::command::{
+    Cancel, CancelProxy, DialogReference, Draft, Proxy, ProxyOptions, Respond, SendRequest,
+};
 use engine::id::{CommandId, DialogId, TransactionId};
 use engine::{Command, Event, Time};
 use sip::Method;
@@ -166,6 +168,17 @@ impl Actions {
                 headers: Vec::new(),
             })
         })
+    }
+
+    /// Gives up a request that is being proxied.
+    pub fn cancel_proxy(&mut self, transaction: TransactionId, status: u16) {
+        self.push(|_| {
+            Command::CancelProxy(CancelProxy {
+                transaction,
+                status,
+                reason: Some(format!("SIP;cause={status}")),
+            })
+        });
     }
 
     /// Asks to be woken after so long; the earliest of several counts.

@@ -3,7 +3,7 @@
 mod calls;
 
 use calls::{Callee, Caller, Forwarder, Manner};
-use engine::command::ProxyOptions;
+use engine::command::{Forking, ProxyOptions};
 use simnet::{Faults, HostId, Random, World};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn manner(status: u16, decide: u64) -> Manner {
 fn fork(
     seed: u64,
     faults: Faults,
-    simultaneous: bool,
+    forking: Forking,
     cancel: Option<u64>,
     callees: &[Manner],
 ) -> (Vec<u16>, Vec<Vec<u16>>) {
@@ -33,10 +33,15 @@ fn fork(
     let hosts: Vec<HostId> = callees.iter().map(|_| world.host("callee")).collect();
     let options = ProxyOptions {
         record_route: true,
-        simultaneous,
+        forking,
         ..ProxyOptions::default()
     };
-    let targets = hosts.iter().map(|host| host.uri("bob")).collect();
+    // The first two, the next two and so on are of one q.
+    let targets = hosts
+        .iter()
+        .enumerate()
+        .map(|(index, host)| format!("<{}>;q=0.{}", host.uri("bob"), 9 - index / 2))
+        .collect();
     let (forwarder, between) = Forwarder::new(targets, options);
     world.script(proxy, forwarder);
     let mut records = Vec::new();
@@ -81,7 +86,7 @@ fn fork(
 #[test]
 fn the_first_answer_wins_and_the_others_are_cancelled() {
     let callees = [manner(200, 900), manner(200, 3000), manner(486, 300)];
-    let (caller, callees) = fork(60, Faults::none(), true, None, &callees);
+    let (caller, callees) = fork(60, Faults::none(), Forking::Simultaneous, None, &callees);
     assert_eq!(
         (caller, callees),
         (vec![200], vec![vec![200], vec![487], vec![486]])
@@ -96,10 +101,29 @@ fn one_after_the_other_is_tried_until_one_answers() {
         manner(200, 300),
         manner(200, 300),
     ];
-    let (caller, callees) = fork(61, Faults::none(), false, None, &callees);
+    let (caller, callees) = fork(61, Faults::none(), Forking::Serial, None, &callees);
     assert_eq!(
         (caller, callees),
         (vec![200], vec![vec![486], vec![480], vec![200], vec![]])
+    );
+}
+
+#[test]
+fn equal_q_rings_together_and_the_next_group_follows() {
+    let callees = [
+        manner(486, 300),
+        manner(480, 900),
+        manner(200, 600),
+        manner(200, 3000),
+        manner(200, 300),
+    ];
+    let (caller, callees) = fork(66, Faults::none(), Forking::ByQ, None, &callees);
+    assert_eq!(
+        (caller, callees),
+        (
+            vec![200],
+            vec![vec![486], vec![480], vec![200], vec![487], vec![]]
+        )
     );
 }
 
@@ -108,7 +132,7 @@ fn when_all_refuse_the_best_refusal_is_given_and_a_6xx_ends_the_search() {
     let (caller, _) = fork(
         62,
         Faults::none(),
-        true,
+        Forking::Simultaneous,
         None,
         &[manner(404, 300), manner(486, 600)],
     );
@@ -116,7 +140,7 @@ fn when_all_refuse_the_best_refusal_is_given_and_a_6xx_ends_the_search() {
     let (caller, callees) = fork(
         63,
         Faults::none(),
-        true,
+        Forking::Simultaneous,
         None,
         &[manner(603, 300), manner(200, 3000)],
     );
@@ -128,7 +152,7 @@ fn a_caller_who_gives_up_ends_every_branch() {
     let (caller, callees) = fork(
         64,
         Faults::none(),
-        true,
+        Forking::Simultaneous,
         Some(700),
         &[manner(200, 3000), manner(200, 4000)],
     );
@@ -154,9 +178,10 @@ fn over_a_lossy_network_nothing_is_left_either() {
                 )
             })
             .collect();
-        let simultaneous = random.chance(0.6);
+        let forking = [Forking::Serial, Forking::Simultaneous, Forking::ByQ]
+            [usize::try_from(random.below(3)).unwrap()];
         let cancel = random.chance(0.3).then(|| random.below(5000));
-        let (caller, answers) = fork(seed, faults, simultaneous, cancel, &callees);
+        let (caller, answers) = fork(seed, faults, forking, cancel, &callees);
         if caller[0] == 200 {
             assert!(
                 answers.iter().any(|finals| finals == &[200]),

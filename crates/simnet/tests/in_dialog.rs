@@ -57,6 +57,34 @@ fn a_reinvite_is_answered_and_acknowledged_within_the_dialog() {
 }
 
 #[test]
+fn a_call_goes_on_until_its_challenged_bye_comes_again() {
+    for status in [401, 407] {
+        let mut world = World::new(43, Faults::none());
+        let [alice, bob] = [world.host("alice"), world.host("bob")];
+        let (here, there) = world.call(alice, bob);
+        world.act(alice, |actions| actions.send_in(here, Method::Bye, b""));
+        world.sent(alice);
+        let bye = world.request(bob);
+        world.act(bob, |actions| actions.respond(bye.transaction, status, b""));
+        world.sent(bob);
+        assert_eq!(world.response(alice).message.status(), status);
+        assert_eq!(
+            [world.counts(alice).dialogs, world.counts(bob).dialogs],
+            [1, 1],
+            "neither side has ended it"
+        );
+        world.act(bob, |actions| actions.send_in(there, Method::Info, b""));
+        world.sent(bob);
+        let info = world.request(alice);
+        world.act(alice, |actions| actions.respond(info.transaction, 200, b""));
+        world.sent(alice);
+        assert_eq!(world.response(bob).message.status(), 200);
+        world.hang_up(alice, here, bob);
+        world.rest();
+    }
+}
+
+#[test]
 fn an_answer_to_a_reinvite_that_comes_again_after_the_bye_reaches_nobody() {
     let mut world = World::new(42, Faults::none());
     let [alice, bob] = [world.host("alice"), world.host("bob")];

@@ -1,6 +1,6 @@
 //! Writes new messages. What may stand in them is decided by whoever writes; only that a value cannot end its own header
 //! field is seen to here: line ends and NUL become spaces.
-use crate::grammar::push_value;
+use crate::grammar::{push_line, push_value};
 use crate::message::Message;
 use crate::name::HeaderName;
 use bytes::Bytes;
@@ -43,13 +43,13 @@ impl Build {
         for field in request.fields() {
             match field.name() {
                 HeaderName::Via | HeaderName::From | HeaderName::CallId | HeaderName::CSeq => {
-                    build.push_field(field.name(), &field.value());
+                    build.push_copied(field.name(), &field.value());
                 }
                 HeaderName::Timestamp if status == 100 => {
-                    build.push_field(HeaderName::Timestamp, &field.value())
+                    build.push_copied(HeaderName::Timestamp, &field.value())
                 }
                 HeaderName::To => {
-                    build.push_field(HeaderName::To, &field.value());
+                    build.push_copied(HeaderName::To, &field.value());
                     let untagged = request.to().is_ok_and(|to| to.tag().is_none());
                     if let Some(tag) = to_tag.filter(|_| untagged) {
                         build.out.truncate(build.out.len() - 2);
@@ -92,6 +92,14 @@ impl Build {
     pub fn finish(mut self, body: &[u8]) -> Bytes {
         push_end(&mut self.out, body);
         Bytes::from(self.out)
+    }
+
+    /// A value that a message had: a NUL in it was sent so and goes back so (RFC 4475 §3.1.1.2).
+    fn push_copied(&mut self, name: HeaderName, value: &[u8]) {
+        self.out.extend_from_slice(name.as_str().as_bytes());
+        self.out.extend_from_slice(b": ");
+        push_line(&mut self.out, value);
+        self.out.extend_from_slice(b"\r\n");
     }
 
     fn push_field(&mut self, name: HeaderName, value: &[u8]) {

@@ -49,14 +49,15 @@ fn same_host(one: Host<'_>, two: Host<'_>) -> bool {
 }
 
 fn params_match(one: &Uri<'_>, two: &Uri<'_>) -> bool {
-    one.params
-        .iter()
-        .all(|(name, value)| match two.params.get_raw(name) {
-            Some(other) => same_escaped(value.unwrap_or(""), other.unwrap_or(""), true),
+    one.params.iter().all(|(name, value)| {
+        let same = |(other, _): &(&str, Option<&str>)| same_escaped(name, other, true);
+        match two.params.iter().find(same) {
+            Some((_, other)) => same_escaped(value.unwrap_or(""), other.unwrap_or(""), true),
             None => !DECISIVE
                 .iter()
-                .any(|decisive| decisive.eq_ignore_ascii_case(name)),
-        })
+                .any(|decisive| same_escaped(decisive, name, true)),
+        }
+    })
 }
 
 fn headers_match(one: &Uri<'_>, two: &Uri<'_>) -> bool {
@@ -88,7 +89,7 @@ fn units(text: &str) -> impl Iterator<Item = (u8, bool)> + '_ {
     })
 }
 
-fn same_escaped(one: &str, two: &str, any_case: bool) -> bool {
+pub(crate) fn same_escaped(one: &str, two: &str, any_case: bool) -> bool {
     let fold = |(byte, escaped): (u8, bool)| {
         (
             if any_case {

@@ -198,6 +198,19 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
+/// A parameter's value: as it is where it is a token, quoted elsewhere.
+pub(crate) struct TokenOrQuoted<'a>(pub(crate) &'a str);
+
+impl fmt::Display for TokenOrQuoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if is_token(self.0.as_bytes()) {
+            f.write_str(self.0)
+        } else {
+            Quoted(self.0).fmt(f)
+        }
+    }
+}
+
 /// The number that `bytes` spell in decimal digits; none when they are not only digits or it exceeds `most`.
 pub(crate) fn number(bytes: &[u8], most: u32) -> Option<u32> {
     if bytes.is_empty() {
@@ -211,6 +224,19 @@ pub(crate) fn number(bytes: &[u8], most: u32) -> Option<u32> {
         value = value.checked_mul(10)?.checked_add(u32::from(byte - b'0'))?;
     }
     (value <= most).then_some(value)
+}
+
+/// Appends a value that was read, with line ends as spaces: a message that was read leniently may hold a carriage return alone.
+pub(crate) fn push_line(out: &mut Vec<u8>, value: &[u8]) {
+    let start = out.len();
+    out.extend_from_slice(value);
+    if memchr::memchr2(b'\r', b'\n', value).is_some() {
+        for byte in out.iter_mut().skip(start) {
+            if matches!(*byte, b'\r' | b'\n') {
+                *byte = b' ';
+            }
+        }
+    }
 }
 
 /// Appends a header value, line ends and NUL as spaces: no value can end its own field.

@@ -21,12 +21,16 @@ impl Message {
     /// Reads one whole message: a datagram, or what a stream's framing gave.
     ///
     /// Bytes past the Content-Length are dropped (RFC 3261 §18.3). Without a Content-Length the body goes to the end.
+    /// Where only the empty line behind the header fields is missing and the Content-Length is 0, it is put there.
     /// Nothing is said about the meaning; see [`Message::validate`].
     ///
     /// # Errors
     /// The first thing that is wrong, and where.
     pub fn parse(bytes: Bytes, limits: &Limits) -> Result<Message, ParseError> {
-        let head = head::parse(&bytes, limits, Mode::Strict)?;
+        let head = match head::parse(&bytes, limits, Mode::Strict) {
+            Ok(head) => head,
+            Err(error) => return Message::closed(&bytes, limits, error),
+        };
         let body_start = head.body as usize;
         let present = bytes.len().saturating_sub(body_start);
         let body = match head.content_length {
@@ -42,6 +46,21 @@ impl Message {
             None => present,
         };
         Message::from_head(bytes, head, body, limits)
+    }
+
+    /// The message whose last empty line was forgotten (RFC 4475's baddn, RFC 5118 §4.10, and some scripts do): its Content-Length of
+    /// 0 says that it is whole. Any other gives back `error`.
+    fn closed(bytes: &[u8], limits: &Limits, error: ParseError) -> Result<Message, ParseError> {
+        if error.kind != ParseErrorKind::HeadUnfinished || !bytes.ends_with(b"\n") {
+            return Err(error);
+        }
+        let whole = Bytes::from([bytes, b"\r\n"].concat());
+        match head::parse(&whole, limits, Mode::Strict) {
+            Ok(head) if head.content_length == Some(0) => {
+                Message::from_head(whole, head, 0, limits)
+            }
+            _ => Err(error),
+        }
     }
 
     /// A message of a head that was read and the length of its body, which is there.

@@ -1,6 +1,7 @@
 //! URIs: sip, sips, tel, and any other scheme as text (RFC 3261 §19.1, RFC 3966, RFC 3986).
 //!
 //! Wider than the grammar where telephones are: a user part may hold any character that cannot end the URI (`#`, `^`, UTF-8).
+use crate::equivalence::same_escaped;
 use crate::grammar::number;
 use crate::header::params::Params;
 use std::borrow::Cow;
@@ -50,10 +51,16 @@ pub enum Host<'a> {
 
 impl<'a> Host<'a> {
     /// Reads a host: an IPv6 address in brackets, an IPv4 address, or a name of letters, digits, `-`, `.` and `_`.
+    ///
+    /// The third colon that RFC 3261's grammar wrongly allows before an IPv4 part is overlooked (RFC 5118 §4.10).
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Host<'a>> {
         if let Some(rest) = text.strip_prefix('[') {
-            return rest.strip_suffix(']')?.parse().ok().map(Host::V6);
+            let address = rest.strip_suffix(']')?;
+            let read = address.parse().ok();
+            return read
+                .or_else(|| address.replacen(":::", "::", 1).parse().ok())
+                .map(Host::V6);
         }
         let name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
         if text.is_empty() || !text.bytes().all(name) {
@@ -193,10 +200,17 @@ impl<'a> Uri<'a> {
         self.port
     }
 
-    /// A parameter, as sent: `Some(None)` without a value.
+    /// A parameter, its value as sent: `Some(None)` without one. A name that was sent escaped is found as well (`%6C%72` is `lr`,
+    /// RFC 4475 §3.1.1.3).
     #[must_use]
     pub fn param(&self, name: &str) -> Option<Option<&'a str>> {
-        self.params.get_raw(name)
+        let found = self.params.get_raw(name);
+        if found.is_some() || memchr::memchr(b'%', self.params.as_str().as_bytes()).is_none() {
+            return found;
+        }
+        let mut all = self.params.iter();
+        all.find(|(other, _)| same_escaped(name, other, true))
+            .map(|(_, value)| value)
     }
 
     /// The parameters.

@@ -102,6 +102,25 @@ fn check_framed(bytes: &[u8]) {
     panic!("the framer gives frames without end");
 }
 
+/// The torture messages are many: a byte lost and a few values at each place have to do.
+#[test]
+fn damaged_torture_messages_are_refused_or_read() {
+    for (_, bytes) in corpus::torture() {
+        let mut damaged = bytes.clone();
+        for at in 0..bytes.len() {
+            check(&bytes[..at]);
+            check_framed(&bytes[..at]);
+            check(&[&bytes[..at], &bytes[at + 1..]].concat());
+            let values = b"\0\r\n \t:;,\"<>@/=%[]9\xff";
+            for step in 0..3 {
+                damaged[at] = values[(at * 3 + step) % values.len()];
+                check(&damaged);
+            }
+            damaged[at] = bytes[at];
+        }
+    }
+}
+
 #[test]
 fn every_prefix_is_refused_or_read() {
     for (_, bytes) in corpus::devices() {

@@ -33,8 +33,13 @@ fn frames(stream: &[u8], lengths: &[usize]) -> Vec<String> {
 fn stream() -> (Vec<u8>, usize) {
     let mut stream = Vec::new();
     let mut count = 0;
-    for (index, (_, bytes)) in corpus::devices().into_iter().enumerate() {
-        let message = Message::parse(Bytes::from(bytes), &Limits::default()).unwrap();
+    let torture = corpus::torture().into_iter();
+    let all = corpus::devices().into_iter().chain(torture);
+    let read = all.filter_map(|(_, bytes)| {
+        // What is refused from a datagram is refused here as well: `torture.rs`.
+        Message::parse(Bytes::from(bytes), &Limits::default()).ok()
+    });
+    for (index, message) in read.enumerate() {
         stream.extend_from_slice(&Patch::new(&message).write());
         stream.extend_from_slice([&b""[..], b"\r\n", b"\r\n\r\n", b"\n"][index % 4]);
         count += 1;
@@ -64,6 +69,31 @@ fn two_line_ends_are_a_ping_and_one_is_its_answer() {
     assert_eq!(frames(b"\r\n\r\n", &[1]), ["pong", "ping"]);
     assert_eq!(frames(b"\r\n", &[2]), ["pong"]);
     assert_eq!(frames(b"\r\n\r\n\r\n", &[6]), ["pong", "ping", "pong"]);
+}
+
+/// RFC 4475 §3.1.2.2, §3.1.2.3, §3.3.9, §3.4.1: a stream whose framing is lost cannot go on; one that announces more waits for it.
+#[test]
+fn torture_messages_with_a_wrong_content_length_wait_or_end_the_stream() {
+    let torture = corpus::torture();
+    for (name, kind) in [
+        ("clerr", None),
+        ("ncl", Some(ParseErrorKind::ContentLength)),
+        ("mcl01", Some(ParseErrorKind::ContentLengthsDiffer)),
+        ("inv2543", Some(ParseErrorKind::ContentLengthMissing)),
+    ] {
+        let (_, bytes) = torture.iter().find(|(other, _)| other == name).unwrap();
+        for length in [1, 7, bytes.len()] {
+            let mut framer = Framer::new(Limits::default());
+            let mut found = None;
+            for piece in bytes.chunks(length) {
+                framer.push(piece);
+                while let Some(frame) = framer.next() {
+                    found = Some(frame.unwrap_err().kind);
+                }
+            }
+            assert_eq!(found, kind, "{name} in pieces of {length}");
+        }
+    }
 }
 
 fn error(framer: &mut Framer, bytes: &[u8]) -> ParseErrorKind {

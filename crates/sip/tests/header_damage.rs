@@ -46,6 +46,37 @@ const SAMPLES: &[(HeaderName, &str)] = &[
     (HeaderName::MaxBreadth, "60"),
     (HeaderName::SipEtag, "dx200xyz"),
     (HeaderName::MinExpires, "3600"),
+    (
+        HeaderName::PAssertedIdentity,
+        "\"Cullen, J.\" <sip:+15550100@h;user=phone>, tel:+15550100;ext=1",
+    ),
+    (HeaderName::PPreferredIdentity, "sip:+15550100@h;user=phone"),
+    (
+        HeaderName::RemotePartyId,
+        "\"A\" <sip:a@h>;party=calling;screen=yes;privacy=off;x=\"y\"",
+    ),
+    (HeaderName::Privacy, "id;critical, history"),
+    (
+        HeaderName::HistoryInfo,
+        "<sip:bob@h;cause=486?Reason=SIP%3Bcause%3D302&Privacy=history>;index=1.1;mp=1, <sip:c@h>;index=1.2;rc=1;x",
+    ),
+    (
+        HeaderName::Diversion,
+        "\"A\" <tel:+15550100>;reason=\"out of\";counter=1;limit=9;privacy=full;screen=no, <sip:b@h>;reason=user-busy",
+    ),
+    (
+        HeaderName::UserToUser,
+        "56a390f3d2b7;purpose=isdn-uui;content=isdn-uui;encoding=hex, \"a,\\\"b\"",
+    ),
+    (
+        HeaderName::Geolocation,
+        "<cid:target123@h>, <sips:3sdefrhy2jj7@h>;x=y",
+    ),
+    (HeaderName::GeolocationRouting, "yes;x"),
+    (
+        HeaderName::GeolocationError,
+        "100 ; code=\"Cannot Process Location\"",
+    ),
 ];
 
 fn message(name: HeaderName, value: &[u8]) -> Option<Message> {
@@ -87,10 +118,37 @@ fn read(message: &Message) -> Vec<HeaderError> {
         sip_etag,
         sip_if_match
     );
-    match message.reason_values() {
-        Ok(reasons) => drop(reasons.iter().map(ToString::to_string).collect::<Vec<_>>()),
-        Err(error) => errors.push(error),
+    macro_rules! touch_all {
+        ($($method:ident),*) => {
+            $(match message.$method() {
+                Ok(all) => drop(all.iter().map(ToString::to_string).collect::<Vec<_>>()),
+                Err(error) => errors.push(error),
+            })*
+        };
     }
+    touch!(privacy, geolocation_error);
+    touch_all!(
+        reason_values,
+        asserted_identities,
+        preferred_identities,
+        remote_party_ids
+    );
+    touch_all!(history_info, diversions, user_to_user, geolocations);
+    for entry in message.history_info().into_iter().flatten() {
+        let _ = (
+            entry.cause(),
+            entry.reasons(),
+            entry.privacy(),
+            entry.is_private(),
+        );
+    }
+    for data in message.user_to_user().into_iter().flatten() {
+        let _ = data.decode();
+    }
+    let _ = (
+        message.withheld_from_untrusted(),
+        message.geolocation_routing(),
+    );
     let _ = (
         message.refer_sub(),
         message.supports("timer"),

@@ -133,3 +133,107 @@ fn reasons_of_several_protocols_stand_side_by_side() {
     assert!(with("").reason_values().unwrap().is_empty());
     assert!(with("Reason: SIP;cause=many\r\n").reason_values().is_err());
 }
+
+#[test]
+fn identities_are_sip_and_tel() {
+    let message = with(
+        "P-Asserted-Identity: \"Cullen Jennings\" <sip:fluffy@example.com>, tel:+14085264000;ext=5\r\nP-Asserted-Identity: sip:+15550100@h;user=phone\r\n\
+         P-Preferred-Identity: <sip:a@b>\r\nRemote-Party-ID: <sip:a@b>;party=calling;privacy=full\r\n",
+    );
+    let all: Vec<String> = message
+        .asserted_identities()
+        .unwrap()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        all,
+        [
+            "\"Cullen Jennings\" <sip:fluffy@example.com>",
+            "<tel:+14085264000;ext=5>",
+            "<sip:+15550100@h;user=phone>"
+        ],
+        "without brackets the parameters are the URI's"
+    );
+    assert_eq!(message.preferred_identities().unwrap().len(), 1);
+    assert!(message.remote_party_ids().unwrap()[0].is_private());
+    assert!(with("").asserted_identities().unwrap().is_empty());
+}
+
+#[test]
+fn privacy_says_what_is_withheld() {
+    let withheld = |extra: &str| -> Vec<&str> {
+        let identity = "P-Asserted-Identity: <sip:a@b>\r\n";
+        let message = with(&format!("{identity}{extra}"));
+        let names = message.withheld_from_untrusted();
+        names.iter().map(|name| name.as_str()).collect()
+    };
+    assert!(withheld("").is_empty());
+    assert_eq!(
+        withheld("Privacy: critical;ID\r\n"),
+        ["P-Asserted-Identity"]
+    );
+    assert_eq!(
+        withheld("Privacy: user\r\nPrivacy: id\r\n"),
+        ["P-Asserted-Identity"]
+    );
+    assert!(withheld("Privacy: none\r\nRemote-Party-ID: <sip:a@b>;privacy=full\r\n").is_empty());
+    assert_eq!(
+        withheld("P-Preferred-Identity: <sip:x@y>\r\nPrivacy: none\r\n"),
+        ["P-Preferred-Identity"]
+    );
+    assert_eq!(
+        withheld(
+            "Remote-Party-ID: <sip:a@b>;privacy=full\r\nHistory-Info: <sip:a@b?Privacy=history>;index=1\r\n"
+        ),
+        ["Remote-Party-ID", "History-Info"]
+    );
+    assert!(
+        withheld("Remote-Party-ID: <sip:a@b>;privacy=off\r\nHistory-Info: <sip:a@b>;index=1\r\n")
+            .is_empty()
+    );
+    assert_eq!(
+        withheld("Privacy: history\r\nHistory-Info: <sip:a@b>;index=1\r\n"),
+        ["History-Info"]
+    );
+    assert_eq!(
+        withheld("Privacy: \"\"\r\n"),
+        ["P-Asserted-Identity"],
+        "what cannot be read hides"
+    );
+}
+
+#[test]
+fn history_is_read_in_order() {
+    // RFC 7044 §5 and appendix: a call that was busy at one phone and went on to voicemail.
+    let message = with(
+        "History-Info: <sip:bob@example.com>;index=1, <sip:bob@192.0.2.4?Reason=SIP%3Bcause%3D302>;index=1.1;rc=1\r\n\
+         History-Info: <sip:vm@192.0.2.5;cause=480>;index=1.2;mp=1\r\nDiversion: <sip:b@h>;reason=no-answer;counter=2, <sip:a@h>;reason=unconditional\r\n",
+    );
+    let entries = message.history_info().unwrap();
+    let indexes: Vec<_> = entries.iter().map(|entry| entry.index.unwrap()).collect();
+    assert_eq!(indexes, ["1", "1.1", "1.2"]);
+    assert_eq!(entries[1].reasons().unwrap()[0].cause, Some(302));
+    assert_eq!(entries[2].cause(), Some(480));
+    let diversions = message.diversions().unwrap();
+    let reasons: Vec<_> = diversions.iter().map(|it| it.reason.as_deref()).collect();
+    assert_eq!(reasons, [Some("no-answer"), Some("unconditional")]);
+}
+
+#[test]
+fn data_and_locations_are_read() {
+    let message = with(
+        "User-to-User: 0464;encoding=hex, \"a, b\"\r\nGeolocation: <cid:target123@h>, <sips:3sd@h>\r\nGeolocation-Routing: Yes\r\nGeolocation-Error: 100 ; code=\"Cannot\"\r\n",
+    );
+    let data = message.user_to_user().unwrap();
+    assert_eq!(data[0].decode().unwrap(), [4, 0x64]);
+    assert_eq!(data[1].data, "a, b");
+    assert_eq!(
+        message.geolocations().unwrap()[0].uri_text,
+        "cid:target123@h"
+    );
+    assert_eq!(message.geolocation_routing(), Some(true));
+    let error = message.geolocation_error().unwrap().unwrap();
+    assert_eq!((error.code, error.text.as_deref()), (100, Some("Cannot")));
+    assert_eq!(with("").geolocation_routing(), None);
+}

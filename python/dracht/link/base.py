@@ -97,15 +97,23 @@ class Receiver(Protocol):
         """A call detail record; `detail` is the role of a start and the reason of a stop."""
 
 
+PathPolicy: TypeAlias = Literal["always", "if_supported", "required"]
+"""What becomes of Path when a REGISTER comes from a user agent that does not list `path` in Supported (RFC 3327 §5.2)."""
+
+Forking: TypeAlias = Literal["serial", "simultaneous", "by_q"]
+"""In which order the targets of a proxied request are tried."""
+
+
 class ProxyOptions:
     """How a request is proxied; times in seconds."""
 
     __slots__ = (
         "final_timeout",
         "follow_redirects",
+        "forking",
+        "path",
         "provisional_timeout",
         "record_route",
-        "simultaneous",
         "stateless",
     )
 
@@ -113,14 +121,16 @@ class ProxyOptions:
         self,
         *,
         record_route: bool = False,
-        simultaneous: bool = False,
+        path: PathPolicy = "always",
+        forking: Forking = "serial",
         follow_redirects: bool = False,
         provisional_timeout: float | None = None,
         final_timeout: float | None = None,
         stateless: bool = False,
     ) -> None:
         self.record_route = record_route
-        self.simultaneous = simultaneous
+        self.path = path
+        self.forking = forking
         self.follow_redirects = follow_redirects
         self.provisional_timeout = provisional_timeout
         self.final_timeout = final_timeout
@@ -202,7 +212,11 @@ class Link(Protocol):
         headers: HeaderList,
         completion: ProxyCompletion,
     ) -> None:
-        """Proxies a request that was received; no targets: to its request-URI."""
+        """Proxies a request that was received; no targets: to its request-URI. A target is a URI, or one in angle brackets with
+        a `q` parameter."""
+
+    def cancel_proxy(self, transaction: TransactionId, status: int, reason: str | None) -> None:
+        """Gives up a request that is being proxied; the completion of `proxy` tells of its end."""
 
     def drop(self, transaction: TransactionId) -> None:
         """Forgets a request without an answer."""

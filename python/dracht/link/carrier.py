@@ -107,12 +107,19 @@ class ConnectionLink:
         headers: HeaderList,
         completion: ProxyCompletion,
     ) -> None:
-        """Proxies a request. The protocol knows stateful proxies only."""
+        """Proxies a request. A drachtio-server knows stateful proxies only, tries targets in groups by q one after the other,
+        and adds Path to every REGISTER."""
         connection = self._connection
         if connection is None or not connection.ready:
             completion.failed(self._lost())
         else:
             connection.proxy(transaction, targets, options, headers, completion)
+
+    def cancel_proxy(self, transaction: TransactionId, status: int, reason: str | None) -> None:
+        """Gives up a request that is being proxied: a word of dracht's own server; drachtio's has none, and goes on."""
+        connection = self._connection
+        if connection is not None and connection.ready:
+            connection.cancel_proxy(transaction, status, reason)
 
     def drop(self, transaction: TransactionId) -> None:
         """Forgets a request; the protocol has no word for it: a server forgets what is not answered."""

@@ -32,7 +32,7 @@ from dracht.link.base import (
 )
 from dracht.link.frame import FrameReader
 from dracht.link.proxied import ProxyReplies
-from dracht.link.wire import WirePath, dialog_text, failure, fields_text, one_word, proxy_meta
+from dracht.link.wire import WirePath, dialog_text, failure, fields_text, in_order, one_word, proxy_meta
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -283,14 +283,26 @@ class ControlConnection(asyncio.BufferedProtocol):
     ) -> None:
         """Proxies a request."""
         try:
+            if not self.is_dracht:
+                targets = in_order(targets, options.forking)
             places = "|".join([one_word(target, "a target") for target in targets])
         except ParseError as error:
             completion.failed(CommandFailed("invalid-uri", str(error)))
             return
+        meta = proxy_meta(options, extended=self.is_dracht)
         start = f"INVITE {targets[0] if targets else 'sip:placeholder'} SIP/2.0"
-        text = f"proxy|{transaction}|{proxy_meta(options)}|{places}\r\n{start}\r\n{fields_text(headers)}\r\n"
-        replies = ProxyReplies(completion, self)
+        text = f"proxy|{transaction}|{meta}|{places}\r\n{start}\r\n{fields_text(headers)}\r\n"
+        replies = ProxyReplies(completion, self, options.stateless)
         self.ask(text.encode("utf-8", "surrogateescape"), replies.take)
+
+    def cancel_proxy(self, transaction: TransactionId, status: int, reason: str | None) -> None:
+        """Gives up a request that is being proxied, where the server knows how."""
+        if not self.is_dracht:
+            log.warning("%s cannot give up what it proxies: the search goes on to its end", self.name)
+            return
+        field = fields_text([("Reason", reason)] if reason else [])
+        text = f"cancel_proxy|{transaction}|{status}\r\nCANCEL sip:placeholder SIP/2.0\r\n{field}\r\n"
+        self.ask(text.encode("utf-8", "surrogateescape"), lambda _tokens, _text: False)
 
     def _command(self, text: str, body: bytes, completion: Completion) -> None:
         """Writes a `sip` frame: `text` is what follows the identifier, up to the last header field but Content-Length."""
@@ -401,10 +413,15 @@ class ControlConnection(asyncio.BufferedProtocol):
             return False
         self.hostports = [one for one in tokens[4].split(",") if one]
         self.version = tokens[5] if len(tokens) > 5 else ""
-        self.max_payload = _DRACHT_PAYLOAD if "dracht-" in self.version else _DRACHTIO_PAYLOAD
+        self.max_payload = _DRACHT_PAYLOAD if self.is_dracht else _DRACHTIO_PAYLOAD
         if not self.authenticated.done():
             self.authenticated.set_result(None)
         return False
+
+    @property
+    def is_dracht(self) -> bool:
+        """Whether the server is one of dracht's, which knows words that drachtio's does not."""
+        return "dracht-" in self.version
 
     @property
     def answers_pings(self) -> bool:

@@ -39,7 +39,7 @@ class Given(NamedTuple):
     """A command that was given."""
 
     kind: str
-    """`respond`, `request`, `cancel`, `proxy` or `drop`."""
+    """`respond`, `request`, `cancel`, `proxy`, `cancel_proxy` (the reason in `method`) or `drop`."""
     transaction: TransactionId
     status: int = 0
     method: str = ""
@@ -152,9 +152,18 @@ class MemoryLink:
             *header_list(headers),
         ]
         message = _message(f"{method} {uri} SIP/2.0", fields, body_bytes(body))
+        self._receive(message, number, dialog)
+        return number
+
+    def receive_message(self, message: Message) -> TransactionId:
+        """A request arrives as it is; returns its transaction, a new one."""
+        number = next(self._numbers)
+        self._receive(message, number, None)
+        return number
+
+    def _receive(self, message: Message, number: TransactionId, dialog: str | int | None) -> None:
         self._requests[number] = message
         self._told().request_received(number, dialog, message, self.origin)
-        return number
 
     def respond_to(
         self,
@@ -301,6 +310,10 @@ class MemoryLink:
         elif self._fail is not None:
             error, self._fail = self._fail, None
             completion.failed(error)
+
+    def cancel_proxy(self, transaction: TransactionId, status: int, reason: str | None) -> None:
+        """Keeps that a proxied request was given up."""
+        self.given.append(Given("cancel_proxy", transaction, status, reason or ""))
 
     def drop(self, transaction: TransactionId) -> None:
         """Keeps that a request was dropped."""

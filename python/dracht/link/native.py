@@ -340,7 +340,8 @@ class NativeLink:
             transaction,  # type: ignore[arg-type]
             targets,
             record_route=options.record_route,
-            simultaneous=options.simultaneous,
+            path=options.path,
+            forking=options.forking,
             follow_redirects=options.follow_redirects,
             provisional_timeout=options.provisional_timeout,
             final_timeout=options.final_timeout,
@@ -350,6 +351,12 @@ class NativeLink:
         )
         self._proxied[number] = completion
         self._flush_soon()
+
+    def cancel_proxy(self, transaction: TransactionId, status: int, reason: str | None) -> None:
+        """Gives up a request that is being proxied."""
+        if self._engine is not None:
+            self._engine.cancel_proxy(transaction, status, reason)  # type: ignore[arg-type]
+            self._flush_soon()
 
     def drop(self, transaction: TransactionId) -> None:
         """Forgets a request without an answer."""

@@ -23,9 +23,10 @@ __all__ = ["ProxyReplies", "best"]
 class ProxyReplies:
     """The answers to one `proxy` frame."""
 
-    __slots__ = ("_branches", "_completion", "_connection", "_finals")
+    __slots__ = ("_branches", "_completion", "_connection", "_finals", "_stateless")
 
-    def __init__(self, completion: ProxyCompletion, connection: ControlConnection) -> None:
+    def __init__(self, completion: ProxyCompletion, connection: ControlConnection, stateless: bool) -> None:
+        self._stateless = stateless
         self._completion = completion
         self._connection = connection
         self._branches: dict[str, int] = {}
@@ -40,7 +41,8 @@ class ProxyReplies:
             self._completion.failed(failure("|".join(tokens[4:])))
             return False
         if tokens[4] == "done":
-            status, winner = best(self._finals)
+            # What is forwarded without state has no outcome here.
+            status, winner = (None, None) if self._stateless and not self._finals else best(self._finals)
             self._completion.done(status, winner)
             return False
         with contextlib.suppress(ParseError):

@@ -4,12 +4,22 @@ Nothing here keeps anything.
 """
 
 import ssl
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from dracht.errors import CommandFailed, UriError
-from dracht.link.base import DialogReference, HeaderList, ProxyOptions
+from dracht.link.base import DialogReference, Forking, HeaderList, ProxyOptions
 
-__all__ = ["Target", "WirePath", "dialog_text", "failure", "fields_text", "one_word", "proxy_meta"]
+__all__ = [
+    "Target",
+    "WirePath",
+    "dialog_text",
+    "failure",
+    "fields_text",
+    "in_order",
+    "one_word",
+    "proxy_meta",
+]
 
 
 class WirePath:
@@ -155,14 +165,30 @@ def dialog_text(dialog: DialogReference | None) -> str:
     return str(dialog)
 
 
-def proxy_meta(options: ProxyOptions) -> str:
-    """The tokens of a proxy frame that say how."""
+def in_order(targets: Sequence[str], forking: Forking) -> list[str]:
+    """Targets for a server that knows nothing of q: bare URIs, for an order by q the highest q first."""
+    weighted = [target.rpartition(">;q=") for target in targets]
+    bare = [(uri.lstrip("<"), float(q)) if uri else (q.strip("<>"), 1.0) for uri, _, q in weighted]
+    if forking == "by_q":
+        bare.sort(key=lambda one: -one[1])
+    return [uri for uri, _ in bare]
+
+
+_PATHS = {"always": "remainInDialog", "if_supported": "pathIfSupported", "required": "pathRequired"}
+# A drachtio-server takes every word but `simultaneous` for `serial`.
+_ORDERS = {"serial": "serial", "simultaneous": "simultaneous", "by_q": "byQ"}
+
+
+def proxy_meta(options: ProxyOptions, *, extended: bool) -> str:
+    """The tokens of a proxy frame that say how; `extended` with the words that only dracht's own server knows."""
+    stays = _PATHS[options.path if extended else "always"]
+    order = "stateless" if options.stateless and extended else _ORDERS[options.forking]
     return "|".join(
         (
-            "remainInDialog" if options.record_route else "",
+            stays if options.record_route else "",
             "fullResponse",
             "followRedirects" if options.follow_redirects else "",
-            "simultaneous" if options.simultaneous else "serial",
+            order,
             _milliseconds(options.provisional_timeout),
             _milliseconds(options.final_timeout),
         )

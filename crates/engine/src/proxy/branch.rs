@@ -31,6 +31,10 @@ pub(super) struct Branch {
     pub(super) target: Arc<str>,
     /// The way to it.
     pub(super) path: Path,
+    /// Those of one group are tried at once.
+    pub(super) group: u32,
+    /// Its share of Max-Breadth, from its start on.
+    pub(super) breadth: u32,
     state: State,
     cancel: Cancel,
     /// The request was written for the wire.
@@ -46,11 +50,13 @@ pub(super) struct Branch {
 }
 
 impl Branch {
-    pub(super) fn new(number: u32, target: Arc<str>, path: Path) -> Branch {
+    pub(super) fn new(number: u32, target: Arc<str>, path: Path, group: u32) -> Branch {
         Branch {
             number,
             target,
             path,
+            group,
+            breadth: 0,
             state: State::Untried,
             cancel: Cancel::No,
             sent: false,
@@ -62,7 +68,8 @@ impl Branch {
     }
 
     /// The search reaches this branch.
-    pub(super) fn launch(&mut self, effects: &mut Effects) {
+    pub(super) fn launch(&mut self, breadth: u32, effects: &mut Effects) {
+        self.breadth = breadth;
         self.state = State::Pending;
         effects.push(Effect::Forward {
             branch: self.number,
@@ -141,6 +148,16 @@ impl Branch {
             self.send_cancel(now, reason, linger, effects);
         } else {
             self.cancel = Cancel::Wanted(reason);
+        }
+    }
+
+    /// Ends it when it was not sent yet.
+    pub(super) fn end_unsent(&mut self, effects: &mut Effects) {
+        if self.is_pending() && !self.sent {
+            effects.push(Effect::EndBranch {
+                branch: self.number,
+            });
+            self.end(effects);
         }
     }
 

@@ -13,14 +13,14 @@
 mod answer;
 mod search;
 
-use crate::command::ProxyOptions;
+use crate::command::{Forking, ProxyOptions};
 use crate::id::CommandId;
 use crate::proxy::branch::{Branch, Linger};
 use crate::proxy::prepare::{Prepared, prepare};
 use crate::proxy::route::Route;
 use crate::proxy::{
     BranchFailure, BranchResponse, CancelReason, Effect, Effects, Hop, OwnNames, ProxyOrder,
-    ProxyTimers, Rejection, TimerKind, Upstream, forward, loops, response,
+    ProxyTimers, Rejection, TimerKind, Upstream, breadth, forward, loops, response,
 };
 use crate::time::Time;
 use bytes::Bytes;
@@ -36,7 +36,7 @@ enum Phase {
     Searching,
     /// No further target; the answer is there once the branches have ended.
     Stopping,
-    /// The caller cancelled; 487 follows once the branches have ended.
+    /// The caller cancelled, or the application gave up; the final response follows once the branches have ended.
     Cancelled,
     /// The final response went upstream.
     Done,
@@ -62,7 +62,14 @@ pub struct ProxyContext {
     is_invite: bool,
     route: Route,
     branches: SmallVec<[Branch; 1]>,
+    /// Max-Breadth (RFC 5393 §5): what all pending branches may have together.
+    breadth: u32,
     untried: VecDeque<u32>,
+    /// The group of branches that is being tried, and the last number given to one.
+    group: u32,
+    groups: u32,
+    /// What the caller gets when the search is given up.
+    given: u16,
     redirected: usize,
     candidates: SmallVec<[Candidate; 1]>,
     phase: Phase,
@@ -86,6 +93,7 @@ impl ProxyContext {
             ..
         } = order;
         let is_invite = request.method() == Method::Invite;
+        let breadth = breadth::received(&request).unwrap_or(breadth::DEFAULT);
         let mut context = ProxyContext {
             request,
             command,
@@ -96,15 +104,22 @@ impl ProxyContext {
             is_invite,
             route,
             branches: SmallVec::new(),
+            breadth,
             untried: VecDeque::with_capacity(paths.len()),
+            group: 0,
+            groups: 0,
+            given: 487,
             redirected: 0,
             candidates: SmallVec::new(),
             phase: Phase::Searching,
         };
-        for (target, path) in paths {
-            let number = context.add_branch(target, path);
+        let mut weights: SmallVec<[u16; 1]> = SmallVec::new();
+        for prospect in paths {
+            let number = context.add_branch(prospect.target, prospect.path, 0);
             context.untried.push_back(number);
+            weights.push(prospect.q);
         }
+        context.group(&weights);
         Ok(context)
     }
 
@@ -129,7 +144,7 @@ impl ProxyContext {
     /// Whether it adds its Record-Route or Path: otherwise a `Hop` needs none.
     #[must_use]
     pub fn stays_in_path(&self) -> bool {
-        self.options.record_route
+        forward::stays_in_path(&self.request, &self.options)
     }
 
     /// Whether Record-Route has to be a `sips` URI, since the request-URI is one (RFC 3261 §16.6 item 4).
@@ -162,7 +177,8 @@ impl ProxyContext {
             &self.request,
             &entry.path,
             &self.headers,
-            self.options.record_route,
+            forward::stays_in_path(&self.request, &self.options),
+            Some(entry.breadth),
             hop,
         ))
     }
@@ -207,20 +223,45 @@ impl ProxyContext {
         self.end_with_made(now, branch, status, effects);
     }
 
-    /// The caller cancelled the INVITE (RFC 3261 §16.10). `reason` is the value of the CANCEL's Reason header field, if any. The
-    /// 487 follows when the branches have ended; a 2xx that was quicker than the CANCEL still goes upstream.
+    /// The caller cancelled the INVITE (RFC 3261 §16.10). `reason` holds the values of the CANCEL's Reason header fields, if any.
+    /// The 487 follows when the branches have ended; a 2xx that was quicker than the CANCEL still goes upstream.
     pub fn on_cancelled(&mut self, now: Time, reason: Option<&str>, effects: &mut Effects) {
-        if !self.is_invite || matches!(self.phase, Phase::Done | Phase::Cancelled) {
+        if self.is_invite {
+            let reason = CancelReason::CallerCancelled(reason.map(Arc::from));
+            self.stop(now, 487, &reason, effects);
+        }
+    }
+
+    /// The application gave the request up: as if the caller had cancelled it, but that the application chooses the status.
+    /// Requests other than INVITE cannot be cancelled: the caller is answered at once, and what the branches answer goes nowhere.
+    pub fn on_abandoned(
+        &mut self,
+        now: Time,
+        status: u16,
+        reason: Option<&str>,
+        effects: &mut Effects,
+    ) {
+        let reason = CancelReason::Abandoned(reason.map(Arc::from));
+        self.stop(now, status, &reason, effects);
+    }
+
+    fn stop(&mut self, now: Time, status: u16, reason: &CancelReason, effects: &mut Effects) {
+        if matches!(self.phase, Phase::Done | Phase::Cancelled) {
             return;
         }
         self.phase = Phase::Cancelled;
+        self.given = status;
         self.untried.clear();
-        self.cancel_all(
-            now,
-            &CancelReason::CallerCancelled(reason.map(str::to_owned)),
-            effects,
-        );
-        self.advance(now, effects);
+        if self.is_invite {
+            self.cancel_all(now, reason, effects);
+            self.advance(now, effects);
+            return;
+        }
+        // The final response waits for no branch: nothing ends them early.
+        for branch in &mut self.branches {
+            branch.end_unsent(effects);
+        }
+        self.finish(effects);
     }
 
     /// A timer of a branch fired.
@@ -315,7 +356,7 @@ impl ProxyContext {
         entry.end(effects);
         let status = message.status();
         let counts = !entry.is_given_up() && self.phase != Phase::Done;
-        if counts && !self.follow(&message) {
+        if counts && !self.follow(branch, &message) {
             self.candidates.push(Candidate {
                 branch,
                 status,
@@ -323,7 +364,7 @@ impl ProxyContext {
             });
             let challenged = matches!(status, 401 | 407)
                 && self.drachtio_compatible
-                && !self.options.simultaneous;
+                && self.options.forking == Forking::Serial;
             if (status >= 600 || challenged) && self.phase == Phase::Searching {
                 self.phase = Phase::Stopping;
                 self.untried.clear();

@@ -1,7 +1,8 @@
 //! The forwarded request (RFC 3261 §16.6): a patch of the received one, written when the way it takes is known.
+use crate::command::{PathPolicy, ProxyOptions};
 use crate::event::CommandError;
-use crate::proxy::Hop;
 use crate::proxy::route::{Path, RouteEdit};
+use crate::proxy::{Hop, validate};
 use crate::transport::Transport;
 use bytes::Bytes;
 use sip::{HeaderName, Message, Method, Patch};
@@ -12,13 +13,14 @@ const MAX_FORWARDS: u32 = 70;
 /// Writes the request as it goes to the next hop.
 ///
 /// `headers` are the application's, checked by `check_headers`. With `stay_in_path` the proxy adds its Record-Route, or for a
-/// REGISTER its Path (RFC 3327) with `Require: path`.
+/// REGISTER its Path (RFC 3327) with `Require: path`. `breadth` is the branch's share of Max-Breadth (RFC 5393 §5).
 #[must_use]
 pub fn write(
     request: &Message,
     path: &Path,
     headers: &[(Bytes, Bytes)],
     stay_in_path: bool,
+    breadth: Option<u32>,
     hop: &Hop<'_>,
 ) -> Bytes {
     let mut patch = Patch::new(request);
@@ -30,6 +32,9 @@ pub fn write(
         Ok(None) | Err(_) => MAX_FORWARDS,
     };
     patch.set(HeaderName::MaxForwards, forwards.to_string());
+    if let Some(breadth) = breadth {
+        patch.set(HeaderName::MaxBreadth, breadth.to_string());
+    }
     if stay_in_path {
         add_record_route(&mut patch, request, hop);
     }
@@ -50,6 +55,15 @@ pub fn write(
     }
     patch.prepend(HeaderName::Via, via(hop));
     patch.write()
+}
+
+/// Whether the forwarded request gets our Record-Route, or for a REGISTER our Path (RFC 3327 §5.2).
+#[must_use]
+pub fn stays_in_path(request: &Message, options: &ProxyOptions) -> bool {
+    options.record_route
+        && (options.path != PathPolicy::IfSupported
+            || request.method() != Method::Register
+            || validate::supports_path(request))
 }
 
 /// Our Via value. `rport` asks the next hop to answer to the port that it sees (RFC 3581 §3).
@@ -128,6 +142,7 @@ fn is_ours(name: HeaderName) -> bool {
             | HeaderName::CSeq
             | HeaderName::Contact
             | HeaderName::MaxForwards
+            | HeaderName::MaxBreadth
             | HeaderName::ContentLength
             | HeaderName::RSeq
             | HeaderName::RAck

@@ -95,6 +95,22 @@ fn mark_of(branch: &str) -> Option<u32> {
 /// magic cookie, the same top Via, tags, Call-ID, CSeq number and request-URI.
 #[must_use]
 pub fn stateless_branch(request: &Message) -> String {
+    let mut branch = String::with_capacity(MAGIC_COOKIE.len() + 17);
+    // The mark of the INVITE would differ from that of its ACK; a loop of a stateless proxy ends by Max-Forwards.
+    let _ = write!(branch, "{MAGIC_COOKIE}s{:016x}", stateless_key(request));
+    branch
+}
+
+/// The key in a branch that `stateless_branch` made.
+#[must_use]
+pub fn key_of(branch: &str) -> Option<u64> {
+    let digits = branch.strip_prefix(MAGIC_COOKIE)?.strip_prefix('s')?;
+    u64::from_str_radix(digits, 16).ok()
+}
+
+/// What the branch of `stateless_branch` is made of: a request and its CANCEL and ACK have the same.
+#[must_use]
+pub fn stateless_key(request: &Message) -> u64 {
     let mut mixer = Mixer::new();
     let via = request.top_via().ok();
     let branch = via
@@ -132,8 +148,5 @@ pub fn stateless_branch(request: &Message) -> String {
         }
     }
     let Mixer(hash) = mixer;
-    let mut branch = String::with_capacity(MAGIC_COOKIE.len() + 26);
-    // The mark of the INVITE would differ from that of its ACK; a loop of a stateless proxy ends by Max-Forwards.
-    let _ = write!(branch, "{MAGIC_COOKIE}s{hash:016x}");
-    branch
+    hash
 }

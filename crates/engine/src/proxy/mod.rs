@@ -13,7 +13,8 @@
 //!                                         Another address of the same target (RFC 3263 §4.3): write_request again.
 //! every response, 100 too               → context.on_response(now, branch, response, effects)
 //! timer B or F, all addresses failed    → context.on_branch_failed(now, branch, failure, effects)
-//! CANCEL of the server transaction      → context.on_cancelled(now, reason, effects)      (the engine answers the CANCEL)
+//! CANCEL of the server transaction      → context.on_cancelled(now, reasons, effects)     (the engine answers the CANCEL)
+//! Command::CancelProxy                  → context.on_abandoned(now, status, reason, effects)
 //! a timer set by Effect::SetTimer       → context.on_timer(now, kind, branch, effects)
 //! context.is_finished()                 → drop it. 2xx that still come for an INVITE go upstream by `response::upstream`.
 //! ```
@@ -22,6 +23,7 @@
 //! (RFC 3261 §16.11) give a `Forwarding`: a next hop to resolve and the bytes to send there.
 pub mod best;
 mod branch;
+pub mod breadth;
 pub mod context;
 pub mod forward;
 pub mod loops;
@@ -174,8 +176,11 @@ pub enum CancelReason {
     Declined(u16),
     /// The branch took too long.
     TimedOut,
-    /// The caller cancelled: the value of the Reason header field of its CANCEL, if there was one.
-    CallerCancelled(Option<String>),
+    /// The caller cancelled: the values of the Reason header fields of its CANCEL, as sent; there may be several, one for each
+    /// protocol (RFC 3326 §2).
+    CallerCancelled(Option<Arc<str>>),
+    /// The application gave it up, and said this.
+    Abandoned(Option<Arc<str>>),
 }
 
 impl CancelReason {
@@ -191,7 +196,9 @@ impl CancelReason {
                 sip::status::reason_phrase(*status)
             )),
             CancelReason::TimedOut => Some("SIP;cause=408;text=\"Request Timeout\"".to_owned()),
-            CancelReason::CallerCancelled(reason) => reason.clone(),
+            CancelReason::CallerCancelled(reason) | CancelReason::Abandoned(reason) => {
+                reason.as_deref().map(str::to_owned)
+            }
         }
     }
 }

@@ -5,10 +5,17 @@ use crate::proxy::{OwnNames, ProxyOrder, Rejection, forward, targets, validate};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
+/// A target, its q in thousandths, and the way to it.
+pub(super) struct Prospect {
+    pub(super) target: Arc<str>,
+    pub(super) q: u16,
+    pub(super) path: Path,
+}
+
 /// A request that may be proxied: its route, and its targets with the way to each.
 pub(super) struct Prepared {
     pub(super) route: Route,
-    pub(super) paths: SmallVec<[(Arc<str>, Path); 1]>,
+    pub(super) paths: SmallVec<[Prospect; 1]>,
 }
 
 /// RFC 3261 §16.3 to §16.5: validates a request, preprocesses its route, and finds the way to each target.
@@ -19,9 +26,10 @@ pub(super) fn prepare(order: &ProxyOrder, own: &dyn OwnNames) -> Result<Prepared
         error,
     };
     validate::check(&order.request, own)?;
+    validate::check_path(&order.request, &order.options)?;
     forward::check_headers(&order.headers).map_err(refused)?;
     let route = preprocess(&order.request, own);
-    let mut paths: SmallVec<[(Arc<str>, Path); 1]> = SmallVec::new();
+    let mut paths: SmallVec<[Prospect; 1]> = SmallVec::new();
     if order.targets.is_empty() {
         let path = Path::along(&route, &route.request_uri);
         if !targets::is_routable(&path.next_hop) {
@@ -35,14 +43,22 @@ pub(super) fn prepare(order: &ProxyOrder, own: &dyn OwnNames) -> Result<Prepared
                 error,
             });
         }
-        paths.push((Arc::clone(&route.request_uri), path));
+        paths.push(Prospect {
+            target: Arc::clone(&route.request_uri),
+            q: targets::MOST,
+            path,
+        });
         return Ok(Prepared { route, paths });
     }
     let keeps_uri =
         order.drachtio_compatible && !order.request.uri().is_ok_and(|uri| names_us(&uri, own));
     for target in &order.targets {
-        let target: Arc<str> = Arc::from(targets::clean(target).map_err(refused)?);
-        if paths.iter().any(|(other, _)| targets::same(other, &target)) {
+        let (target, q) = targets::weighted(target).map_err(refused)?;
+        let target: Arc<str> = Arc::from(target);
+        if paths
+            .iter()
+            .any(|other| targets::same(&other.target, &target))
+        {
             continue;
         }
         let path = if keeps_uri {
@@ -58,7 +74,7 @@ pub(super) fn prepare(order: &ProxyOrder, own: &dyn OwnNames) -> Result<Prepared
                 path.next_hop
             ))));
         }
-        paths.push((target, path));
+        paths.push(Prospect { target, q, path });
     }
     Ok(Prepared { route, paths })
 }

@@ -1,11 +1,10 @@
 //! Forwarding without a context: requests that come back by our Record-Route, and the stateless proxy (RFC 3261 §16.11).
 //!
 //! A stateless proxy has to find the same target for an INVITE, its CANCEL and the ACK of its refusal. Here an application names
-//! the target of the one it sees, so `stateless` fits requests that stand alone (OPTIONS, MESSAGE, REGISTER); an INVITE forwarded
-//! that way cannot be cancelled, and its refusal is repeated by the callee until it gives up.
+//! the target of the one it sees; the way of an INVITE is remembered for a while, so that the others follow it (`ways`).
 use crate::proxy::prepare::prepare;
 use crate::proxy::route::{Path, names_us, preprocess};
-use crate::proxy::{Hop, OwnNames, ProxyOrder, Rejection, forward, loops, validate};
+use crate::proxy::{Hop, OwnNames, ProxyOrder, Rejection, breadth, forward, loops, validate};
 use bytes::Bytes;
 use sip::{Message, Scheme, Uri};
 use std::sync::Arc;
@@ -17,9 +16,29 @@ pub struct Forwarding {
     path: Path,
     headers: Vec<(Bytes, Bytes)>,
     stay_in_path: bool,
+    /// Max-Breadth to write; none: as it is. What is relayed in a dialog forks nowhere here.
+    breadth: Option<u32>,
 }
 
 impl Forwarding {
+    /// A CANCEL or ACK that goes the way of its INVITE.
+    #[must_use]
+    pub fn following(request: Arc<Message>, path: Path) -> Forwarding {
+        Forwarding {
+            request,
+            path,
+            headers: Vec::new(),
+            stay_in_path: false,
+            breadth: None,
+        }
+    }
+
+    /// The way it takes.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The URI to resolve.
     #[must_use]
     pub fn next_hop(&self) -> &Arc<str> {
@@ -60,6 +79,7 @@ impl Forwarding {
             &self.path,
             &self.headers,
             self.stay_in_path,
+            self.breadth,
             hop,
         )
     }
@@ -96,12 +116,7 @@ pub fn in_dialog(request: &Arc<Message>, own: &dyn OwnNames) -> InDialog {
         return InDialog::Reject(rejection);
     }
     let path = Path::along(&route, &route.request_uri);
-    InDialog::Relay(Forwarding {
-        request: Arc::clone(request),
-        path,
-        headers: Vec::new(),
-        stay_in_path: false,
-    })
+    InDialog::Relay(Forwarding::following(Arc::clone(request), path))
 }
 
 /// The stateless proxy: the request goes to the first target, each time to the same (RFC 3261 §16.11).
@@ -111,13 +126,14 @@ pub fn in_dialog(request: &Arc<Message>, own: &dyn OwnNames) -> InDialog {
 pub fn stateless(order: ProxyOrder, own: &dyn OwnNames) -> Result<Forwarding, Rejection> {
     let prepared = prepare(&order, own)?;
     let path = match prepared.paths.into_iter().next() {
-        Some((_, path)) => path,
+        Some(prospect) => prospect.path,
         None => Path::along(&prepared.route, &prepared.route.request_uri),
     };
     Ok(Forwarding {
+        stay_in_path: forward::stays_in_path(&order.request, &order.options),
+        breadth: Some(breadth::received(&order.request).unwrap_or(breadth::DEFAULT)),
         request: order.request,
         path,
         headers: order.headers,
-        stay_in_path: order.options.record_route,
     })
 }

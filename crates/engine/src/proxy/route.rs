@@ -70,10 +70,18 @@ fn is_own_uri(value: &str, own: &dyn OwnNames) -> bool {
         .is_some_and(|uri| names_us(&uri, own))
 }
 
-/// Whether the URI is a SIP URI with a host and port of this server.
+/// Whether the URI is a SIP URI with a host and port of this server; `maddr`, where there is one, says more than the host (RFC 3261
+/// §19.1.1).
 #[must_use]
 pub fn names_us(uri: &Uri<'_>, own: &dyn OwnNames) -> bool {
-    matches!(uri.scheme(), Scheme::Sip | Scheme::Sips) && own.is_own(uri.host(), uri.port())
+    if !matches!(uri.scheme(), Scheme::Sip | Scheme::Sips) {
+        return false;
+    }
+    match uri.param("maddr").flatten() {
+        None => own.is_own(uri.host(), uri.port()),
+        Some(maddr) => Uri::parse(&format!("sip:{maddr}"))
+            .is_ok_and(|there| own.is_own(there.host(), uri.port())),
+    }
 }
 
 /// Whether the URI is one that this proxy puts into Record-Route: a host of ours, `lr`, no user.

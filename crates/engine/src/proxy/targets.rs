@@ -1,20 +1,19 @@
 //! Targets: what an application or a 3xx names, made fit for a request-URI.
 use crate::event::CommandError;
 use crate::proxy::route::without_parameter;
+use sip::header::Address;
 use sip::{Message, Scheme, Uri};
 use std::cmp::Reverse;
 
+/// A q of 1, in thousandths.
+pub const MOST: u16 = 1000;
+
 /// The URI of a target as it may stand in a request-URI: without headers and without `method` (RFC 3261 §19.1.1, table 1).
-/// Accepts a URI in angle brackets.
 ///
 /// # Errors
 /// `InvalidUri`, which says what was wrong.
 pub fn clean(target: &str) -> Result<String, CommandError> {
     let text = target.trim();
-    let text = text
-        .strip_prefix('<')
-        .and_then(|inner| inner.strip_suffix('>'))
-        .unwrap_or(text);
     let uri = Uri::parse(text).map_err(|error| {
         CommandError::InvalidUri(format!("the target {target:?} cannot be read: {error}"))
     })?;
@@ -33,6 +32,29 @@ pub fn clean(target: &str) -> Result<String, CommandError> {
     Ok(text.to_owned())
 }
 
+/// A target with its q in thousandths: a URI, or a value as Contact has it, `"Bob" <sip:bob@192.0.2.4>;q=0.5`. None counts as 1, as in
+/// the Contacts of a 3xx.
+///
+/// # Errors
+/// `InvalidUri`, which says what was wrong.
+pub fn weighted(target: &str) -> Result<(String, u16), CommandError> {
+    if !target.contains('<') {
+        return Ok((clean(target)?, MOST));
+    }
+    let address = Address::parse(target.trim()).map_err(|error| {
+        CommandError::InvalidUri(format!("the target {target:?} cannot be read: {error}"))
+    })?;
+    Ok((clean(address.uri_text)?, weight(&address)))
+}
+
+/// The q of a Contact value, in thousandths.
+fn weight(contact: &Address<'_>) -> u16 {
+    contact
+        .param("q")
+        .flatten()
+        .map_or(MOST, |q| thousandths(&q))
+}
+
 /// Whether a URI can be resolved by RFC 3263.
 #[must_use]
 pub fn is_routable(uri: &str) -> bool {
@@ -44,14 +66,14 @@ pub fn is_routable(uri: &str) -> bool {
 /// A 305 and a 380 name none: they do not say where the same request should go (RFC 3261 §21.3.4, §21.3.5). With `secure` (the
 /// request-URI was `sips`) only `sips` URIs count, since the others would break its promise (RFC 3261 §16.7 item 4).
 #[must_use]
-pub fn redirected(response: &Message, secure: bool) -> Vec<String> {
+pub fn redirected(response: &Message, secure: bool) -> Vec<(String, u16)> {
     if matches!(response.status(), 305 | 380) {
         return Vec::new();
     }
     let Ok(contacts) = response.contacts() else {
         return Vec::new();
     };
-    let mut named: Vec<(u16, String)> = Vec::with_capacity(contacts.len());
+    let mut named: Vec<(String, u16)> = Vec::with_capacity(contacts.len());
     for contact in contacts.iter().filter(|contact| !contact.is_wildcard()) {
         let Ok(uri) = contact.uri() else { continue };
         let fits = match uri.scheme() {
@@ -60,15 +82,11 @@ pub fn redirected(response: &Message, secure: bool) -> Vec<String> {
             _ => false,
         };
         if let (true, Ok(target)) = (fits, clean(contact.uri_text)) {
-            let q = contact
-                .param("q")
-                .flatten()
-                .map_or(1000, |q| thousandths(&q));
-            named.push((q, target));
+            named.push((target, weight(contact)));
         }
     }
-    named.sort_by_key(|(q, _)| Reverse(*q));
-    named.into_iter().map(|(_, target)| target).collect()
+    named.sort_by_key(|(_, q)| Reverse(*q));
+    named
 }
 
 /// A q value (RFC 3261 §25.1: at most three digits after the point) in thousandths; what cannot be read counts as 0.
@@ -82,7 +100,7 @@ fn thousandths(q: &str) -> u16 {
         .fold(whole.min(1), |value, digit| {
             value * 10 + u16::from(digit.saturating_sub(b'0')).min(9)
         })
-        .min(1000)
+        .min(MOST)
 }
 
 /// Whether two targets are the same (RFC 3261 §19.1.4), so that none is tried twice.

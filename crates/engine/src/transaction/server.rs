@@ -64,6 +64,11 @@ impl ServerTransaction {
         }
     }
 
+    /// Whether it is one of another method than INVITE without any response yet.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.machine == ServerMachine::NonInvite(ServerNonInvite::Trying)
+    }
+
     /// Whether the engine may have to send the last response again.
     pub(crate) fn repeats_response(&self) -> bool {
         self.machine != ServerMachine::Invite(ServerInvite::Accepted)

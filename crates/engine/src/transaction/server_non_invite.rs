@@ -16,11 +16,11 @@ pub(crate) enum ServerNonInvite {
 }
 
 impl ServerNonInvite {
-    /// A transaction whose application has `application` to answer.
-    pub(crate) fn start(application: Duration) -> (ServerNonInvite, Effects) {
+    /// A transaction that gets a 100, or its end, when it has no response after `first`.
+    pub(crate) fn start(first: Duration) -> (ServerNonInvite, Effects) {
         (
             ServerNonInvite::Trying,
-            smallvec![Effect::SetTimeout(application)],
+            smallvec![Effect::SetTimeout(first)],
         )
     }
 

@@ -6,7 +6,21 @@ use crate::event::DialogEndReason;
 use crate::id::TransactionId;
 use crate::totals::Total;
 use crate::transaction::server::Owner;
+use bytes::Bytes;
 use sip::{HeaderName, Message, Method};
+
+/// The values of every Reason header field, as one (RFC 3326 §2: one for each protocol). A CANCEL goes one hop, so that a proxy
+/// writes them anew.
+fn reasons(cancel: &Message) -> Option<String> {
+    let mut values = String::new();
+    for field in cancel.headers(HeaderName::Reason) {
+        if !values.is_empty() {
+            values.push_str(", ");
+        }
+        values.push_str(&field.text());
+    }
+    (!values.is_empty()).then_some(values)
+}
 
 impl Engine {
     /// A CANCEL came. `received` is the request as received, whose Via the INVITE had, too.
@@ -18,7 +32,7 @@ impl Engine {
             .find(key)
             .or_else(|| self.find_cancelled(arrival));
         let Some(invite) = found else {
-            if self.relay_unowned(arrival) {
+            if self.follow_way(arrival) || self.relay_unowned(arrival) {
                 return;
             }
             self.totals.add(Total::Invalid);
@@ -38,17 +52,23 @@ impl Engine {
         }
         match owner {
             Owner::Proxy => {
-                let reason = arrival
-                    .message
-                    .header(HeaderName::Reason)
-                    .map(|field| field.text().into_owned());
+                let reason = reasons(&arrival.message);
                 self.proxy_cancelled(invite, reason.as_deref());
             }
             Owner::Application(application) => {
                 self.answer(invite, 487, &[]);
                 self.deliver(application, invite, dialog, arrival);
             }
-            Owner::Relay(client) => self.cancel_invite(client, None, Draft::default()),
+            Owner::Relay(client) => {
+                let reason = reasons(&arrival.message);
+                let reason =
+                    reason.map(|values| (Bytes::from_static(b"Reason"), Bytes::from(values)));
+                let draft = Draft {
+                    headers: reason.into_iter().collect(),
+                    body: Bytes::new(),
+                };
+                self.cancel_invite(client, None, draft);
+            }
             Owner::Engine => self.answer(invite, 487, &[]),
         }
     }

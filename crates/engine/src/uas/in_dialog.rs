@@ -146,7 +146,7 @@ impl Engine {
     pub(crate) fn receive_ack(&mut self, arrival: &Arrival<'_>) {
         let head = &arrival.head;
         let Some(id) = self.dialogs.find(head.call_id, head.to_tag, head.from_tag) else {
-            if !self.relay_unowned(arrival) {
+            if !self.follow_way(arrival) && !self.relay_unowned(arrival) {
                 self.totals.add(Total::StrayAcks);
             }
             return;

@@ -56,10 +56,8 @@ impl<'a> Scan<'a> {
                 _ => {}
             }
         }
-        let whole = [scan.from, scan.to, scan.call_id, scan.sequence]
-            .iter()
-            .all(|value| !value.is_empty());
-        (whole && !scan.vias.is_empty()).then_some(scan)
+        // The rest may be what is wrong (RFC 4475 §3.3.1): whoever sent it learns of that all the same.
+        (!scan.sequence.is_empty() && !scan.vias.is_empty()).then_some(scan)
     }
 }
 
@@ -102,17 +100,21 @@ impl Engine {
             build = build.header(HeaderName::Via, value);
         }
         let mut to = scan.to.to_vec();
-        if !contains(&to.to_ascii_lowercase(), b"tag=") {
+        if !to.is_empty() && !contains(&to.to_ascii_lowercase(), b"tag=") {
             let tag = self.digester.digest(&[scan.call_id, scan.from]).token();
             to.extend_from_slice(b";tag=");
             to.extend_from_slice(tag.as_bytes());
         }
-        let build = build
-            .header(HeaderName::From, scan.from)
-            .header(HeaderName::To, to);
-        let build = build
-            .header(HeaderName::CallId, scan.call_id)
-            .header(HeaderName::CSeq, scan.sequence);
+        for (name, value) in [
+            (HeaderName::From, scan.from),
+            (HeaderName::To, &to),
+            (HeaderName::CallId, scan.call_id),
+            (HeaderName::CSeq, scan.sequence),
+        ] {
+            if !value.is_empty() {
+                build = build.header(name, value);
+            }
+        }
         let destination = Destination {
             listener: origin.listener,
             transport: origin.transport,

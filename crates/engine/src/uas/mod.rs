@@ -40,21 +40,21 @@ pub(crate) struct Head<'a> {
 
 impl<'a> Head<'a> {
     /// Reads it, or says what is wrong with the request.
-    fn read(message: &'a Message, method: Method, via: Via<'a>) -> Result<Head<'a>, String> {
-        let call_id = message.call_id().map_err(|error| error.to_string())?;
-        let sequence = message.cseq().map_err(|error| error.to_string())?;
-        let from_tag = message
-            .from()
-            .map_err(|error| error.to_string())?
-            .tag()
-            .unwrap_or_default();
-        let to_tag = message
-            .to()
-            .map_err(|error| error.to_string())?
-            .tag()
-            .unwrap_or_default();
+    fn read(message: &'a Message, method: Method, via: Via<'a>) -> Result<Head<'a>, (u16, String)> {
+        let bad = |error: sip::HeaderError| (400, error.to_string());
+        let call_id = message.call_id().map_err(bad)?;
+        let sequence = message.cseq().map_err(bad)?;
+        let from_tag = message.from().map_err(bad)?.tag().unwrap_or_default();
+        let to_tag = message.to().map_err(bad)?.tag().unwrap_or_default();
+        message.check_via_list().map_err(bad)?;
         if sequence.method != method {
-            return Err("CSeq names another method than the start line".to_owned());
+            // A method of the future may have its reasons (RFC 4475 §3.1.2.18).
+            let status = match method {
+                Method::Other(_) => 501,
+                _ => 400,
+            };
+            let what = "CSeq names another method than the start line".to_owned();
+            return Err((status, what));
         }
         Ok(Head {
             method,
@@ -87,7 +87,9 @@ impl Engine {
         };
         let head = match Head::read(&message, method, via) {
             Ok(head) => head,
-            Err(what) => return self.refuse_unreadable(&origin, &message, &what),
+            Err((status, what)) => {
+                return self.refuse_unreadable(&origin, &message, status, &what);
+            }
         };
         let key = self.server_key(&head, &message, &head.method);
         if let Some(id) = self.servers.find(key) {
@@ -205,7 +207,12 @@ impl Engine {
             Selection::MethodNotAllowed(methods) if !self.config.drachtio_compatible => {
                 self.totals.add(Total::Unrouted);
                 let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
-                self.refuse(arrival, 405, &[(HeaderName::Allow, names.join(", "))]);
+                // RFC 3261 §21.4.6 is for methods that are known, §21.5.2 for those that are not.
+                let status = match head.method {
+                    Method::Other(_) => 501,
+                    _ => 405,
+                };
+                self.refuse(arrival, status, &[(HeaderName::Allow, names.join(", "))]);
             }
             Selection::MethodNotAllowed(_) | Selection::None => {
                 self.totals.add(Total::Unrouted);
@@ -257,7 +264,8 @@ impl Engine {
             let (machine, effects) = ServerInvite::start(application);
             (ServerMachine::Invite(machine), effects)
         } else {
-            let (machine, effects) = ServerNonInvite::start(application);
+            let first = application.min(self.config.timers.late_trying());
+            let (machine, effects) = ServerNonInvite::start(first);
             (ServerMachine::NonInvite(machine), effects)
         };
         let transaction = ServerTransaction {
@@ -333,6 +341,10 @@ fn check(message: &Message) -> Result<(), (u16, &'static str)> {
     let uri = message.uri().map_err(|_| (400, "unreadable request-URI"))?;
     if matches!(uri.scheme(), Scheme::Other(_)) {
         return Err((416, "unknown URI scheme"));
+    }
+    // RFC 3261 §19.1.1: none in a request-URI. Whoever forwards them may be made to send them (RFC 4475 §3.1.2.11).
+    if uri.headers().next().is_some() {
+        return Err((400, "header fields in the request-URI"));
     }
     if message.max_forwards().is_err() {
         return Err((400, "unreadable Max-Forwards"));

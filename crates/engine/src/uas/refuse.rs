@@ -51,10 +51,16 @@ impl Engine {
         (RETRY_AFTER + self.generator.next_u64() % RETRY_AFTER).to_string()
     }
 
-    /// 400 for a request whose mandatory header fields cannot be read.
-    pub(crate) fn refuse_unreadable(&mut self, origin: &Origin, message: &Message, what: &str) {
+    /// 400 (501: CSeq names another method than one nobody knows) for a request whose mandatory header fields cannot be read.
+    pub(crate) fn refuse_unreadable(
+        &mut self,
+        origin: &Origin,
+        message: &Message,
+        status: u16,
+        what: &str,
+    ) {
         self.note_refused(Total::Invalid, origin, &message.method(), what);
-        self.answer_raw(origin, message.as_bytes(), 400, what);
+        self.answer_raw(origin, message.as_bytes(), status, what);
     }
 
     /// The bytes of an engine-made response to a request that has a transaction; `headers` are added.

@@ -130,7 +130,8 @@ impl Engine {
         let effects = transaction.on_response(status, &self.config.timers);
         let dialog = self.answered(id, application, &request, message);
         self.apply_server(id, effects);
-        if method == Method::Bye && status >= 200 {
+        // A BYE that was challenged comes again, with credentials, in the same dialog (RFC 3261 §22.2).
+        if method == Method::Bye && status >= 200 && !matches!(status, 401 | 407) {
             self.dialog_said_goodbye(dialog);
         }
         Ok((dialog, self.listeners.path(&destination)))

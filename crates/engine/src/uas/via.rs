@@ -45,6 +45,14 @@ pub(crate) fn unlimited() -> Limits {
     Limits::unlimited()
 }
 
+/// Whether an address is everybody's or nobody's: nothing is sent there because a message says so (RFC 4475 §3.3.10).
+pub(crate) fn is_everybody(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_broadcast() || address.is_unspecified(),
+        IpAddr::V6(address) => address.is_unspecified(),
+    }
+}
+
 /// Where the response to a request goes (RFC 3261 §18.2.2, RFC 3581 §4).
 pub(crate) fn response_destination(via: &Via<'_>, origin: &Origin) -> Destination {
     let (_, port) = via.sent_by();
@@ -57,7 +65,8 @@ pub(crate) fn response_destination(via: &Via<'_>, origin: &Origin) -> Destinatio
             .params
             .get("maddr")
             .flatten()
-            .and_then(|address| address.parse::<IpAddr>().ok());
+            .and_then(|address| address.parse::<IpAddr>().ok())
+            .filter(|address| !is_everybody(*address));
         multicast.map_or(origin.peer, |address| SocketAddr::new(address, port))
     };
     Destination {

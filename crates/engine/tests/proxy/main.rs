@@ -7,7 +7,7 @@
 )]
 mod network;
 
-use engine::command::ProxyOptions;
+use engine::command::{Forking, ProxyOptions};
 use network::{Network, statuses};
 use sip::{HeaderName, Method};
 use std::time::Duration;
@@ -162,7 +162,7 @@ fn at_once_the_loser_is_cancelled() {
     let (mut network, _) = call(
         &[BOB, CAROL],
         ProxyOptions {
-            simultaneous: true,
+            forking: Forking::Simultaneous,
             ..reporting()
         },
     );

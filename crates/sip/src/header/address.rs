@@ -54,10 +54,17 @@ impl<'a> Address<'a> {
                 let inner = rest.get(open + 1..).unwrap_or_default();
                 let close =
                     memchr::memchr(b'>', inner).ok_or(fail("the URI has no closing `>`"))?;
+                // Whoever forgot the quotes may have meant two addresses (RFC 4475 §3.1.2.15).
+                if quoted == 0 && memchr::memchr2(b',', b';', between).is_some() {
+                    return Err(fail(
+                        "the display name holds a comma or semicolon; write it in quotes",
+                    ));
+                }
                 let name = if quoted > 0 { display } else { between };
                 (
                     name,
-                    inner.get(..close).unwrap_or_default(),
+                    // Spaces inside the brackets mean nothing (RFC 4475 §3.1.2.14).
+                    trim(inner.get(..close).unwrap_or_default()),
                     inner.get(close + 1..).unwrap_or_default(),
                 )
             }
@@ -85,6 +92,38 @@ impl<'a> Address<'a> {
             params: Params::new(text(params)?),
             header,
         })
+    }
+
+    /// Reads one value of a header field whose addresses have no parameters of the header: without brackets all is the URI.
+    pub(crate) fn parse_whole(
+        header: HeaderName,
+        value: &'a [u8],
+    ) -> Result<Address<'a>, HeaderError> {
+        if memchr::memchr2(b'<', b'"', value).is_some() {
+            return Address::parse_as(header, value);
+        }
+        let fail = |what| HeaderError::new(header, what);
+        let uri_text = std::str::from_utf8(trim(value)).map_err(|_| fail("it is not UTF-8"))?;
+        if uri_text.is_empty() {
+            return Err(fail("there is no URI"));
+        }
+        Ok(Address {
+            display: None,
+            uri_text,
+            params: Params::default(),
+            header,
+        })
+    }
+
+    /// Writes display name and URI.
+    pub(crate) fn fmt_name_addr(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(display) = &self.display {
+            write!(f, "{} ", Quoted(display))?;
+        }
+        match self.uri_text {
+            "*" => f.write_str("*"),
+            uri => write!(f, "<{uri}>"),
+        }
     }
 
     /// The URI, read.
@@ -117,15 +156,8 @@ impl<'a> Address<'a> {
 /// The address as it is written: the URI in brackets, so that its parameters stay its own.
 impl fmt::Display for Address<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(display) = &self.display {
-            write!(f, "{} ", Quoted(display))?;
-        }
-        if self.is_wildcard() {
-            f.write_str("*")?;
-        } else {
-            write!(f, "<{}>", self.uri_text)?;
-        }
-        write!(f, "{}", self.params)
+        self.fmt_name_addr(f)?;
+        self.params.fmt(f)
     }
 }
 

@@ -51,6 +51,22 @@ impl<'a> Params<'a> {
             .map(|(_, value)| value)
     }
 
+    /// Writes every parameter but those of these names.
+    pub(crate) fn fmt_but(&self, f: &mut fmt::Formatter<'_>, left_out: &[&str]) -> fmt::Result {
+        let is_out = |name: &str| left_out.iter().any(|out| out.eq_ignore_ascii_case(name));
+        for (name, value) in self.iter().filter(|(name, _)| !is_out(name)) {
+            write!(f, ";{name}")?;
+            if let Some(value) = value {
+                f.write_str("=")?;
+                // A folded value is written in one line.
+                for part in value.split(['\r', '\n']) {
+                    f.write_str(part)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Every parameter, name and value as sent (quotes included), so that they can be written again.
     #[must_use]
     pub fn iter(&self) -> ParamsIter<'a> {
@@ -61,13 +77,7 @@ impl<'a> Params<'a> {
 /// The parameters as they are written behind a value: each with a semicolon before it, as sent but for white space.
 impl fmt::Display for Params<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, value) in self.iter() {
-            write!(f, ";{name}")?;
-            if let Some(value) = value {
-                write!(f, "={value}")?;
-            }
-        }
-        Ok(())
+        self.fmt_but(f, &[])
     }
 }
 

@@ -13,7 +13,7 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reason<'a> {
     /// The protocol that the cause is a number of: `SIP`, `Q.850`.
-    pub protocol: &'a str,
+    pub protocol: Cow<'a, str>,
     /// The cause: a status of SIP, a cause of Q.850.
     pub cause: Option<u32>,
     /// The text for people.
@@ -41,10 +41,20 @@ impl<'a> Reason<'a> {
             ),
         };
         Ok(Reason {
-            protocol,
+            protocol: Cow::Borrowed(protocol),
             cause,
             text: params.get("text").flatten(),
         })
+    }
+
+    /// The same, holding texts of its own.
+    #[must_use]
+    pub fn into_owned(self) -> Reason<'static> {
+        Reason {
+            protocol: Cow::Owned(self.protocol.into_owned()),
+            cause: self.cause,
+            text: self.text.map(|text| Cow::Owned(text.into_owned())),
+        }
     }
 
     /// Whether the cause is one of that protocol, in any case.
@@ -56,7 +66,7 @@ impl<'a> Reason<'a> {
 
 impl fmt::Display for Reason<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.protocol)?;
+        f.write_str(&self.protocol)?;
         if let Some(cause) = self.cause {
             write!(f, ";cause={cause}")?;
         }

@@ -146,6 +146,23 @@ impl Message {
             .map(Via::parse_bytes)
     }
 
+    /// Whether every value of the topmost Via field can be read: a list of them that holds something else is damaged, and its next
+    /// value would be the address of a response (RFC 4475 §3.1.2.1).
+    ///
+    /// # Errors
+    /// What is wrong with the first that cannot.
+    pub fn check_via_list(&self) -> Result<(), HeaderError> {
+        let Some(field) = self.header(HeaderName::Via) else {
+            return Ok(());
+        };
+        if memchr::memchr(b',', field.raw_value()).is_none() {
+            return Ok(());
+        }
+        field
+            .list()
+            .try_for_each(|value| Via::parse_bytes(value).map(|_| ()))
+    }
+
     /// How many hops are left.
     ///
     /// # Errors
@@ -225,6 +242,7 @@ impl Message {
         self.from().map_err(at)?;
         self.to().map_err(at)?;
         self.top_via().map_err(at)?;
+        self.check_via_list().map_err(at)?;
         self.max_forwards().map_err(at)?;
         if self.is_request() && !self.is_method(&cseq.method) {
             return Err(at(HeaderError::new(

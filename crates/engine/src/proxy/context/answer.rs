@@ -53,7 +53,10 @@ impl ProxyContext {
         self.untried.clear();
         let candidates = std::mem::take(&mut self.candidates);
         let chosen = if cancelled {
-            candidates.iter().find(|candidate| candidate.status == 487)
+            let given = self.given;
+            candidates
+                .iter()
+                .find(|candidate| given == 487 && candidate.status == 487)
         } else {
             let ranks = candidates.iter().map(|one| Rank {
                 status: one.status,
@@ -61,7 +64,9 @@ impl ProxyContext {
             });
             best(ranks, self.drachtio_compatible).and_then(|index| candidates.get(index))
         };
-        let status = chosen.map_or(if cancelled { 487 } else { 408 }, |chosen| chosen.status);
+        let status = chosen.map_or(if cancelled { self.given } else { 408 }, |chosen| {
+            chosen.status
+        });
         if status == 408 && !self.is_invite {
             effects.push(Effect::Upstream(Upstream::Nothing));
             self.done(None, None, effects);
@@ -86,7 +91,7 @@ impl ProxyContext {
                 ))
             });
         let Some((branch, response)) = forwarded else {
-            let status = if status == 503 && !self.drachtio_compatible {
+            let status = if status == 503 && !self.drachtio_compatible && !cancelled {
                 500
             } else {
                 status

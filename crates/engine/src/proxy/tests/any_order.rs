@@ -19,12 +19,17 @@ impl Course {
         let is_invite = random.next_u64() % 3 != 0;
         let method = if is_invite { "INVITE" } else { "MESSAGE" };
         let targets: Vec<String> = (0..=random.next_u64() % 4)
-            .map(|index| format!("sip:t{index}@203.0.113.{index}"))
+            .map(|index| {
+                let q = random.next_u64() % 3;
+                format!("<sip:t{index}@203.0.113.{index}>;q=0.{q}")
+            })
             .collect();
         let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
-        let mut order = order(request(method, "sip:bob@proxy.example", ""), &targets);
+        let breadth = format!("Max-Breadth: {}\n", 1 + random.next_u64() % 5);
+        let mut order = order(request(method, "sip:bob@proxy.example", &breadth), &targets);
         let mut flag = || random.next_u64() % 2 == 0;
-        order.options.simultaneous = flag();
+        let forking = [Forking::Serial, Forking::Simultaneous, Forking::ByQ];
+        order.options.forking = forking[usize::from(flag()) + usize::from(flag())];
         order.options.follow_redirects = flag();
         order.options.report_responses = flag();
         order.options.provisional_timeout = flag().then(|| Duration::from_secs(2));
@@ -47,6 +52,7 @@ impl Course {
     fn step(&mut self) {
         let branch = u32::try_from(self.below(5)).expect("small");
         let happened = match self.below(10) {
+            0 if self.random.next_u64() % 2 == 0 => self.bench.abandon(480),
             0 => self.bench.cancel(),
             1 => self.bench.fail(branch, BranchFailure::Transport),
             2 => {

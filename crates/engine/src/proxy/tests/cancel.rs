@@ -3,7 +3,7 @@ use super::*;
 
 fn two() -> Bench {
     let mut forked = order(invite(), &["sip:a@203.0.113.1", "sip:b@203.0.113.2"]);
-    forked.options.simultaneous = true;
+    forked.options.forking = Forking::Simultaneous;
     let mut bench = Bench::new(forked);
     bench.start();
     bench

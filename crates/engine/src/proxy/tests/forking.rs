@@ -10,7 +10,7 @@ fn three() -> Bench {
             "sip:c@203.0.113.3",
         ],
     );
-    forked.options.simultaneous = true;
+    forked.options.forking = Forking::Simultaneous;
     let mut bench = Bench::new(forked);
     let started = [
         "forward 0 to sip:a@203.0.113.1",
@@ -115,7 +115,7 @@ fn the_challenges_of_all_branches_go_into_the_chosen_one() {
 #[test]
 fn a_branch_that_is_not_sent_yet_is_forgotten_and_not_cancelled() {
     let mut forked = order(invite(), &["sip:a@203.0.113.1", "sip:slow.example"]);
-    forked.options.simultaneous = true;
+    forked.options.forking = Forking::Simultaneous;
     let mut bench = Bench::new(forked);
     bench.resolves = false;
     bench.start();
@@ -134,7 +134,7 @@ fn a_2xx_to_another_method_ends_the_search_and_nothing_is_cancelled() {
         request("MESSAGE", "sip:bob@proxy.example", ""),
         &["sip:a@203.0.113.1", "sip:b@203.0.113.2"],
     );
-    forked.options.simultaneous = true;
+    forked.options.forking = Forking::Simultaneous;
     let mut bench = Bench::new(forked);
     bench.start();
     assert_eq!(bench.answer(0, 200), ["up 200 of 0", "done 200 by 0"]);

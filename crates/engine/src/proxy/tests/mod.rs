@@ -2,8 +2,10 @@
 //!
 //! The bench drives the machine with parsed messages and a clock of its own; timers fire when the test advances it.
 mod any_order;
+mod breadth;
 mod cancel;
 mod forking;
+mod groups;
 mod redirect;
 mod relay;
 mod request;
@@ -12,6 +14,7 @@ mod series;
 mod timeouts;
 
 use super::*;
+pub(super) use crate::command::Forking;
 use crate::transport::ListenerId;
 use sip::{Build, HeaderName, Limits};
 use std::collections::BTreeMap;
@@ -161,6 +164,13 @@ impl Bench {
 
     pub(super) fn cancel(&mut self) -> Vec<String> {
         self.context.on_cancelled(self.now, None, &mut self.effects);
+        self.carry_out()
+    }
+
+    /// The application gives the request up.
+    pub(super) fn abandon(&mut self, status: u16) -> Vec<String> {
+        self.context
+            .on_abandoned(self.now, status, None, &mut self.effects);
         self.carry_out()
     }
 

@@ -1,10 +1,10 @@
 //! A 3xx goes upstream unless it is to be followed; then its Contacts are tried next, the highest q first, none of them twice.
 use super::*;
 
-fn following(targets: &[&str], simultaneous: bool) -> Bench {
+fn following(targets: &[&str], forking: Forking) -> Bench {
     let mut following = order(invite(), targets);
     following.options.follow_redirects = true;
-    following.options.simultaneous = simultaneous;
+    following.options.forking = forking;
     let mut bench = Bench::new(following);
     bench.start();
     bench
@@ -24,7 +24,10 @@ fn a_3xx_goes_upstream_when_it_is_not_to_be_followed() {
 
 #[test]
 fn contacts_are_tried_by_q_right_after_the_target_that_named_them() {
-    let mut bench = following(&["sip:one@203.0.113.10", "sip:two@203.0.113.20"], false);
+    let mut bench = following(
+        &["sip:one@203.0.113.10", "sip:two@203.0.113.20"],
+        Forking::Serial,
+    );
     let contacts = "<sip:low@203.0.113.41>;q=0.2, <sip:high@203.0.113.42>;q=0.9";
     assert_eq!(
         bench.answer_with(0, 302, &[("Contact", contacts)]),
@@ -38,7 +41,10 @@ fn contacts_are_tried_by_q_right_after_the_target_that_named_them() {
 
 #[test]
 fn with_simultaneous_targets_the_new_ones_start_at_once() {
-    let mut bench = following(&["sip:one@203.0.113.10", "sip:two@203.0.113.20"], true);
+    let mut bench = following(
+        &["sip:one@203.0.113.10", "sip:two@203.0.113.20"],
+        Forking::Simultaneous,
+    );
     let contacts = "<sip:a@203.0.113.41>, <sip:b@203.0.113.42>";
     let seen = bench.answer_with(1, 302, &[("Contact", contacts)]);
     assert_eq!(
@@ -52,14 +58,14 @@ fn with_simultaneous_targets_the_new_ones_start_at_once() {
 
 #[test]
 fn a_target_is_not_tried_twice_and_a_3xx_that_names_none_goes_upstream() {
-    let mut bench = following(&["sip:one@203.0.113.10"], false);
+    let mut bench = following(&["sip:one@203.0.113.10"], Forking::Serial);
     let seen = bench.answer_with(0, 302, &[("Contact", "<sip:one@203.0.113.10>")]);
     assert_eq!(seen, ["up 302 of 0", "done 302 by 0"]);
 }
 
 #[test]
 fn headers_and_method_of_a_contact_do_not_enter_the_request_uri() {
-    let mut bench = following(&["sip:one@203.0.113.10"], false);
+    let mut bench = following(&["sip:one@203.0.113.10"], Forking::Serial);
     let contact = "<sip:x@203.0.113.41;method=BYE;transport=tcp?Replaces=abc>";
     let seen = bench.answer_with(0, 302, &[("Contact", contact)]);
     assert_eq!(seen, ["forward 1 to sip:x@203.0.113.41;transport=tcp"]);
@@ -83,7 +89,7 @@ fn a_sips_request_is_not_redirected_to_sip() {
 
 #[test]
 fn an_endless_chain_of_redirections_ends() {
-    let mut bench = following(&["sip:u0@203.0.113.10"], false);
+    let mut bench = following(&["sip:u0@203.0.113.10"], Forking::Serial);
     let mut branch = 0;
     loop {
         let contact = format!("<sip:u{}@203.0.113.10>", branch + 1);
