@@ -34,7 +34,7 @@ $(STAMPS)/build: $(STAMPS)/tools $(RUST) pyproject.toml
 demo: setup
 	@$(BIN)/dracht demo
 
-# The peers that the tests and the benchmark call: SIPp and Kamailio, from Debian. Installed with root, reported without.
+# The peers that the tests and the benchmark call: SIPp, Kamailio, baresip, linphone, from Debian. Installed with root, reported without.
 peers:
 	@scripts/install_peers.sh
 

@@ -117,7 +117,7 @@ _FailedCode: TypeAlias = Literal[
     "limit",
 ]
 _DialogEndReason: TypeAlias = Literal[
-    "ack-timeout", "answered-after-cancel", "cancel-after-answer", "idle", "session-expired"
+    "ack-timeout", "answered-after-cancel", "cancel-after-answer", "idle", "session-expired", "peer-gone"
 ]
 _Headers: TypeAlias = Sequence[tuple[str, str | bytes]]
 _Transport: TypeAlias = Literal["udp", "tcp", "tls", "ws", "wss"]
@@ -1004,6 +1004,14 @@ def parse_uri(text: str) -> Uri:
 
 def reason_phrase(status: int) -> str:
     """The usual reason phrase of a status; that of its class when it is not registered (RFC 3261 §21, IANA)."""
+
+def glare_back_off(is_call_id_owner: bool, random: int) -> float:
+    """How long to wait before an INVITE or UPDATE that got 491 is sent again (RFC 3261 §14.1); seconds.
+
+    Args:
+        is_call_id_owner: whether we sent the INVITE that created the dialog: 2.1 to 4 s then, else 0 to 2 s.
+        random: any number from 0 to 2^64-1; the result follows from it.
+    """
 
 # ---- the engine ---------------------------------------------------------------------------------------------------------
 

@@ -428,6 +428,7 @@ class Agent:
         dialog: Dialog | None = None,
         next_hop: str | None = None,
         timeout: float | None = None,
+        keep_forks: bool = False,
         retry_glare: bool = True,
         retry_interval: bool = True,
     ) -> ClientTransaction:
@@ -445,6 +446,8 @@ class Agent:
             next_hop: a URI to send to instead of the request-URI.
             timeout: seconds until the final response. After that an INVITE is cancelled, and `RequestTimeout` raised.
                 An engine gives up by itself (408) 32 s after a request without any response.
+            keep_forks: give each further 2xx of a forked INVITE to `next_fork`, as a call of its own to acknowledge and end
+                (RFC 3261 §13.2.2.4). The agent ends them otherwise.
             retry_glare: send a re-INVITE or UPDATE again after a 491, as RFC 3261 §14.1 says: after 2.1 to 4 s when the dialog
                 began with a request of ours, else after at most 2 s.
             retry_interval: send it again with the interval that a 422 (RFC 4028 §7.3) or 423 (RFC 3261 §10.2.8) asks for.
@@ -480,6 +483,7 @@ class Agent:
             next_hop=next_hop,
             auth=auth,
             timeout=timeout,
+            keep_forks=keep_forks,
             retry_glare=retry_glare,
             retry_interval=retry_interval,
         )

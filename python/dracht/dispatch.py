@@ -5,7 +5,7 @@ Its tables, and when an entry leaves each of them:
     clients    client transactions      at the final response, at a timeout of the application, when the link is lost
     invites    INVITEs that came in     at a final response other than 2xx, when proxied or dropped, at the ACK
     answers    2xx awaiting their ACK   at the ACK, at a BYE of the peer, when the engine ends the dialog, or after 64 s
-    reliable   1xx awaiting a PRACK     at the PRACK, at the final response
+    reliable   1xx awaiting a PRACK     at the PRACK, at a final response other than 2xx, at the ACK
     confirmed  INVITEs that got a 2xx   after 64 s: a 2xx of another fork is recognised by it
     established  dialogs of answered INVITEs  at a BYE, when the engine ends the dialog
     initiated  those of our own INVITEs       the same
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,9 @@ class Dispatcher:
         self.invites: dict[TransactionId, Request] = {}
         self.answers: dict[DialogId, tuple[float, SentResponse]] = {}
         self.reliable: dict[tuple[DialogId, str], SentResponse] = {}
-        self.confirmed: dict[TransactionId, tuple[float, DialogId | None]] = {}
+        self.confirmed: dict[
+            TransactionId, tuple[float, DialogId | None, weakref.ref[ClientTransaction]]
+        ] = {}
         self.established: set[DialogId] = set()
         self.initiated: set[DialogId] = set()
         self.looked = 0.0
@@ -129,7 +132,12 @@ class Dispatcher:
             client.response_received(transaction, dialog, message, origin)
         elif 200 <= message.status < 300 and message.method == "INVITE" and dialog is not None:
             known = self.confirmed.get(transaction)
-            if known is None or known[1] != dialog:
+            first = known[2]() if known is not None else None
+            if known is not None and known[1] == dialog:
+                return
+            if first is not None:
+                first.fork_answered(dialog, message, origin)
+            else:
                 self.end_stray(dialog)
 
     def dialog_ended(self, dialog: DialogId, message: Message, origin: Origin) -> None:
@@ -176,6 +184,8 @@ class Dispatcher:
         # A drachtio-server names the INVITE's transaction in the first ACK of a dialog only, so the dialog decides.
         held = self.answers.pop(dialog, None) if dialog is not None else None
         self.invites.pop(transaction, None)
+        if self.reliable:
+            self._forget_reliable(dialog)
         if held is not None:
             self.invites.pop(held[1].res.req._transaction, None)
             held[1].acknowledged(transaction, dialog, message, origin)
@@ -232,7 +242,8 @@ class Dispatcher:
                 self.agent.calls.confirmed(self, request._dialog, None)
         if method != "INVITE":
             return
-        if self.reliable:
+        # A 2xx may wait for the PRACK of what was sent before (RFC 3262 §3).
+        if self.reliable and status >= 300:
             self._forget_reliable(request._dialog)
         if status >= 300:
             self.invites.pop(request._transaction, None)
@@ -240,6 +251,7 @@ class Dispatcher:
     def final_failed(self, request: Request) -> None:
         """A final response did not go out."""
         self.invites.pop(request._transaction, None)
+        self._forget_reliable(request._dialog)
         self._forget_answer(request)
 
     def answer_sent(self, sent: SentResponse, dialog: DialogId | None) -> None:
@@ -280,12 +292,12 @@ class Dispatcher:
 
     # ---- what requests of ours leave behind
 
-    def confirm(self, transaction: TransactionId, dialog: DialogId | None) -> None:
+    def confirm(self, transaction: TransactionId, dialog: DialogId | None, client: ClientTransaction) -> None:
         """An INVITE of ours got its first 2xx."""
         now = self.loop.time()
         if now - self.looked > _ROUND:
             self._forget_lingering(now)
-        self.confirmed[transaction] = (now, dialog)
+        self.confirmed[transaction] = (now, dialog, weakref.ref(client))
         if dialog is not None:
             self.established.add(dialog)
 

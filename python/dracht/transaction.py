@@ -1,7 +1,7 @@
 """`ClientTransaction`: a request of ours, from sending to its final response.
 
 What the application sees as one request may be several transactions on the wire: `retrying` says when and how it is sent again.
-Retransmissions and the ACK of a failed INVITE are the engine's.
+Retransmissions and the ACK of a failed INVITE are the engine's. It is above 400 lines for its docstrings: one class, one life.
 """
 
 from __future__ import annotations
@@ -35,6 +35,16 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientTransaction", "IncomingResponse"]
 
+# 64*T1: how long another fork may answer after the first; seconds (RFC 3261 §13.2.2.4).
+_FORK_LIMIT = 32.0
+
+
+def _is_gone(method: str, status: int) -> bool:
+    """Whether this response to a request within a call says that the peer knows it no more (RFC 3261 §12.2.1.2, RFC 5057 §5)."""
+    if method in ("INVITE", "UPDATE", "INFO"):
+        return status in (408, 481)
+    return method == "OPTIONS" and status == 481
+
 
 class ClientTransaction(Sending):
     """A request of ours.
@@ -44,6 +54,7 @@ class ClientTransaction(Sending):
     """
 
     __slots__ = (
+        "__weakref__",
         "_abandoned",
         "_body",
         "_cancelled",
@@ -51,13 +62,16 @@ class ClientTransaction(Sending):
         "_deadline",
         "_dialog",
         "_headers",
+        "_keep_forks",
         "_next_hop",
         "_pause",
         "_retries",
+        "_taken",
         "_transaction",
         "_uri",
         "attempts",
         "final_response",
+        "forks",
         "method",
         "responses",
     )
@@ -76,9 +90,12 @@ class ClientTransaction(Sending):
         timeout: float | None = None,
         retry_glare: bool = True,
         retry_interval: bool = True,
+        keep_forks: bool = False,
     ) -> None:
         super().__init__(dispatcher)
         self.method = method
+        self._keep_forks = keep_forks
+        self._taken = 0
         self._uri = uri
         self._headers = headers
         self._body = body
@@ -95,6 +112,8 @@ class ClientTransaction(Sending):
         self.responses: list[IncomingResponse] = []
         """Every response so far, those excepted after which it was sent again."""
         self.final_response: IncomingResponse | None = None
+        self.forks: list[IncomingResponse] = []
+        """The 2xx of further forks of an INVITE: calls of their own, which the agent ends unless it is to keep them."""
         self.attempts: list[Attempt] = []
         """Every time it was put on the wire: why, the request as sent, and the status that led to it."""
 
@@ -164,6 +183,23 @@ class ClientTransaction(Sending):
                     raise
             yield self.responses[at]
             at += 1
+
+    async def next_fork(self, *, timeout: float = _FORK_LIMIT) -> IncomingResponse:
+        """Waits for the 2xx of a further fork (RFC 3261 §13.2.2.4), each once; needs `keep_forks=True`.
+
+        Args:
+            timeout: seconds from now. An engine takes none that come later than 32 s after the first.
+
+        Raises:
+            DrachtError: the forks of this request are not kept.
+            RequestTimeout: there was none in time.
+        """
+        if not self._keep_forks:
+            raise DrachtError("the forks of this request are not kept: send it with keep_forks=True")
+        at = self._taken
+        await self._until(lambda: len(self.forks) > at, self._dispatcher.loop.time() + timeout)
+        self._taken += 1
+        return self.forks[at]
 
     async def cancel(self, *, headers: HeadersInput | None = None) -> SentRequest | None:
         """Cancels an INVITE (RFC 3261 §9.1): the final response, 487 as a rule, comes as any other.
@@ -267,6 +303,10 @@ class ClientTransaction(Sending):
             if self.method == "BYE" and dialog is not None and status not in (401, 407):
                 self._dispatcher.dialog_over(dialog)
                 self._ended(dialog)
+            elif dialog is not None and self._dialog is not None and _is_gone(self.method, status):
+                # A server says no more of it than this response.
+                self._dispatcher.dialog_over(dialog)
+                self._ended(dialog)
             if self._goes_again(transaction, response):
                 return
             del self._dispatcher.clients[transaction]
@@ -276,7 +316,7 @@ class ClientTransaction(Sending):
         if status >= 200:
             self.final_response = response
             if status < 300 and self.method == "INVITE":
-                self._dispatcher.confirm(transaction, dialog)
+                self._dispatcher.confirm(transaction, dialog, self)
                 if self._abandoned and dialog is not None:
                     self._dispatcher.end_stray(dialog)
                 elif dialog is not None:
@@ -285,6 +325,19 @@ class ClientTransaction(Sending):
                     if self._dispatcher.agent.calls is not None:
                         self._dispatcher.agent.calls.confirmed(self._dispatcher, dialog, self._message)
         self._append(response)
+
+    def fork_answered(self, dialog: DialogId, message: Message, origin: Origin | None) -> None:
+        """A 2xx of another fork than the first."""
+        if any(fork._dialog == dialog for fork in self.forks):
+            return
+        self.forks.append(IncomingResponse(self, dialog, message, origin))
+        if not self._keep_forks or self._abandoned:
+            self._dispatcher.end_stray(dialog)
+            return
+        self._dispatcher.established.add(dialog)
+        self._dispatcher.initiated.add(dialog)
+        if self._waiters is not None:
+            self._wake()
 
     # ---- inside
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from tests.conformance.phone import Leg, Phone, Received
 from tests.conformance.sip import Sip
 from tests.conformance.station import Station, Stations, nobody
 
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 REALM = "example.com"
 SDP = ("Content-Type", "application/sdp")
 OFFER = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\n"
@@ -209,3 +212,26 @@ async def test_the_pieces_serve_an_agent_as_well(stations: Stations) -> None:
     assert await options(client.agent, server) == (407, None)
     assert await options(client.agent, server, auth=("alice", "secret")) == (200, "alice")
     assert await options(client.agent, server, auth=("alice", "wrong")) == (407, None)
+
+
+async def test_the_python_of_the_documents_works(stations: Stations) -> None:
+
+    apps: dict[str, dict[str, Any]] = {}
+    for page in ("howto/authenticate.md", "rfc/rfc7616.md", "rfc/rfc8760.md"):
+        for number, code in enumerate(
+            re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+        ):
+            names = apps[f"{page} {number}"] = {}
+            exec(compile(code, page, "exec"), names)
+    asking, pieces, giving = (apps[f"howto/authenticate.md {number}"] for number in range(3))
+    server, client = await stations.start(asking["app"]), await stations.start(nobody)
+    call = await client.agent.request(
+        server.uri, "REGISTER", headers={"To": "<sip:bob@h>"}, auth=giving["account"]
+    )
+    assert (await call.final()).status == 403, "alice may not register as bob"
+    headers = {"To": "<sip:alice@h>"}
+    call = await client.agent.request(server.uri, "REGISTER", headers=headers, auth=giving["account"])
+    assert (await call.final()).status == 200
+    low = await stations.start(pieces["handler"], "options")
+    options = await client.agent.request(low.uri, auth=giving["account"])
+    assert (await options.final()).headers["X-User"] == "alice"

@@ -13,7 +13,7 @@ from dracht.handler import Handler
 
 from tests.conformance.phone import Leg, Phone, Received
 from tests.conformance.sip import Sip
-from tests.conformance.station import Stations, eventually
+from tests.conformance.station import Stations, eventually, nobody
 
 SDP = ("Content-Type", "application/sdp")
 OFFER = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\n"
@@ -405,11 +405,12 @@ async def test_the_callers_cancel_reaches_every_branch(stations: Stations) -> No
     for at, callee in enumerate(it.callees):
         callee.reply(invites[at], 180, tag=f"tag{at}")
         await it.caller.expect(180)
-    await it.leg.cancel(invite, ("Reason", "SIP;cause=487"))
+    await it.leg.cancel(invite, ("Reason", "SIP;cause=487"), ("Reason", 'Q.850;cause=16;text="bye"'))
     await it.caller.expect(200, of="CANCEL")
     for at, callee in enumerate(it.callees):
         cancel = await callee.expect("CANCEL")
-        assert (cancel.branch, cancel["Reason"]) == (invites[at].branch, "SIP;cause=487")
+        assert cancel.branch == invites[at].branch
+        assert ", ".join(cancel.all("Reason")) == 'SIP;cause=487, Q.850;cause=16;text="bye"'
         callee.reply(cancel, 200, tag=f"tag{at}")
         callee.reply(invites[at], 487, tag=f"tag{at}")
         await callee.expect("ACK")
@@ -581,3 +582,74 @@ async def test_a_second_proxying_of_one_request_fails(stations: Stations) -> Non
     await eventually(lambda: codes)
     assert codes in (["already-proxied"], ["unknown-transaction"])
     assert callee.ladder == ["< OPTIONS", "> 200"]
+
+
+async def test_a_request_without_state_takes_its_cancel_and_ack_along(stations: Stations) -> None:
+    """RFC 3261 §16.11; the application sees repetitions, and chooses the same target."""
+    it = await scene(stations, type="stateless", engine={"trying_after": 5})
+    invite = await it.leg.send("INVITE")
+    onward = await it.callee.expect("INVITE")
+    result = await it.result()
+    assert (result.final_status, result.responses) == (None, [])
+    it.callee.reply(onward, 180)
+    await it.caller.expect(180)
+    await it.leg.cancel(invite, ("Reason", "SIP;cause=487"))
+    cancel = await it.callee.expect("CANCEL")
+    assert (cancel.branch, cancel.uri, cancel["Reason"]) == (onward.branch, it.callee.uri, "SIP;cause=487")
+    it.callee.reply(cancel, 200)
+    await it.caller.expect(200, of="CANCEL")
+    it.callee.reply(onward, 487)
+    await it.refused(invite, 487)
+    ack = await it.callee.expect("ACK")
+    assert ack.branch == onward.branch
+    assert it.callee.ladder == ["< INVITE", "> 180", "< CANCEL", "> 200", "> 487", "< ACK"]
+
+
+@pytest.mark.parametrize(
+    ("path", "supported", "status", "paths"),
+    [
+        ("always", False, 200, 1),
+        ("if_supported", False, 200, 0),
+        ("if_supported", True, 200, 1),
+        ("required", True, 200, 1),
+        ("required", False, 421, 0),
+    ],
+)
+async def test_path_depends_on_the_user_agent_as_asked(
+    stations: Stations, path: str, supported: bool, status: int, paths: int
+) -> None:
+    registrar = await stations.phone()
+
+    async def handler(req: Request, res: Response) -> None:
+        with contextlib.suppress(CommandFailed):
+            await req.proxy(registrar.uri, record_route=True, path=path)  # type: ignore[arg-type]
+
+    station = await stations.start(handler, "register")
+    phone = await stations.phone()
+    await phone.leg(station.address).send("REGISTER", *([("Supported", "path")] if supported else []))
+    if status == 200:
+        register = await registrar.expect("REGISTER")
+        assert len(register.all("Path")) == paths
+        route = ("Service-Route", "<sip:home.example;lr>, <sip:more.example;lr>")
+        registrar.reply(register, 200, route, *(("Path", value) for value in register.all("Path")))
+    answer = await phone.expect(status)
+    if status == 421:
+        assert answer["Require"] == "path"
+    else:
+        assert answer["Service-Route"] == "<sip:home.example;lr>, <sip:more.example;lr>"
+        assert len(answer.all("Path")) == paths
+
+
+async def test_a_preloaded_route_is_where_a_request_of_ours_goes(stations: Stations) -> None:
+    """RFC 3608 §6.1: what a Service-Route names is the route of the next requests."""
+    proxy = await stations.phone()
+    station = await stations.start(nobody)
+    first = f"<sip:{proxy.host}:{proxy.port};lr>"
+    sent = await station.agent.request(
+        "sip:bob@home.example", "MESSAGE", headers={"Route": [first, "<sip:hsp.home.example;lr>"]}
+    )
+    message = await proxy.expect("MESSAGE")
+    assert message.uri == "sip:bob@home.example"
+    assert ", ".join(message.all("Route")) == f"{first}, <sip:hsp.home.example;lr>"
+    proxy.reply(message, 200)
+    assert (await sent.final()).status == 200

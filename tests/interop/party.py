@@ -103,7 +103,7 @@ class Party:
         await eventually(
             lambda: len(self.methods) >= len(expected), lambda: f"{methods}; {self.methods} came"
         )
-        assert self.methods == expected
+        assert self.methods == expected, f"{methods}; {self.methods} came"
 
     async def call(
         self,

@@ -12,7 +12,7 @@ from tests.interop.conftest import RealStations
 from tests.interop.party import Party
 from tests.interop.peers import kamailio
 from tests.interop.peers.kamailio import Kamailio, relayed
-from tests.interop.peers.process import Peers
+from tests.interop.peers.process import Peers, eventually
 from tests.interop.sdp import direction, sdp
 
 pytestmark = pytest.mark.peer("kamailio")
@@ -123,3 +123,32 @@ async def test_a_refer_and_its_notify_through_the_proxy(sides: tuple[Party, Part
     await proxy.expect(relayed("REFER 202 NOTIFY 200 BYE 200"), "REFER", "NOTIFY", "BYE")
     assert_in_the_path(proxy, "REFER", to=callee)
     assert_in_the_path(proxy, "NOTIFY", to=caller)
+
+
+async def test_calls_through_a_proxy_that_loses_every_tenth_message(
+    sides: tuple[Party, Party], peers: Peers
+) -> None:
+    """INVITE, reliable 183, PRACK, 200, ACK, UPDATE and BYE get through by repetition, each once to either application."""
+    caller, callee = sides
+    calls = 20
+    proxy = await kamailio.start(peers, "lossy")
+
+    async def one() -> None:
+        answer = await caller.call(
+            callee.uri, next_hop=f"sip:{proxy.address}", headers={"Supported": "100rel"}
+        )
+        assert answer.status == 200
+        call_id = answer.msg.call_id
+        await eventually(lambda: ("ACK", call_id) in [(req.method, req.call_id) for req in callee.seen])
+        update = await caller.within(answer.dialog_id, "UPDATE", sdp("sendonly", version=2))
+        assert (update.status, direction(update.body)) == (200, "recvonly")
+        await caller.hang_up(answer.dialog_id)
+
+    await asyncio.gather(*(one() for _ in range(calls)))
+    for method in ("INVITE", "PRACK", "ACK", "UPDATE", "BYE"):
+        assert callee.methods.count(method) == calls, f"{method}: {callee.methods}"
+        assert len({req.call_id for req in callee.seen if req.method == method}) == calls
+    assert caller.methods == []
+    await proxy.saw(200, sent=True, of="BYE", count=calls)
+    entries = [entry.message.data for entry in proxy.record() if not entry.sent]
+    assert len(entries) > len(set(entries)), "nothing was lost: the test shows nothing"

@@ -153,6 +153,7 @@ fn detailed(out: &mut Vec<u8>, opening: &str, error: &CommandError) {
         CommandError::NoTransport(target) => {
             ("requested protocol/transport not available: ", target)
         }
+        CommandError::RequestPending(what) => ("request pending: ", what),
         CommandError::No100rel => ("the peer does not support 100rel", ""),
         CommandError::Limit(limit) => ("limit reached: ", limit),
     };

@@ -7,7 +7,7 @@ use crate::refusal::{make_plain, write_failure};
 use crate::request::Asked;
 use crate::time_of_day::TimeOfDay;
 use engine::event::{
-    DialogEnded, Event, Failed, ProxyDone, ProxyResponse, Request, Response, Sent,
+    DialogEndReason, DialogEnded, Event, Failed, ProxyDone, ProxyResponse, Request, Response, Sent,
 };
 use engine::id::DialogId;
 use engine::transport::Origin;
@@ -103,6 +103,8 @@ impl FrameWriter {
             Event::Failed(failed) => self.failed(failed, answers),
             Event::ProxyResponse(response) => self.proxy_response(response, time, answers),
             Event::ProxyDone(done) => self.proxy_done(done, answers),
+            // drachtio passes the 481 or 408 on, and no more; its clients know what it means.
+            Event::DialogEnded(ended) if ended.reason == DialogEndReason::PeerGone => {}
             Event::DialogEnded(ended) => self.dialog_ended(ended, time),
             // The protocol has no word for it. A client counts the time of its subscriptions itself, as with drachtio-server, or
             // learns of the end from its next request in the dialog.
@@ -118,8 +120,9 @@ impl FrameWriter {
             request.origin.peer,
             time,
         );
-        self.meta
-            .extend_from_slice(&self.names.text(request.transaction));
+        // An early UPDATE has the name of its INVITE; the CSeq in the client's answer tells them apart.
+        let transaction = request.invite.unwrap_or(request.transaction);
+        self.meta.extend_from_slice(&self.names.text(transaction));
         self.meta.push(b'|');
         let message = &request.message;
         match request.dialog {

@@ -95,6 +95,7 @@ fn request() -> Event {
     Event::Request(Request {
         transaction: TransactionId::new(0, 1),
         dialog: None,
+        invite: None,
         message: Arc::new(Message::parse(text, &Limits::default()).unwrap()),
         origin: Origin {
             listener: ListenerId(0),

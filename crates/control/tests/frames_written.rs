@@ -167,6 +167,7 @@ fn sip(entry: &Entry, desk: &mut Desk) -> (Vec<u8>, Vec<u8>) {
             Event::Request(Request {
                 transaction,
                 dialog,
+                invite: None,
                 message,
                 origin,
                 wire_bytes,
@@ -367,6 +368,7 @@ fn received(message: Arc<Message>, peer: &str, local: &str) -> Event {
     Event::Request(Request {
         transaction: TransactionId::new(0, 1),
         dialog: None,
+        invite: None,
         message,
         origin,
         wire_bytes: 411,

@@ -21,7 +21,8 @@ pub enum Event {
     ProxyResponse(ProxyResponse),
     /// The proxied request came to its end; nothing more follows for that command.
     ProxyDone(ProxyDone),
-    /// The engine ended a dialog itself: this is the BYE it sent (lost ACK, late 2xx after CANCEL, session timer). There is nothing to answer.
+    /// The engine ended a dialog itself: this is the BYE it sent (lost ACK, late 2xx after CANCEL, session timer, a peer that is
+    /// gone). There is nothing to answer.
     DialogEnded(DialogEnded),
     /// The engine ended a subscription itself, because its time was up. The dialog is over too if it was for nothing else.
     SubscriptionEnded(SubscriptionEnded),
@@ -34,6 +35,8 @@ pub struct Request {
     pub transaction: TransactionId,
     /// The dialog it belongs to, if any.
     pub dialog: Option<DialogId>,
+    /// Of an UPDATE in an early dialog: the INVITE (its server or client transaction) that has no final response yet.
+    pub invite: Option<TransactionId>,
     /// The request, its top Via completed with `received` and `rport` (RFC 3581).
     pub message: Arc<Message>,
     /// Where it came from.
@@ -134,6 +137,9 @@ pub enum DialogEndReason {
     Idle,
     /// The session timer ran out, or its refresh showed that the peer is gone (RFC 4028 §10).
     SessionExpired,
+    /// The peer does not know the dialog any more (481), or answered a request in it not at all (408) (RFC 3261 §12.2.1.2,
+    /// RFC 5057 §5.1).
+    PeerGone,
 }
 
 /// A subscription that ended for want of a message. What a message ended is not told: the application has that.
@@ -191,6 +197,8 @@ pub enum CommandError {
     Rejected(u16),
     /// No listener offers the transport or address family that the target needs.
     NoTransport(String),
+    /// It may not be sent now: what stands in the way, and what to wait for (RFC 3261 §14.1, RFC 3311 §5.1).
+    RequestPending(&'static str),
     /// The peer of a reliable provisional response does not support 100rel (RFC 3262 §3).
     No100rel,
     /// A table is full: the limit that was reached.

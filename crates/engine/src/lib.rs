@@ -7,7 +7,7 @@ pub mod command;
 pub mod config;
 pub mod counts;
 mod detach;
-mod dialog;
+pub mod dialog;
 mod dispatch;
 mod draft;
 pub mod engine;

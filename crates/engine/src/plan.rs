@@ -1,4 +1,5 @@
 //! What a request is made from. It is written anew for each attempt: Via, Contact and `@localhost` depend on the way it takes.
+use crate::dialog::offer::describes_session;
 use crate::draft;
 use crate::id::TransactionId;
 use crate::proxy::relay::Forwarding;
@@ -60,6 +61,22 @@ fn with_own_host<'a>(name: HeaderName, value: &'a Bytes, host_port: &str) -> Cow
 }
 
 impl OwnRequest {
+    /// Whether it carries a session description.
+    pub(crate) fn describes_session(&self) -> bool {
+        if self.body.is_empty() {
+            return false;
+        }
+        let given = self
+            .headers
+            .iter()
+            .find(|(name, _)| HeaderName::from_bytes(name) == HeaderName::ContentType);
+        let content_type = self.content_type.map(str::as_bytes);
+        describes_session(
+            content_type.or(given.map(|(_, value)| value.as_ref())),
+            &self.body,
+        )
+    }
+
     /// The request for this way.
     pub(crate) fn write(&self, names: &Names<'_>) -> Bytes {
         let mut from = match &self.from {

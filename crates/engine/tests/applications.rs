@@ -130,7 +130,8 @@ fn the_peers_of_an_application_that_is_gone_can_end_their_calls() {
     let (caller, _) = network.call();
     let now = network.now;
     network.hosts[1].engine.handle_detach(now, APPLICATION);
-    network.send_in(0, caller, Method::Info, b"");
+    // Not INFO: by a 481 to that the caller's engine would end the call itself.
+    network.send_in(0, caller, Method::Message, b"");
     network.sent(0);
     assert_eq!(network.response(0).message.status(), 481);
     network.send_in(0, caller, Method::Bye, b"");

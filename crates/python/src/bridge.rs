@@ -252,6 +252,7 @@ fn new_request(event: &Event) -> Option<TransactionId> {
     match event {
         Event::Request(Request {
             dialog: None,
+            invite: None,
             transaction,
             message,
             ..

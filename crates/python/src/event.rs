@@ -86,6 +86,7 @@ pub fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
                 DialogEndReason::CancelAfterAnswer => intern!(py, "cancel-after-answer"),
                 DialogEndReason::Idle => intern!(py, "idle"),
                 DialogEndReason::SessionExpired => intern!(py, "session-expired"),
+                DialogEndReason::PeerGone => intern!(py, "peer-gone"),
             };
             (
                 DIALOG_ENDED,
@@ -132,6 +133,7 @@ pub fn failure<'py, 'a>(
         CommandError::TooManyHops => (intern!(py, "too-many-hops"), ""),
         CommandError::Loop => (intern!(py, "loop"), ""),
         CommandError::NoTransport(detail) => (intern!(py, "no-transport"), detail.as_str()),
+        CommandError::RequestPending(what) => (intern!(py, "request-pending"), *what),
         CommandError::No100rel => (intern!(py, "no-100rel"), ""),
         CommandError::Limit(limit) => (intern!(py, "limit"), *limit),
         CommandError::Rejected(status) => {

@@ -38,6 +38,12 @@ fn reason_phrase(status: u16) -> &'static str {
     sip::status::reason_phrase(status)
 }
 
+/// How long to wait before an INVITE or UPDATE that got 491 is sent again; seconds (RFC 3261 §14.1).
+#[pyfunction]
+fn glare_back_off(is_call_id_owner: bool, random: u64) -> f64 {
+    ::engine::dialog::glare::back_off(is_call_id_owner, random).as_secs_f64()
+}
+
 /// The Rust half of dracht: SIP messages, and an engine in this process.
 #[pymodule(gil_used = false)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -71,6 +77,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<sdp::SdpMedia>()?;
     module.add_function(wrap_pyfunction!(parse_uri, module)?)?;
     module.add_function(wrap_pyfunction!(reason_phrase, module)?)?;
+    module.add_function(wrap_pyfunction!(glare_back_off, module)?)?;
     module.add_function(wrap_pyfunction!(logging::install_logging, module)?)?;
     Ok(())
 }

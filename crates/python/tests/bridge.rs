@@ -43,6 +43,7 @@ fn request(method: &str, transaction: u64, dialog: Option<DialogId>) -> Event {
     Event::Request(Request {
         transaction,
         dialog,
+        invite: None,
         message: Arc::new(message),
         origin,
         wire_bytes: 1,

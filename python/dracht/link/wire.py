@@ -129,6 +129,7 @@ _CODES = (
     ("max-forwards is 0", "too-many-hops"),
     ("come back to this server", "loop"),
     ("limit reached", "limit"),
+    ("request pending", "request-pending"),
     ("rejected", "rejected"),
 )
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import random
 import re
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from bench.processes import free_port
 from tests.conformance.sip import Sip
 from tests.interop.peers.process import LIMIT, Entry, Peer, Peers
 
-_BLOCK = re.compile(rb"\x1b\[36;1m#\n(?:UDP|TCP|TLS) (\S+) -> \S+\n(.*?)\x1b\[;m", re.DOTALL)
+_BLOCK = re.compile(rb"\x1b\[36;1m#\n(?:UDP|TCP|TLS) (\S+) -> (\S+)\n(.*?)\x1b\[;m", re.DOTALL)
 _CONFIGURATION = """\
 poll_method epoll
 sip_listen 127.0.0.1:{port}
@@ -119,13 +121,14 @@ class Baresip(Peer):
         return [event["type"] for event in self.events if event.get("class") == "call"]
 
     def record(self) -> list[Entry]:
-        own = f"127.0.0.1:{self.port}".encode()
+        own, office = f"127.0.0.1:{self.port}".encode(), self.registrar.encode()
         found = []
-        for block in _BLOCK.finditer(self.log.read_bytes()):
-            message = Sip(block[2])
-            size = int(message.get("Content-Length") or 0)
-            end = block[2].index(b"\r\n\r\n") + 4
-            found.append(Entry(block[1] == own, Sip(block[2][: end + size])))
+        for source, target, data in _BLOCK.findall(self.log.read_bytes()):
+            # A stream that it opened has a port of its own at this end.
+            sent = own != target and (source == own or target == office)
+            end = data.index(b"\r\n\r\n") + 4
+            size = int(Sip(data[:end]).get("Content-Length") or 0)
+            found.append(Entry(sent, Sip(data[: end + size])))
         return found
 
     @property
@@ -140,6 +143,23 @@ class Baresip(Peer):
         await super().stop()
 
 
+def free_pair() -> int:
+    """An even port of 127.0.0.1 that is free with the next one: it takes that for TLS, and of media for RTCP.
+
+    Below the ports that the system gives to whoever names none.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000, 2)
+        try:
+            for number in (port, port + 1):
+                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                    with socket.socket(socket.AF_INET, kind) as probe:
+                        probe.bind(("127.0.0.1", number))
+        except OSError:
+            continue
+        return port
+
+
 async def start(
     peers: Peers, user: str, registrar: str, *, password: str = "", parameters: str = "", expires: int = 60
 ) -> Baresip:
@@ -150,10 +170,10 @@ async def start(
         parameters: of the account, as `;answermode=auto`.
         expires: seconds its registration is to live.
     """
-    folder, port, control = peers.folder(f"baresip-{user}"), free_port(), free_port()
+    folder, port, control = peers.folder(f"baresip-{user}"), free_pair(), free_port()
     found = modules()
     assert found is not None
-    media = free_port() & ~1
+    media = free_pair()
     (folder / "config").write_text(
         _CONFIGURATION.format(
             port=port, control=control, modules=found, media=media, media_last=min(media + 20, 65534)

@@ -1,5 +1,6 @@
 //! Our 2xx to an INVITE: repeated until its ACK comes, over every transport (RFC 3261 §13.3.1.4); without one the call ends.
 use super::Answer;
+use super::offer::Side;
 use crate::command::SendRequest;
 use crate::engine::{Engine, Timer};
 use crate::event::DialogEndReason;
@@ -7,7 +8,7 @@ use crate::id::{ApplicationId, DialogId, TransactionId};
 use crate::reply::dialog_of;
 use crate::totals::Total;
 use crate::transport::TransmitToken;
-use sip::Message;
+use sip::{Message, Method};
 
 impl Engine {
     /// A 2xx is being sent: confirms the dialog and begins to wait for the ACK.
@@ -18,6 +19,7 @@ impl Engine {
         response: &Message,
     ) {
         self.stop_reliable(id);
+        self.final_passed(id, Side::We, &Method::Invite, true, Some(response));
         let timers = &self.config.timers;
         let Some(server) = self.servers.get(transaction) else {
             return;

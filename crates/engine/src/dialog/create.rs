@@ -1,5 +1,6 @@
 //! How a dialog comes to be: from a response we send (RFC 3261 §12.1.1), one we get (§12.1.2), or an early NOTIFY (RFC 6665 §4.4.1).
 use super::Dialog;
+use super::offer::{Offer, Side, describes};
 use super::subscription::{EventName, Notice, Role, Subscription};
 use crate::dispatch::Incoming;
 use crate::engine::{Engine, Timer};
@@ -83,8 +84,11 @@ impl Ends {
             remote_invite: None,
             local_invite: None,
             unacknowledged: None,
+            remote_update: None,
+            offer: Offer::Stable,
             reliable: None,
             reliable_number: 0,
+            reliable_late: None,
             remote_reliable: None,
             answer: None,
             held: Vec::new(),
@@ -94,6 +98,15 @@ impl Ends {
             active: now,
             idle: None,
         }
+    }
+}
+
+/// Where the exchange of a new dialog stands: at its INVITE's offer, or the lack of one.
+fn opening(invite: bool, from: Side, offers: impl FnOnce() -> bool) -> Offer {
+    if invite {
+        Offer::invited(from, offers())
+    } else {
+        Offer::Stable
     }
 }
 
@@ -131,6 +144,7 @@ impl Engine {
             local_sequence: (self.generator.next_u64() & 0xffff) as u32,
             remote_sequence: request.cseq().ok().map(|sequence| sequence.number),
             invite: invite.then_some(transaction),
+            offer: opening(invite, Side::Peer, || describes(request)),
             ..ends.dialog(request.call_id().ok()?, DialogRole::Uas, origin, self.now)
         };
         let id = dialog_of(transaction);
@@ -165,6 +179,7 @@ impl Engine {
         }
         let mut route_set = record_routes(message);
         route_set.reverse();
+        let offered = self.clients.get(transaction)?.offers;
         let dialog = Dialog {
             owner: application,
             confirmed: !invite,
@@ -173,6 +188,7 @@ impl Engine {
             route_set,
             local_sequence: sequence.number,
             invite: invite.then_some(transaction),
+            offer: opening(invite, Side::We, || offered),
             ..ends.dialog(call_id, DialogRole::Uac, incoming.origin?, self.now)
         };
         let id = self.name_dialog(&dialog);

@@ -1,5 +1,8 @@
 //! How a dialog ends: by a BYE of either side, by the failure of its INVITE, by the engine itself when nothing else can.
+use crate::command::Draft;
 use crate::dialog::Acknowledgement;
+use crate::dialog::Dialog;
+use crate::dialog::offer::Side;
 use crate::engine::{Engine, Timer};
 use crate::event::{CommandError, DialogEndReason};
 use crate::id::{DialogId, TransactionId};
@@ -17,6 +20,7 @@ fn reason_text(reason: DialogEndReason) -> &'static str {
         DialogEndReason::CancelAfterAnswer => "CANCEL after 200 OK",
         DialogEndReason::Idle => "Dialog idle for too long",
         DialogEndReason::SessionExpired => "Session timer expired",
+        DialogEndReason::PeerGone => "Peer does not know the dialog",
     }
 }
 
@@ -74,6 +78,16 @@ impl Engine {
         dialog.invited = false;
         // RFC 3261 §15.1.2: what is still pending is answered 487.
         let pending = [dialog.invite, dialog.remote_invite];
+        self.give_up_invite(id);
+        let Some(dialog) = self.dialogs.get_mut(id) else {
+            return;
+        };
+        // An early dialog of ours stays for the 2xx that may have crossed the BYE: it is acknowledged, and nobody is called.
+        let invite = dialog.invite.filter(|_| !dialog.confirmed);
+        if invite.is_some_and(|invite| self.clients.get(invite).is_some()) {
+            dialog.owner = None;
+            return;
+        }
         // RFC 5057 §4.2: a subscription in the same dialog outlives the call, until its last NOTIFY.
         if !dialog.is_subscribed() {
             self.remove_dialog(id);
@@ -92,6 +106,7 @@ impl Engine {
     /// The INVITE of a dialog was refused, by an application or the engine: an early dialog ends, a re-INVITE is over.
     pub(crate) fn invite_refused(&mut self, id: DialogId, transaction: TransactionId) {
         self.stop_reliable(id);
+        self.final_passed(id, Side::We, &Method::Invite, true, None);
         let Some(dialog) = self.dialogs.get_mut(id) else {
             return;
         };
@@ -103,6 +118,16 @@ impl Engine {
 
     /// A client transaction is gone: early dialogs of its forks end, and nobody will repeat their 2xx any more.
     pub(crate) fn client_removed(&mut self, id: TransactionId, transaction: &ClientTransaction) {
+        // Gone without a response: its offer is void.
+        if let Some(dialog) = transaction.dialog.filter(|_| !transaction.is_answered()) {
+            self.final_passed(
+                dialog,
+                Side::Peer,
+                &transaction.method,
+                transaction.offers,
+                None,
+            );
+        }
         match (&transaction.method, transaction.dialog) {
             (Method::Invite, _) => {}
             (Method::Subscribe | Method::Refer, Some(dialog)) => {
@@ -123,6 +148,44 @@ impl Engine {
             let ended = dialog.owner.is_none() && !dialog.invited && !dialog.is_subscribed();
             if !dialog.confirmed || ended {
                 self.remove_dialog(fork);
+            }
+        }
+    }
+
+    /// A BYE ends the call: an INVITE of ours within it has nothing left to wait for. It is cancelled, in case the peer does not
+    /// answer it 487 by itself (RFC 3261 §15.1.2).
+    pub(crate) fn give_up_invite(&mut self, id: DialogId) {
+        let invite = self.dialogs.get(id).and_then(|dialog| dialog.local_invite);
+        if let Some(invite) = invite {
+            self.cancel_invite(invite, None, Draft::default());
+        }
+    }
+
+    /// A final response to a request of ours says that the peer does not know the call any more, or is not there: 481 or 408
+    /// (RFC 3261 §12.2.1.2). RFC 5057 §5 leaves other usages of the dialog alone; OPTIONS belongs to none, so that its
+    /// timeout proves nothing.
+    pub(crate) fn end_if_gone(&mut self, id: DialogId, method: &Method, status: u16) {
+        let tells = match method {
+            Method::Invite | Method::Update | Method::Info => matches!(status, 408 | 481),
+            Method::Options => status == 481,
+            _ => false,
+        };
+        let call = |dialog: &Dialog| dialog.confirmed && dialog.invited && dialog.owner.is_some();
+        if !tells || self.config.drachtio_compatible || !self.dialogs.get(id).is_some_and(call) {
+            return;
+        }
+        self.end_call(id, DialogEndReason::PeerGone);
+    }
+
+    /// The engine ends the call, and leaves what else there is in the dialog.
+    pub(crate) fn end_call(&mut self, id: DialogId, reason: DialogEndReason) {
+        self.stop_session(id);
+        self.say_goodbye(id, reason);
+        self.give_up_invite(id);
+        if let Some(dialog) = self.dialogs.get_mut(id) {
+            dialog.invited = false;
+            if !dialog.is_subscribed() {
+                self.remove_dialog(id);
             }
         }
     }
@@ -156,7 +219,7 @@ impl Engine {
             let answer = dialog
                 .answer
                 .map(|answer| [answer.retransmit, answer.timeout]);
-            let reliable = dialog.reliable.map(|reliable| reliable.tokens());
+            let reliable = dialog.reliable.as_ref().map(|reliable| reliable.tokens());
             for token in answer
                 .into_iter()
                 .chain(reliable)
@@ -171,6 +234,10 @@ impl Engine {
             }
             for (application, bye) in dialog.held {
                 self.fail(application, bye.id, CommandError::UnknownDialog);
+            }
+            let waiting = dialog.reliable.into_iter();
+            for (application, command) in waiting.flat_map(|reliable| reliable.into_waiting()) {
+                self.fail(application, command, CommandError::AlreadyAnswered);
             }
             self.note_ended(dialog.invite, dialog.remote_tag, dialog.acknowledgement);
         }

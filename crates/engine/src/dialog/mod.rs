@@ -5,7 +5,10 @@
 pub(crate) mod answer;
 pub(crate) mod create;
 pub(crate) mod end;
+pub(crate) mod exchange;
 pub(crate) mod forking;
+pub mod glare;
+pub(crate) mod offer;
 pub(crate) mod reliable;
 pub(crate) mod session_refresh;
 pub(crate) mod session_terms;
@@ -75,10 +78,16 @@ pub(crate) struct Dialog {
     pub(crate) local_invite: Option<TransactionId>,
     /// The CSeq number of our INVITE whose 2xx came and waits for the application's ACK.
     pub(crate) unacknowledged: Option<u32>,
+    /// An UPDATE of the peer's that came before the dialog was confirmed, and that nobody answered yet.
+    pub(crate) remote_update: Option<TransactionId>,
+    /// Whose offer is open.
+    pub(crate) offer: offer::Offer,
     /// A reliable provisional response of ours that waits for its PRACK.
     pub(crate) reliable: Option<Box<reliable::Reliable>>,
     /// The RSeq number of our last one; 0 before the first.
     pub(crate) reliable_number: u32,
+    /// What the RAck of a PRACK says that is still due although the final response went out: RSeq and CSeq number.
+    pub(crate) reliable_late: Option<(u32, u32)>,
     /// The peer's last one.
     pub(crate) remote_reliable: Option<reliable::RemoteReliable>,
     pub(crate) answer: Option<Box<Answer>>,
@@ -92,6 +101,13 @@ pub(crate) struct Dialog {
     /// When its last message passed.
     pub(crate) active: Time,
     pub(crate) idle: Option<TimerToken>,
+}
+
+/// The URI in a Route value.
+fn route_uri(route: &str) -> &str {
+    let start = route.find('<').map_or(0, |at| at + 1);
+    let end = route.find('>').unwrap_or(route.len());
+    route.get(start..end).unwrap_or(route)
 }
 
 impl Dialog {
@@ -112,19 +128,26 @@ impl Dialog {
 
     /// Where its next request goes: the first route, else the peer itself.
     pub(crate) fn next_hop(&self) -> &str {
-        match self.route_set.first() {
-            Some(route) => {
-                let start = route.find('<').map_or(0, |at| at + 1);
-                let end = route.find('>').unwrap_or(route.len());
-                route.get(start..end).unwrap_or(route)
-            }
-            None => &self.remote_target,
-        }
+        self.route_set
+            .first()
+            .map_or(&self.remote_target, |route| route_uri(route))
     }
 
-    /// Notes a request of the peer's: false when it is out of order (RFC 3261 §12.2.2).
+    /// The first hop, when it routes strictly: it wants to find itself in the request-URI (RFC 3261 §12.2.1.1).
+    pub(crate) fn strict_hop(&self) -> Option<&str> {
+        let uri = route_uri(self.route_set.first()?);
+        let mut parameters = uri.split(['?', ';']).skip(1);
+        let loose = parameters.any(|parameter| {
+            let name = parameter.split('=').next().unwrap_or_default();
+            name.trim().eq_ignore_ascii_case("lr")
+        });
+        (!loose).then_some(uri)
+    }
+
+    /// Notes a request of the peer's: false when it is out of order (RFC 3261 §12.2.2), or uses a number again: a repetition
+    /// finds its transaction, so that this is another request, against §12.2.1.1.
     pub(crate) fn accept_sequence(&mut self, sequence: u32) -> bool {
-        if self.remote_sequence.is_some_and(|last| sequence < last) {
+        if self.remote_sequence.is_some_and(|last| sequence <= last) {
             return false;
         }
         self.remote_sequence = Some(sequence);

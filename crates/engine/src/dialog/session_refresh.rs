@@ -2,8 +2,10 @@
 //!
 //! When and who is `session_timer`'s, what messages say `session_terms`'. Here the two meet the dialog. It refuses to answer a
 //! challenge to a refresh: it has no credentials. The session then lives until the application refreshes it, or ends.
+use super::glare::back_off;
+use super::offer::{Offer, Side};
 use super::session_terms::{self, DEFAULT_MIN_SE, TIMER, refreshes_session};
-use super::session_timer::{SessionTimer, Step, glare_delay};
+use super::session_timer::{SessionTimer, Step};
 use crate::command::SendRequest;
 use crate::draft::{Fields, looks_like_sdp};
 use crate::engine::{Engine, Timer};
@@ -178,7 +180,8 @@ impl Engine {
         let busy = dialog.local_invite.is_some()
             || dialog.remote_invite.is_some()
             || dialog.unacknowledged.is_some()
-            || dialog.answer.is_some();
+            || dialog.answer.is_some()
+            || dialog.offer != Offer::Stable;
         let Some(session) = dialog.session.as_mut() else {
             return;
         };
@@ -194,7 +197,7 @@ impl Engine {
     /// The session was not refreshed in time.
     pub(crate) fn session_expired(&mut self, id: DialogId) {
         let pending = self.dialogs.get(id).and_then(|dialog| dialog.remote_invite);
-        self.end_dialog(id, DialogEndReason::SessionExpired);
+        self.end_call(id, DialogEndReason::SessionExpired);
         // RFC 3261 §15.1.2, as when the peer ends it.
         if let Some(invite) = pending {
             self.answer(invite, 487, &[]);
@@ -254,6 +257,8 @@ impl Engine {
                 if let Some(session) = dialog.and_then(|dialog| dialog.session.as_mut()) {
                     session.refresh = Some(transaction);
                 }
+                let describes = method == Method::Invite;
+                self.request_passed(id, Side::We, &method, || describes);
             }
             // The session goes on to its end: there is no way to the peer.
             Err(error) => tracing::debug!(?error, "cannot refresh a session"),
@@ -302,7 +307,7 @@ impl Engine {
         let held = std::mem::take(&mut session.held);
         if status >= 300 {
             dialog.local_invite = dialog.local_invite.filter(|invite| *invite != transaction);
-            let glare = glare_delay(owns_call_id, random);
+            let glare = back_off(owns_call_id, random);
             let step = session.timer.on_refusal(self.now, status, min_se, glare);
             // An application's INVITE refreshes as well as ours would.
             let step = match step {

@@ -51,16 +51,6 @@ fn part(whole: Duration, thousandths: u32, random: u64) -> Duration {
     Duration::from_millis(random % most.saturating_add(1))
 }
 
-/// How long a request that met another one waits before it is sent again (RFC 3261 §14.1): longer for the owner of the Call-ID.
-pub(crate) fn glare_delay(owns_call_id: bool, random: u64) -> Duration {
-    let steps = if owns_call_id {
-        210 + random % 191
-    } else {
-        random % 201
-    };
-    Duration::from_millis(steps * 10)
-}
-
 impl SessionTimer {
     /// A 2xx set these terms. We refresh at half the interval, up to `jitter` percent of it earlier, so that the calls of one
     /// minute do not refresh in one second; whoever refreshes, the session ends a little before the interval does (§10).
@@ -252,17 +242,5 @@ mod tests {
         timer.learn(120);
         timer.learn(95);
         assert_eq!((timer.min_se, timer.asks()), (120, 120));
-    }
-
-    #[test]
-    fn the_owner_of_the_call_id_waits_longer_after_glare() {
-        for random in [0, 1, 190, 191, 200, u64::MAX] {
-            let (owner, other) = (glare_delay(true, random), glare_delay(false, random));
-            assert!(
-                owner >= Duration::from_millis(2100) && owner <= seconds(4),
-                "{owner:?}"
-            );
-            assert!(other <= seconds(2), "{other:?}");
-        }
     }
 }

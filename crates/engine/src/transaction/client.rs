@@ -106,6 +106,8 @@ pub(crate) struct ClientTransaction {
     pub(crate) dialog: Option<DialogId>,
     /// The dialogs that its responses created.
     pub(crate) forks: SmallVec<[DialogId; 1]>,
+    /// It carried a session description.
+    pub(crate) offers: bool,
     /// Of an INVITE: a 2xx came.
     pub(crate) accepted: bool,
     /// Of an INVITE: the dialogs of its 2xx that ended since, so that a 2xx which comes late or again opens no new one. Boxed:
@@ -142,6 +144,7 @@ impl ClientTransaction {
             resolve: None,
             dialog,
             forks: SmallVec::new(),
+            offers: false,
             accepted: false,
             ended: None,
             cancellation: Cancellation::None,

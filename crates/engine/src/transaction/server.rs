@@ -51,6 +51,8 @@ pub(crate) struct ServerTransaction {
     /// The tag that we put into To; decided with the first response.
     pub(crate) local_tag: Option<Box<str>>,
     pub(crate) dialog: Option<DialogId>,
+    /// Within a dialog: it carried a session description.
+    pub(crate) offers: bool,
     pub(crate) retransmit: Option<TimerToken>,
     pub(crate) timeout: Option<TimerToken>,
 }

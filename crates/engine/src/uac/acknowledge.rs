@@ -1,6 +1,7 @@
 //! The ACK of a 2xx (RFC 3261 §13.2.2.4): the application's, or the engine's for a call that nobody wants any more.
 use crate::command::SendRequest;
 use crate::dialog::Acknowledgement;
+use crate::dialog::offer::Side;
 use crate::draft::Fields;
 use crate::engine::Engine;
 use crate::event::CommandError;
@@ -48,12 +49,14 @@ impl Engine {
             user,
             Announce::Sent(application, send.id),
             Some(id),
-        )
-        .map(|_| ())
+        )?;
+        self.acknowledgement_passed(id, Side::We);
+        Ok(())
     }
 
     /// The engine acknowledges a 2xx itself.
     pub(crate) fn acknowledge_unasked(&mut self, id: DialogId, sequence: u32) {
+        self.acknowledgement_passed(id, Side::We);
         let Some(mut plan) = self.plan_in_dialog(id, &Method::Ack, None) else {
             return;
         };

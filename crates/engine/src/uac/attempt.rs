@@ -66,6 +66,10 @@ impl Engine {
             Timer::ClientTimeout(id),
         );
         let mut transaction = ClientTransaction::new(self.method_of(&plan), user, announce, dialog);
+        transaction.offers = match &plan {
+            Plan::Own(request) => request.describes_session(),
+            Plan::Branch(..) | Plan::Relay(..) => false,
+        };
         transaction.plan = Some(plan);
         transaction.flow = flow.and_then(|origin| origin.connection);
         transaction.timeout = Some(timeout);

@@ -8,6 +8,7 @@ pub(crate) mod failure;
 pub(crate) mod response;
 
 use crate::command::{DialogReference, SendRequest};
+use crate::dialog::offer::Side;
 use crate::dialog::usages::Act;
 use crate::draft::{self, Fields, invalid};
 use crate::engine::Engine;
@@ -34,7 +35,7 @@ fn is_placeholder(uri: &str) -> bool {
 }
 
 /// Splits a CSeq value: the number.
-fn sequence_number(value: &Bytes) -> Result<u32, CommandError> {
+pub(crate) fn sequence_number(value: &Bytes) -> Result<u32, CommandError> {
     let text = draft::text("CSeq", value)?;
     let number = text
         .split_ascii_whitespace()
@@ -227,6 +228,8 @@ impl Engine {
         if send.method == Method::Prack && !fields.rest.iter().any(written) {
             plan.headers.push(self.acknowledgement_of_provisional(id)?);
         }
+        let describes = plan.describes_session();
+        self.check_request(id, &send.method, describes)?;
         let act = Act::of_draft(&send.method, &fields, plan.sequence);
         self.check_subscriptions(id, act.as_ref())?;
         match send.method {
@@ -253,6 +256,10 @@ impl Engine {
             Announce::Sent(application, send.id),
             Some(id),
         )?;
+        self.request_passed(id, Side::We, &send.method, || describes);
+        if send.method == Method::Bye {
+            self.give_up_invite(id);
+        }
         self.subscription_sent(id, transaction, act);
         Ok(())
     }
@@ -265,20 +272,29 @@ impl Engine {
         uri: Option<&str>,
     ) -> Option<OwnRequest> {
         let dialog = self.dialogs.get(id)?;
+        let target = uri.unwrap_or(&dialog.remote_target);
+        let mut routes: Vec<Bytes> = dialog
+            .route_set
+            .iter()
+            .map(|route| Bytes::copy_from_slice(route.as_bytes()))
+            .collect();
+        // RFC 3261 §12.2.1.1: a strict router stands in the request-URI, and the target behind the other routes.
+        let strict = dialog.strict_hop();
+        if strict.is_some() {
+            routes.rotate_left(1);
+            routes.pop();
+            routes.push(Bytes::from(format!("<{target}>")));
+        }
         Some(OwnRequest {
             method: method.clone(),
-            uri: uri.unwrap_or(&dialog.remote_target).to_owned(),
+            uri: strict.unwrap_or(target).to_owned(),
             from: Some(Bytes::copy_from_slice(dialog.local.as_bytes())),
             from_tag: None,
             to: Bytes::copy_from_slice(dialog.remote.as_bytes()),
             call_id: Bytes::copy_from_slice(dialog.call_id.as_bytes()),
             sequence: dialog.local_sequence.wrapping_add(1),
             max_forwards: Bytes::from_static(b"70"),
-            routes: dialog
-                .route_set
-                .iter()
-                .map(|route| Bytes::copy_from_slice(route.as_bytes()))
-                .collect(),
+            routes,
             contact: if wants_contact(method) {
                 Contact::Own
             } else {

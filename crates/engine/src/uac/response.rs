@@ -1,5 +1,6 @@
 //! Responses that come: matched to their client transaction, let act on the dialog, handed to whoever sent the request.
 use crate::dialog::Dialog;
+use crate::dialog::offer::Side;
 use crate::dialog::subscription::{EventName, Role};
 use crate::dialog::usages::declines_subscription;
 use crate::dispatch::Incoming;
@@ -99,10 +100,10 @@ impl Engine {
         if *method == Method::Invite {
             return self.invite_response(id, Some(application), incoming);
         }
-        let known = self
-            .clients
-            .get(id)
-            .and_then(|transaction| transaction.dialog);
+        let Some(transaction) = self.clients.get(id) else {
+            return;
+        };
+        let (known, offers) = (transaction.dialog, transaction.offers);
         let dialog = match known {
             None if creates_dialog(method) && (200..300).contains(&status) => {
                 self.asked_answered(id, status);
@@ -116,6 +117,9 @@ impl Engine {
         };
         if let Some(dialog) = known {
             self.refresh_target(dialog, method, incoming);
+            if status >= 200 {
+                self.final_passed(dialog, Side::Peer, method, offers, Some(&incoming.message));
+            }
         }
         self.emit_response(application, id, dialog, incoming);
         if let (Some(dialog), true) = (dialog, status >= 200) {
@@ -173,7 +177,7 @@ impl Engine {
                     self.subscription_answered(dialog, &request, answer, true, is_made);
                 }
             }
-            _ => {}
+            _ => self.end_if_gone(dialog, method, status),
         }
     }
 
@@ -248,6 +252,10 @@ impl Engine {
                 if let Some(application) = application {
                     self.emit_response(application, id, dialog, incoming);
                 }
+                // What a refresh of the engine's shows ends the session, not the dialog at once.
+                if let Some(dialog) = dialog.filter(|_| application.is_some()) {
+                    self.end_if_gone(dialog, &Method::Invite, status);
+                }
             }
         }
     }
@@ -303,13 +311,27 @@ impl Engine {
         else {
             return;
         };
+        // Its BYE went out while it was early.
+        let given_up = self
+            .dialogs
+            .get(dialog)
+            .is_some_and(|dialog| !dialog.confirmed && !dialog.invited);
         self.confirm_client_dialog(dialog, incoming, sequence.number);
+        self.final_passed(
+            dialog,
+            Side::Peer,
+            &Method::Invite,
+            true,
+            Some(&incoming.message),
+        );
         self.session_response(dialog, id, &incoming.message);
         if let Some(application) = application {
             self.emit_response(application, id, Some(dialog), incoming);
         }
         // RFC 3261 §15: who gave up a call that is answered all the same acknowledges and ends it.
-        if (cancelled || application.is_none()) && known.is_none() {
+        if given_up {
+            self.acknowledge_unasked(dialog, sequence.number);
+        } else if (cancelled || application.is_none()) && known.is_none() {
             self.end_answered(
                 dialog,
                 sequence.number,
@@ -389,6 +411,9 @@ impl Engine {
             {
                 self.remove_dialog(fork);
             }
+        }
+        if let Some(dialog) = known {
+            self.final_passed(dialog, Side::Peer, &Method::Invite, true, None);
         }
         if let Some(dialog) = known.and_then(|dialog| self.dialogs.get_mut(dialog)) {
             dialog.active = self.now;

@@ -57,7 +57,7 @@ impl Engine {
             }
             Owner::Application(application) => {
                 self.answer(invite, 487, &[]);
-                self.deliver(application, invite, dialog, arrival);
+                self.deliver(application, invite, dialog, None, arrival);
             }
             Owner::Relay(client) => {
                 let reason = reasons(&arrival.message);

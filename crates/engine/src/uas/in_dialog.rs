@@ -1,5 +1,6 @@
 //! Requests within a dialog (RFC 3261 §12.2.2): to the application that owns it, in order; 481 when there is none.
 use super::Arrival;
+use crate::dialog::offer::{Side, describes};
 use crate::dialog::session_terms;
 use crate::engine::Engine;
 use crate::event::{Event, Request};
@@ -14,10 +15,12 @@ enum Verdict {
     Deliver,
     /// A BYE for an application that is gone.
     End,
-    /// Answer it so; the flag says whether with Retry-After.
+    /// Answer it so, and its repetitions alike, whatever they find; the flag says whether with Retry-After.
     Refuse(u16, bool),
     /// It asks for a session interval below our minimum.
     TooBrief,
+    /// Answer it so, without state: its repetitions find the same.
+    RefuseAlways(u16),
 }
 
 /// Methods whose request or 2xx moves the remote target (RFC 3261 §12.2.1.2, RFC 3311, RFC 6665, RFC 3515).
@@ -73,7 +76,12 @@ impl Engine {
                     ));
                 }
                 self.totals.add(Total::Invalid);
-                self.refuse(arrival, status, &headers);
+                let transaction = self.open_server(arrival, Owner::Engine, None, None);
+                self.answer(transaction, status, &headers);
+            }
+            Verdict::RefuseAlways(status) => {
+                self.totals.add(Total::Invalid);
+                self.refuse(arrival, status, &[]);
             }
         }
     }
@@ -81,40 +89,37 @@ impl Engine {
     fn judge(&mut self, id: DialogId, arrival: &Arrival<'_>) -> Verdict {
         let head = &arrival.head;
         let Some(dialog) = self.dialogs.get_mut(id) else {
-            return Verdict::Refuse(481, false);
+            return Verdict::RefuseAlways(481);
         };
         if dialog.owner.is_none() {
             return if head.method == Method::Bye {
                 Verdict::End
             } else {
-                Verdict::Refuse(481, false)
+                Verdict::RefuseAlways(481)
             };
         }
         if !dialog.accept_sequence(head.sequence) {
-            return Verdict::Refuse(500, false);
+            return Verdict::RefuseAlways(500);
         }
         if let Some(status) = self.judge_subscription(id, &arrival.message) {
             return Verdict::Refuse(status, false);
         }
-        if head.method == Method::Prack && !self.accept_prack(id, &arrival.message) {
+        if head.method == Method::Prack && !self.is_awaited_prack(id, &arrival.message) {
             return Verdict::Refuse(481, false);
         }
-        let Some(dialog) = self.dialogs.get_mut(id) else {
-            return Verdict::Refuse(481, false);
-        };
-        if head.method == Method::Invite {
-            // RFC 3261 §14.2: one offer at a time, either way.
-            if dialog.local_invite.is_some() {
-                return Verdict::Refuse(491, false);
+        match self.judge_request(id, &head.method, &arrival.message) {
+            Ok(())
+                if session_terms::is_too_brief(
+                    &self.config.session,
+                    &arrival.message,
+                    &head.method,
+                ) =>
+            {
+                Verdict::TooBrief
             }
-            if dialog.remote_invite.is_some() || !dialog.confirmed {
-                return Verdict::Refuse(500, true);
-            }
+            Ok(()) => Verdict::Deliver,
+            Err((status, retry)) => Verdict::Refuse(status, retry),
         }
-        if session_terms::is_too_brief(&self.config.session, &arrival.message, &head.method) {
-            return Verdict::TooBrief;
-        }
-        Verdict::Deliver
     }
 
     fn deliver_in_dialog(&mut self, id: DialogId, arrival: &Arrival<'_>) {
@@ -126,11 +131,17 @@ impl Engine {
         if *method == Method::Bye {
             self.stop_session(id);
         }
+        let mut invite = None;
         if let Some(dialog) = self.dialogs.get_mut(id) {
             dialog.active = self.now;
             dialog.origin = arrival.origin;
-            if *method == Method::Invite {
-                dialog.remote_invite = Some(transaction);
+            match method {
+                Method::Invite => dialog.remote_invite = Some(transaction),
+                Method::Update if !dialog.confirmed => {
+                    dialog.remote_update = Some(transaction);
+                    invite = dialog.invite;
+                }
+                _ => {}
             }
             if refreshes_target(method) {
                 if let Some(target) = contact_uri(&arrival.message) {
@@ -139,7 +150,14 @@ impl Engine {
             }
         }
         self.subscription_received(id, transaction, &arrival.message);
-        self.deliver(application, transaction, Some(id), arrival);
+        let offers = self.request_passed(id, Side::Peer, method, || describes(&arrival.message));
+        if let Some(server) = self.servers.get_mut(transaction) {
+            server.offers = offers;
+        }
+        self.deliver(application, transaction, Some(id), invite, arrival);
+        if *method == Method::Prack {
+            self.prack_received(id);
+        }
     }
 
     /// An ACK that no transaction absorbed: of a 2xx, for a dialog here or for one that we proxied.
@@ -165,10 +183,12 @@ impl Engine {
         let owner = dialog.owner;
         self.timers.cancel(answer.retransmit);
         self.timers.cancel(answer.timeout);
+        self.acknowledgement_passed(id, Side::Peer);
         if let Some(application) = owner {
             let request = Request {
                 transaction: answer.transaction,
                 dialog: Some(id),
+                invite: None,
                 message: Arc::clone(&arrival.message),
                 origin: arrival.origin,
                 wire_bytes: arrival.wire_bytes,

@@ -198,7 +198,7 @@ impl Engine {
                     Some(merge_key),
                     None,
                 );
-                self.deliver(application, id, None, arrival);
+                self.deliver(application, id, None, None, arrival);
             }
             Selection::Overloaded => {
                 self.totals.add(Total::Overload);
@@ -280,14 +280,19 @@ impl Engine {
             response: Bytes::new(),
             local_tag: (!arrival.head.to_tag.is_empty()).then(|| arrival.head.to_tag.into()),
             dialog,
+            offers: false,
             retransmit: None,
             timeout: None,
         };
         self.servers.insert(id, transaction);
         self.apply_server(id, effects);
-        if invite && self.config.timers.trying.is_zero() {
+        // What the engine refuses at once needs no 100 before.
+        if !invite || owner == Owner::Engine {
+            return id;
+        }
+        if self.config.timers.trying.is_zero() {
             self.send_trying(id);
-        } else if invite {
+        } else {
             let token = self.timers.set(
                 self.now,
                 self.config.timers.trying,
@@ -323,11 +328,13 @@ impl Engine {
         application: ApplicationId,
         transaction: TransactionId,
         dialog: Option<DialogId>,
+        invite: Option<TransactionId>,
         arrival: &Arrival<'_>,
     ) {
         let request = Request {
             transaction,
             dialog,
+            invite,
             message: Arc::clone(&arrival.message),
             origin: arrival.origin,
             wire_bytes: arrival.wire_bytes,

@@ -1,5 +1,6 @@
 //! Responses: the application's, and the engine's own where the application leaves a request unanswered.
 use crate::command::{Respond, Written};
+use crate::dialog::reliable::Waiting;
 use crate::dialog::subscription::{EventName, Role};
 use crate::dialog::usages::declines_subscription;
 use crate::draft::{self, invalid};
@@ -11,6 +12,7 @@ use crate::totals::Total;
 use crate::transaction::Effect;
 use crate::transaction::server::{Owner, ServerTransaction};
 use crate::transport::Origin;
+use crate::uac::sequence_number;
 use crate::uas::via::unlimited;
 use bytes::Bytes;
 use sip::header::Address;
@@ -24,7 +26,7 @@ impl Engine {
         application: ApplicationId,
         respond: Respond,
     ) -> Result<(), CommandError> {
-        let id = respond.transaction;
+        let id = self.early_update(&respond).unwrap_or(respond.transaction);
         self.unanswered(application, id)?;
         if !(100..700).contains(&respond.status) {
             return Err(CommandError::InvalidHeader(format!(
@@ -35,6 +37,11 @@ impl Engine {
         let tag = self.choose_local_tag(id, &respond)?;
         let asked = reply::asks_reliability(&respond.draft);
         let reliable_number = self.reliable_number(id, respond.status, asked)?;
+        let reliable = reliable_number.is_some();
+        if let Some(dialog) = self.waits_for_prack(id, respond.status, reliable)? {
+            self.wait_for_prack(dialog, application, Waiting::Respond(respond));
+            return Ok(());
+        }
         let transaction = self.unanswered(application, id)?;
         let request = transaction
             .request
@@ -61,8 +68,9 @@ impl Engine {
         let (dialog, path) = self.send_response(application, id, tag, &message)?;
         let sent = Sent {
             command: respond.id,
-            transaction: id,
-            dialog,
+            transaction: respond.transaction,
+            // As it was named: the dialog of an early UPDATE is no news.
+            dialog: dialog.filter(|_| respond.transaction == id),
             message,
             path,
         };
@@ -86,8 +94,36 @@ impl Engine {
         if transaction.local_tag.is_some() && transaction.local_tag != tag {
             return Err(invalid(b"To", "another tag was used for this request"));
         }
+        let (id, status) = (written.transaction, written.message.status());
+        if let Some(dialog) = self.waits_for_prack(id, status, false)? {
+            self.wait_for_prack(dialog, application, Waiting::Written(written.clone()));
+            return Ok(());
+        }
         self.send_response(application, written.transaction, tag, &written.message)?;
         Ok(())
+    }
+
+    /// The UPDATE that a response is for which names the INVITE of its early dialog, as the control protocol does: its CSeq says
+    /// so.
+    fn early_update(&self, respond: &Respond) -> Option<TransactionId> {
+        let mut headers = respond.draft.headers.iter();
+        let (_, sequence) = headers
+            .find(|(name, _)| HeaderName::from_bytes(name) == HeaderName::CSeq)
+            .filter(|(_, sequence)| sequence.trim_ascii_end().ends_with(b"UPDATE"))?;
+        let number = sequence_number(sequence).ok()?;
+        let dialogs = match self.servers.get(respond.transaction) {
+            Some(server) => server.dialog.into_iter().collect(),
+            None => self.clients.get(respond.transaction)?.forks.clone(),
+        };
+        let mut updates = dialogs
+            .into_iter()
+            .filter_map(|dialog| self.dialogs.get(dialog)?.remote_update);
+        updates.find(|update| {
+            let server = self.servers.get(*update);
+            let request = server.and_then(|server| server.request.as_ref());
+            let cseq = request.and_then(|request| request.cseq().ok());
+            cseq.is_some_and(|cseq| cseq.number == number)
+        })
     }
 
     /// The transaction, if this application has still to answer it.
@@ -210,6 +246,9 @@ impl Engine {
                 (Method::Update, 200..=299) => self.session_answered(dialog, request, response),
                 (Method::Prack, 200..=299) => self.note_body(dialog, response.body()),
                 (Method::Invite, 300..) => self.invite_refused(dialog, id),
+                (Method::Prack | Method::Update, 200..) => {
+                    self.peer_request_done(dialog, id, &method, Some(response));
+                }
                 (Method::Subscribe | Method::Refer | Method::Notify, 200..) => {
                     let answer = (status, Some(response.as_ref()));
                     self.subscription_answered(dialog, request, answer, false, false);
@@ -255,6 +294,9 @@ impl Engine {
         }
         match (dialog, method) {
             (Some(dialog), Method::Invite) if status >= 300 => self.invite_refused(dialog, id),
+            (Some(dialog), method @ (Method::Prack | Method::Update)) if status >= 200 => {
+                self.peer_request_done(dialog, id, &method, None);
+            }
             (dialog, Method::Bye) if status >= 200 => self.dialog_said_goodbye(dialog),
             _ => {}
         }
@@ -303,8 +345,9 @@ impl Engine {
         transaction.owner = Owner::Engine;
         transaction.request = None;
         transaction.response = Bytes::new();
-        let dialog = transaction.dialog;
+        let (dialog, method) = (transaction.dialog, transaction.method.clone());
         if let Some(dialog) = dialog {
+            self.peer_request_done(dialog, id, &method, None);
             self.invite_refused(dialog, id);
         }
         self.apply_server(id, smallvec::smallvec![Effect::SetTimeout(long)]);

@@ -1,0 +1,73 @@
+//! A request other than INVITE gets no 100 before its sender's timer E has grown to T2, gets one then, and is never answered 408 by a
+//! proxy whose target is silent (RFC 4320 §4).
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+use engine::command::ProxyOptions;
+use simnet::{Faults, World};
+use sip::Method;
+use std::time::Duration;
+
+/// Alice's MESSAGE goes through a proxy to bob, who is silent for so long. Gives when each 100 was sent to her, in milliseconds, and
+/// what she got.
+fn message(silent: Duration) -> (Vec<u128>, Vec<u16>, World) {
+    let mut world = World::new(1, Faults::none());
+    let [alice, proxy, bob] = ["alice", "proxy", "bob"].map(|name| world.host(name));
+    world.act(alice, |actions| {
+        actions.send(Method::Message, "sip:bob@192.0.2.2", &[], b"")
+    });
+    world.sent(alice);
+    let seen = world.request(proxy);
+    world.act(proxy, |actions| {
+        actions.proxy(
+            seen.transaction,
+            &[&bob.uri("bob")],
+            ProxyOptions::default(),
+        );
+    });
+    let there = world.request(bob);
+    world.run(silent);
+    world.act(bob, |actions| actions.respond(there.transaction, 200, b""));
+    world.run(Duration::from_secs(1));
+    let trying = world
+        .ladder()
+        .steps()
+        .iter()
+        .filter(|step| step.packet.to == alice.address() && step.packet.answers(100, "MESSAGE"))
+        .map(|step| step.at.since_origin().as_millis())
+        .collect();
+    let got = world
+        .events(alice)
+        .iter()
+        .filter_map(|event| match event {
+            engine::Event::Response(response) => Some(response.message.status()),
+            _ => None,
+        })
+        .collect();
+    (trying, got, world)
+}
+
+#[test]
+fn a_prompt_answer_is_preceded_by_nothing() {
+    let (trying, got, mut world) = message(Duration::from_secs(3));
+    assert_eq!((trying.len(), got), (0, vec![200]));
+    world.rest();
+}
+
+#[test]
+fn a_slow_one_by_a_100_when_timer_e_has_grown_to_t2() {
+    let (trying, got, mut world) = message(Duration::from_secs(6));
+    assert_eq!(got, [200]);
+    // The first at 3.5 s; it is repeated for the repeated request.
+    assert!((3500..3600).contains(&trying[0]), "{trying:?}");
+    assert!(trying.len() <= 2, "{trying:?}");
+    world.rest();
+}
+
+#[test]
+fn a_silent_target_makes_no_408() {
+    let (trying, got, mut world) = message(Duration::from_secs(40));
+    assert!(!trying.is_empty());
+    // Alice's own timer F gave her the 408.
+    assert_eq!(got, [408]);
+    assert_eq!(world.count(|packet| packet.answers(408, "MESSAGE")), 0);
+    world.rest();
+}
