@@ -22,6 +22,7 @@ from dracht.handler import TRY_LATER, Handler, cancelled, run
 from dracht.link.base import CdrKind, DialogId, DialogReference, Link
 from dracht.link.options import EngineOptions
 from dracht.message import Body, HeadersInput, body_bytes, header_list
+from dracht.moving import export_dialog, import_dialog
 from dracht.proxy import ProxyResult
 from dracht.request import Request
 from dracht.response import Response
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from dracht._core import Message, Uri
     from dracht.calls import Calls
     from dracht.link.accept import Acceptor
+    from dracht.publication import Publication
+    from dracht.referral import Referral
+    from dracht.subscription import Subscription
 
 __all__ = [
     "Agent",
@@ -467,11 +471,7 @@ class Agent:
             raise ValueError("a request outside a dialog needs a URI")
         if name == "CANCEL" or (name == "ACK" and dialog is None):
             raise ValueError(f"{name} belongs to an INVITE: use transaction.cancel() or response.ack()")
-        reference: DialogReference | None
-        if isinstance(dialog, DialogHandle):
-            dispatcher, reference = dialog.dispatcher, dialog.reference
-        else:
-            dispatcher, reference = self._pick(), dialog
+        dispatcher, reference = self._way(dialog)
         target = "" if uri is None else str(uri)
         transaction = ClientTransaction(
             dispatcher,
@@ -488,6 +488,191 @@ class Agent:
             retry_interval=retry_interval,
         )
         return await transaction.start()
+
+    # ---- dialogs that move between engines
+
+    async def export_dialog(self, dialog: Dialog, *, release: bool = False) -> str:
+        """Gives a confirmed dialog as a small, versioned value that another engine can take over.
+
+        The value (JSON) holds what later requests need: tags, route set, target, sequence numbers, session description. A request
+        that is under way while it is made does not move with it.
+
+        Args:
+            dialog: `req.dialog_id` or `res.dialog_id`, or (Call-ID, From tag of the request that created the dialog).
+            release: forget it here, without a word to the peer: somebody else goes on with it.
+
+        Raises:
+            CommandFailed: `unknown-dialog`, `early-dialog`; `unsupported` by a server that is not dracht's.
+            ConnectionLost: the connection to the engine is gone.
+        """
+        dispatcher, reference = self._way(dialog)
+        if reference is None:
+            raise ValueError("export_dialog() takes a dialog")
+        return await export_dialog(dispatcher, reference, release=release)
+
+    async def import_dialog(self, value: str, *, age: float = 0.0) -> DialogHandle:
+        """Takes over a dialog that another engine exported: from now on its requests come here, and ours can be sent in it.
+
+        Args:
+            value: what `export_dialog` gave. It is checked as any input is.
+            age: how long ago that was; seconds. Deadlines have come nearer by it.
+
+        Raises:
+            ValueError: the value cannot be used, or a later release wrote it.
+            CommandFailed: `dialog-exists`, `no-transport` (no listener reaches the peer), `limit`; `unsupported` as above.
+            ConnectionLost: there is no connection to an engine.
+        """
+        return await import_dialog(self._pick(), value, age=age)
+
+    def subscribe(
+        self,
+        uri: str | Uri | None = None,
+        *,
+        event: str,
+        expires: int = 3600,
+        headers: HeadersInput | None = None,
+        body: Body | None = None,
+        auth: Credentials | None = None,
+        dialog: Dialog | None = None,
+        next_hop: str | None = None,
+        retry: bool = False,
+        backlog: int = 100,
+    ) -> Subscription:
+        """Subscribes to events (RFC 6665), and keeps the subscription refreshed: await the result, or `async with` it.
+
+        Args:
+            uri: whose events; within a dialog its remote target when None.
+            event: the event package, with `;id=` where there are several: `presence`.
+            expires: for how long at a time; seconds. It is refreshed at about nine tenths of what was granted.
+            headers: header fields to add to each SUBSCRIBE: Accept.
+            body: a filter, with its Content-Type among the headers.
+            auth: user name and password, or a `Digest`.
+            dialog: of a call, to share (RFC 5057).
+            next_hop: a URI to send to instead of `uri`.
+            retry: subscribe again when the notifier ends it and RFC 6665 §4.1.3 allows that. The first SUBSCRIBE is not retried.
+            backlog: how many notifications wait for being read; the oldest are left out beyond that.
+
+        Raises:
+            RequestRefused: awaited: the notifier does not want to.
+            RequestTimeout, CommandFailed, ConnectionLost: awaited: it could not be asked.
+        """
+        from dracht.subscription import Subscription
+
+        if uri is None and dialog is None:
+            raise ValueError("a SUBSCRIBE outside a dialog needs a URI")
+        if retry and dialog is not None:
+            raise ValueError("retry= begins a new dialog each time; it cannot go with dialog=")
+        return Subscription(
+            lambda: self._way(dialog),
+            "" if uri is None else str(uri),
+            event,
+            expires=expires,
+            headers=headers,
+            body=body,
+            auth=auth,
+            next_hop=next_hop,
+            retry=retry,
+            backlog=backlog,
+        )
+
+    def refer(
+        self,
+        uri: str | Uri | None = None,
+        *,
+        refer_to: str | Uri,
+        dialog: Dialog | None = None,
+        headers: HeadersInput | None = None,
+        subscribe: bool = True,
+        auth: Credentials | None = None,
+        next_hop: str | None = None,
+    ) -> Referral:
+        """Asks another party to call somebody (RFC 3515): await the result, or `async with` it, then follow it.
+
+        Args:
+            uri: whom to ask; within a dialog its remote target when None.
+            refer_to: whom to call; for an attended transfer with the call to replace,
+                `sip:carol@example.com?Replaces=...` (RFC 3891, escaped).
+            dialog: of the call to transfer.
+            headers: header fields to add: Referred-By (RFC 3892).
+            subscribe: False asks for no report (RFC 4488); the recipient may report all the same.
+            auth: user name and password, or a `Digest`.
+            next_hop: a URI to send to instead of `uri`.
+
+        Raises:
+            RequestRefused: awaited: the recipient does not want to.
+            RequestTimeout, CommandFailed, ConnectionLost: awaited: it could not be asked.
+        """
+        from dracht.referral import Referral
+
+        if uri is None and dialog is None:
+            raise ValueError("a REFER outside a dialog needs a URI")
+        dispatcher, reference = self._way(dialog)
+        return Referral(
+            dispatcher,
+            reference,
+            "" if uri is None else str(uri),
+            str(refer_to),
+            headers=headers,
+            subscribe=subscribe,
+            auth=auth,
+            next_hop=next_hop,
+        )
+
+    def publish(
+        self,
+        uri: str | Uri,
+        body: Body,
+        *,
+        event: str,
+        content_type: str,
+        expires: int = 3600,
+        headers: HeadersInput | None = None,
+        auth: Credentials | None = None,
+        next_hop: str | None = None,
+    ) -> Publication:
+        """Publishes event state (RFC 3903), and keeps it published: await the result, or `async with` it.
+
+        Args:
+            uri: whose state.
+            body: the state.
+            event: the event package.
+            content_type: of the body.
+            expires: for how long at a time; seconds. It is refreshed at about nine tenths of what was granted.
+            headers: header fields to add to each PUBLISH.
+            auth: user name and password, or a `Digest`.
+            next_hop: a URI to send to instead of `uri`.
+
+        Raises:
+            RequestRefused: awaited: the compositor does not want it.
+            RequestTimeout, CommandFailed, ConnectionLost: awaited: it could not be asked.
+        """
+        from dracht.publication import Publication
+
+        return Publication(
+            self._pick,
+            str(uri),
+            event,
+            body,
+            content_type=content_type,
+            expires=expires,
+            headers=headers,
+            auth=auth,
+            next_hop=next_hop,
+        )
+
+    def find_dialog(self, call_id: str, local_tag: str, remote_tag: str) -> DialogHandle | None:
+        """The dialog of a call that this agent takes part in, or that rings at somebody it has called (RFC 3891 §3).
+
+        Answered calls are found where the agent keeps a table of them, as an `App`'s does (`calls`).
+        """
+        from dracht.replaces import find_dialog
+
+        return find_dialog(self, call_id, local_tag, remote_tag)
+
+    def _way(self, dialog: Dialog | None) -> tuple[Dispatcher, DialogReference | None]:
+        if isinstance(dialog, DialogHandle):
+            return dialog.dispatcher, dialog.reference
+        return self._pick(), dialog
 
     def _pick(self) -> Dispatcher:
         """The next dispatcher whose link is ready."""

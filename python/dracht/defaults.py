@@ -3,7 +3,9 @@
 | request | answer |
 |---|---|
 | ACK, CANCEL | none: the one has none, the other was answered by the engine |
-| PRACK; BYE, INFO, OPTIONS, MESSAGE, NOTIFY within a dialog | 200 |
+| PRACK; BYE, MESSAGE, NOTIFY within a dialog | 200 |
+| INFO within a dialog | 200; 469 where it belongs to an Info Package, for none is known (RFC 6086 §4.2.2) |
+| OPTIONS | 200 with Allow, Accept and Supported (RFC 3261 §11.2) |
 | re-INVITE, UPDATE within a dialog | 200 with the SDP that this side gave last; 488 where it gave none |
 | REFER | 603 (RFC 3515 §2.4.2: the party was asked and declines) |
 | SUBSCRIBE | 489 (RFC 6665 §4.2.1.3: no such event package here) |
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     from dracht.request import Request
     from dracht.response import Response
 
-FINE_IN_DIALOG = frozenset({"BYE", "INFO", "OPTIONS", "MESSAGE", "NOTIFY"})
+FINE_IN_DIALOG = frozenset({"BYE", "MESSAGE", "NOTIFY"})
+SUPPORTED = "100rel"
+"""The option tags that every application understands: the engine does what they ask for."""
 ALWAYS_ALLOWED = frozenset({"ACK", "BYE", "CANCEL", "PRACK"})
 """Methods that an application which handles INVITE understands without a handler of its own."""
 
@@ -34,6 +38,10 @@ def default(method: str, in_dialog: bool, allow: str, calls: Calls) -> Endpoint:
         return nothing
     if method == "PRACK" or (in_dialog and method in FINE_IN_DIALOG):
         return fine
+    if method == "OPTIONS":
+        return capabilities(allow)
+    if in_dialog and method == "INFO":
+        return info
     if in_dialog and method in ("INVITE", "UPDATE"):
         return keep_session(calls)
     if method == "REFER":
@@ -50,6 +58,27 @@ async def nothing(req: Request, res: Response) -> None:
 async def fine(req: Request, res: Response) -> None:
     """200."""
     await res.send(200)
+
+
+async def info(req: Request, res: Response) -> None:
+    """200 to a request without a package, which is how phones send key presses; 469 to one of a package (RFC 6086 §4.2.2)."""
+    if req.headers.get("Info-Package") is None:
+        await res.send(200)
+    else:
+        await res.send(469, headers={"Recv-Info": ""})
+
+
+def capabilities(allow: str) -> Endpoint:
+    """200 to OPTIONS, and what this application takes."""
+    methods = {*allow.split(", "), "OPTIONS"} - {""}
+    headers = {"Allow": ", ".join(sorted(methods)), "Supported": SUPPORTED}
+    if "INVITE" in methods:
+        headers["Accept"] = "application/sdp"
+
+    async def told(req: Request, res: Response) -> None:
+        await res.send(200, headers=headers)
+
+    return told
 
 
 async def declined(req: Request, res: Response) -> None:

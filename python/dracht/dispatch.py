@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from dracht.errors import ConnectionLost, DrachtError
 from dracht.link.base import CdrKind, DialogId, DialogReference, Link, Origin, TransactionId
+from dracht.message import event_of
 from dracht.request import Request
 from dracht.response import Response, SentResponse
 from dracht.sending import SentRequest
@@ -30,6 +31,7 @@ from dracht.sending import SentRequest
 if TYPE_CHECKING:
     from dracht._core import Message
     from dracht.agent import Agent
+    from dracht.notification import Watcher
     from dracht.transaction import ClientTransaction
 
 __all__ = ["Dispatcher"]
@@ -58,6 +60,7 @@ class Dispatcher:
         "looked",
         "loop",
         "reliable",
+        "watchers",
     )
 
     def __init__(self, agent: Agent, link: Link, loop: asyncio.AbstractEventLoop) -> None:
@@ -72,6 +75,7 @@ class Dispatcher:
             TransactionId, tuple[float, DialogId | None, weakref.ref[ClientTransaction]]
         ] = {}
         self.established: set[DialogId] = set()
+        self.watchers: dict[tuple[str, str], list[Watcher]] = {}
         self.initiated: set[DialogId] = set()
         self.looked = 0.0
 
@@ -95,6 +99,9 @@ class Dispatcher:
         self.invites.clear()
         self.confirmed.clear()
         self.established.clear()
+        watchers, self.watchers = self.watchers, {}
+        for watcher in [one for some in watchers.values() for one in some]:
+            watcher.link_lost(error)
         self.initiated.clear()
         if self.agent.calls is not None:
             self.agent.calls.lost(self)
@@ -117,10 +124,12 @@ class Dispatcher:
             return
         request = Request(self, transaction, dialog, message, origin, method in ("ACK", "CANCEL"))
         request.res = Response(request)
+        if method == "NOTIFY" and self.watchers and self._notify_received(request):
+            return
         if method == "INVITE":
             self.invites[transaction] = request
         elif method == "BYE" and dialog is not None:
-            self._call_over(dialog)
+            self.call_over(dialog)
         self.agent._handle(request)
 
     def response_received(
@@ -142,13 +151,17 @@ class Dispatcher:
 
     def dialog_ended(self, dialog: DialogId, message: Message, origin: Origin) -> None:
         """The engine ended a dialog itself: the handler is told with the BYE."""
-        self._call_over(dialog)
+        self.call_over(dialog)
         request = Request(self, "", dialog, message, origin, True)
         request.res = Response(request)
         self.agent._handle(request)
 
     def subscription_ended(self, dialog: DialogId, event: str, is_notifier: bool, reason: str) -> None:
         """The engine ended a subscription for want of a message."""
+        watchers = [one for some in self.watchers.values() for one in some if one._dialog == dialog]
+        for watcher in watchers if not is_notifier else ():
+            if watcher.claims(*event_of(event)):
+                watcher.engine_ended(reason)
         self.agent._subscription_ended(self, dialog, event, is_notifier, reason)
 
     def cdr(self, kind: CdrKind, source: str, time: str, detail: str, message: Message) -> None:
@@ -167,7 +180,8 @@ class Dispatcher:
         self.established.discard(dialog)
         self.initiated.discard(dialog)
 
-    def _call_over(self, dialog: DialogId) -> None:
+    def call_over(self, dialog: DialogId) -> None:
+        """The call of a dialog is over, or has moved to another engine."""
         self.dialog_over(dialog)
         held = self.answers.pop(dialog, None)
         if held is not None:  # an ACK that has not come by now is lost
@@ -215,6 +229,17 @@ class Dispatcher:
         request.res = Response(request)
         request.res.send(200)
         return True
+
+    def _notify_received(self, request: Request) -> bool:
+        """Gives a NOTIFY to whoever asked for it; says whether somebody did."""
+        message = request.msg
+        name = message.call_id, message.to.tag or ""
+        event = event_of(message.header("Event") or "")
+        for watcher in self.watchers.get(name, ()):
+            if watcher.claims(*event):
+                watcher.notified(request)
+                return True
+        return False
 
     # ---- what responses leave behind
 

@@ -6,6 +6,7 @@
     │   ├── HeaderError                one header field of it (or one that the application gave)
     │   └── UriError                   one URI of it (or one that the application gave)
     ├── CommandFailed(code, detail)    this application: the engine could not do what it was asked to
+    ├── RequestRefused(response)       the remote side: it refused a SUBSCRIBE, REFER or PUBLISH
     ├── RequestTimeout                 the network or the remote side: no final response in the time given (a TimeoutError)
     ├── ConnectionLost                 the network: the connection to the engine is gone (a ConnectionError)
     │   └── AuthenticationFailed       this application: the server refused the secret
@@ -18,6 +19,10 @@ children; every other one is an ordinary exception. This module says what went w
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dracht.transaction import IncomingResponse
 
 __all__ = [
     "AuthenticationFailed",
@@ -28,6 +33,7 @@ __all__ = [
     "DrachtError",
     "HeaderError",
     "ParseError",
+    "RequestRefused",
     "RequestTimeout",
     "SipError",
     "UriError",
@@ -89,6 +95,20 @@ class CommandFailed(DrachtError):
         super().__init__(f"{code}: {detail}" if detail else code)
         self.code = code
         self.detail = detail
+
+
+class RequestRefused(DrachtError):
+    """The remote side refused what a subscription, a REFER or a publication needs.
+
+    Args:
+        response: its final response; `status` and `reason` are taken from there.
+    """
+
+    def __init__(self, response: "IncomingResponse") -> None:
+        super().__init__(f"{response.method} was refused: {response.status} {response.reason}")
+        self.response = response
+        self.status = response.status
+        self.reason = response.reason
 
 
 class RequestTimeout(DrachtError, TimeoutError):

@@ -194,6 +194,19 @@ def _checked(name: str, value: str) -> str:
     return value
 
 
+def event_of(value: str) -> tuple[str, str]:
+    """Package and `id` of an Event (RFC 6665 §8.2.1) as an application or the engine writes it; an absent `id` is ""."""
+    package, *rest = (part.strip() for part in value.split(";"))
+    pairs = (part.partition("=") for part in rest)
+    return package, next((text.strip() for name, _, text in pairs if name.strip().lower() == "id"), "")
+
+
+def number(text: str | None) -> int | None:
+    """A header field's number of seconds; None where there is none that can be read."""
+    word = (text or "").partition(";")[0].strip()
+    return int(word) if word.isascii() and word.isdigit() else None
+
+
 class MessageView(HeaderView):
     """What requests and responses have in common: the message itself, and typed views of its parts, read when asked for."""
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dracht.agent import Agent
     from dracht.dispatch import Dispatcher
     from dracht.proxy import Target
+    from dracht.replaces import Replaced
     from dracht.response import Response
 
 __all__ = ["Request"]
@@ -108,6 +109,17 @@ class Request(RequestView):
         After the first response to an INVITE or SUBSCRIBE was sent, the dialog that it created.
         """
         return None if self._dialog is None else DialogHandle(self._dispatcher, self._dialog)
+
+    @property
+    def replaced(self) -> Replaced | None:
+        """The call that this INVITE is to replace (RFC 3891); None when it has no Replaces.
+
+        Raises:
+            SipError: the caller is to be told so: 400, 481, 486 or 603. A handler that lets it pass answers with it.
+        """
+        from dracht.replaces import replaced
+
+        return replaced(self)
 
     @property
     def source(self) -> tuple[str, int]:

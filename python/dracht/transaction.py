@@ -323,7 +323,9 @@ class ClientTransaction(Sending):
                     if self._dialog is None:
                         self._dispatcher.initiated.add(dialog)
                     if self._dispatcher.agent.calls is not None:
-                        self._dispatcher.agent.calls.confirmed(self._dispatcher, dialog, self._message)
+                        self._dispatcher.agent.calls.confirmed(
+                            self._dispatcher, dialog, self._message, message.to.tag
+                        )
         self._append(response)
 
     def fork_answered(self, dialog: DialogId, message: Message, origin: Origin | None) -> None:

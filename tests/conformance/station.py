@@ -115,7 +115,7 @@ class Station:
                     [d.link.pending for d in agent._dispatchers],
                 )
             for dispatcher in agent._dispatchers:
-                for name in ("clients", "invites", "answers", "reliable", "established"):
+                for name in ("clients", "invites", "answers", "reliable", "established", "watchers"):
                     if getattr(dispatcher, name):
                         held[f"agent {at} {name}"] = getattr(dispatcher, name)
         return held

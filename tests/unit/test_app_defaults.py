@@ -47,7 +47,7 @@ async def answered(link: MemoryLink, method: str, *, dialog: str | None = None, 
 
 @pytest.mark.parametrize(
     ("method", "status"),
-    [("REGISTER", 405), ("MESSAGE", 405), ("OPTIONS", 405), ("FOO", 501), ("REFER", 603), ("SUBSCRIBE", 489)],
+    [("REGISTER", 405), ("MESSAGE", 405), ("FOO", 501), ("REFER", 603), ("SUBSCRIBE", 489)],
 )
 async def test_a_new_request_that_nobody_handles(method: str, status: int) -> None:
     async with serve(calling()) as link:
@@ -77,6 +77,23 @@ async def test_a_request_within_a_dialog_that_nobody_handles(method: str, status
         await answered(link, "INVITE")
         given = await answered(link, method, dialog=DIALOG)
     assert given.status == status
+
+
+async def test_options_and_info_packages_are_answered_in_the_application_s_name() -> None:
+    async with serve(calling()) as link:
+        for dialog in (None, DIALOG):
+            given = await answered(link, "OPTIONS", dialog=dialog)
+            assert (given.status, dict(given.headers)) == (
+                200,
+                {
+                    "Allow": "ACK, BYE, CANCEL, INVITE, OPTIONS, PRACK",
+                    "Supported": "100rel",
+                    "Accept": "application/sdp",
+                },
+            )
+        link.receive("INFO", dialog=DIALOG, headers={"Info-Package": "foo"}, to_tag="local")
+        refused = await link.wait_for("respond", 3)
+        assert (refused.status, refused.headers) == (469, [("Recv-Info", "")])
 
 
 async def test_a_reinvite_gets_the_sdp_that_this_side_gave() -> None:

@@ -19,7 +19,7 @@ use control::write::{FrameWriter, Status};
 use corpus::Entry;
 use engine::event::{
     CommandError, DialogEndReason, DialogEnded, Event, Failed, ProxyDone, ProxyResponse, Request,
-    Response, Sent,
+    Response, Sent, SubscriptionEndReason, SubscriptionEnded,
 };
 use engine::id::{CommandId, DialogId, DialogRole, TransactionId};
 use engine::transport::{ListenerId, Origin, Transport};
@@ -457,6 +457,21 @@ fn a_dialog_has_one_name_in_both_directions() {
         let written = text(&desk.event(&Event::DialogEnded(ended), time("01:02:03.000004")));
         assert!(written.contains(&name), "{written}");
     }
+}
+
+#[test]
+fn a_client_is_not_told_what_the_protocol_has_no_word_for() {
+    let ended = SubscriptionEnded {
+        dialog: DialogId::from_bits(1),
+        event: "presence".to_owned(),
+        is_notifier: true,
+        reason: SubscriptionEndReason::Expired,
+    };
+    let event = Event::SubscriptionEnded(ended);
+    assert_eq!(
+        text(&Desk::new().event(&event, time("01:02:03.000004"))),
+        ""
+    );
 }
 
 #[test]

@@ -15,6 +15,7 @@ from dracht._core import Message, reason_phrase
 from dracht.errors import CommandFailed, ConnectionLost
 from dracht.link.base import (
     Completion,
+    DialogId,
     DialogReference,
     HeaderList,
     ProxyCompletion,
@@ -22,6 +23,7 @@ from dracht.link.base import (
     Receiver,
     TransactionId,
 )
+from dracht.link.moving import failed
 from dracht.message import HeadersInput, body_bytes, header_list
 
 __all__ = ["Given", "MemoryLink"]
@@ -133,6 +135,7 @@ class MemoryLink:
         call_id: str = "call-1@192.0.2.1",
         cseq: int = 1,
         to_tag: str | None = None,
+        from_tag: str = "alice",
     ) -> TransactionId:
         """A request arrives; returns its transaction.
 
@@ -145,7 +148,7 @@ class MemoryLink:
         fields = [
             ("Via", f"SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK-{number}"),
             ("Max-Forwards", "70"),
-            ("From", "<sip:alice@192.0.2.1>;tag=alice"),
+            ("From", f"<sip:alice@192.0.2.1>;tag={from_tag}"),
             ("To", to),
             ("Call-ID", call_id),
             ("CSeq", f"{cseq} {method}"),
@@ -241,7 +244,9 @@ class MemoryLink:
             fields.append(("RSeq", str(next(self._numbers))))
         message = _message(f"SIP/2.0 {status} {reason or reason_phrase(status)}", fields, body)
         dialog = (
-            f"{asked.call_id};from-tag={asked.from_.tag}" if asked.method in ("INVITE", "SUBSCRIBE") else None
+            f"{asked.call_id};from-tag={asked.from_.tag}"
+            if asked.method in ("INVITE", "SUBSCRIBE", "REFER")
+            else None
         )
         self._give(given, transaction, dialog, message, completion)
 
@@ -318,6 +323,14 @@ class MemoryLink:
     def drop(self, transaction: TransactionId) -> None:
         """Keeps that a request was dropped."""
         self.given.append(Given("drop", transaction))
+
+    def export_dialog(self, dialog: DialogReference, release: bool) -> asyncio.Future[str]:
+        """It has no dialogs."""
+        return failed(CommandFailed("unknown-dialog", f"a memory link has no dialog {dialog!r}"))
+
+    def import_dialog(self, value: str, age: float) -> asyncio.Future[DialogId]:
+        """It has no dialogs."""
+        return failed(CommandFailed("unsupported", "a memory link takes no dialogs over"))
 
     def _give(
         self,

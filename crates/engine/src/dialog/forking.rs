@@ -92,7 +92,7 @@ fn read(transaction: &ClientTransaction) -> Option<(String, String, EventName, D
     } else {
         let life = header(HeaderName::Expires).and_then(|value| value.trim().parse::<u32>().ok());
         (
-            EventName::parse(header(HeaderName::Event).unwrap_or_default()),
+            EventName::parse(header(HeaderName::Event).unwrap_or_default().as_bytes()),
             life,
         )
     };

@@ -2,9 +2,11 @@
 //!
 //! A REFER's implicit subscription (RFC 3515 §2.4.4) is one like any other, of the package `refer`. The same steps serve both
 //! ends, so that both draw the same conclusion from the same message. It refuses to send: `usages` acts on what it says.
+use crate::export::{ExportedSide, ExportedSubscription};
 use crate::id::TransactionId;
 use crate::time::Time;
-use sip::{HeaderName, Message, Params};
+use sip::header::{EventPackage, SubscriptionState};
+use sip::{HeaderName, Message};
 use std::fmt;
 use std::time::Duration;
 
@@ -30,13 +32,12 @@ pub(crate) struct EventName {
 }
 
 impl EventName {
-    /// Reads the value of an Event header field.
-    pub(crate) fn parse(value: &str) -> EventName {
-        let (package, params) = value.split_once(';').unwrap_or((value, ""));
-        let id = Params::new(params).get_raw("id").flatten();
+    /// Reads the value of an Event header field; one that cannot be read names nothing.
+    pub(crate) fn parse(value: &[u8]) -> EventName {
+        let event = EventPackage::parse(value).ok();
         EventName {
-            package: package.trim().into(),
-            id: id.unwrap_or_default().into(),
+            package: event.map_or("", |event| event.package).into(),
+            id: event.and_then(|event| event.id).unwrap_or_default().into(),
         }
     }
 
@@ -46,13 +47,7 @@ impl EventName {
             return EventName::of_refer(message.cseq().map_or(0, |sequence| sequence.number));
         }
         let field = message.header(HeaderName::Event);
-        EventName::parse(
-            field
-                .as_ref()
-                .map(|field| field.text())
-                .as_deref()
-                .unwrap_or_default(),
-        )
+        EventName::parse(field.map_or(b"", |field| field.raw_value()))
     }
 
     /// The event of the REFER with this CSeq number.
@@ -91,27 +86,20 @@ pub(crate) struct Notice {
 
 impl Notice {
     /// Reads the value; what cannot be read says nothing.
-    pub(crate) fn parse(value: &str) -> Notice {
-        let (state, params) = value.split_once(';').unwrap_or((value, ""));
-        let expires = Params::new(params).get_raw("expires").flatten();
-        Notice {
-            over: state.trim().eq_ignore_ascii_case("terminated"),
-            expires: expires
-                .and_then(|text| text.parse::<u32>().ok())
-                .map(seconds),
-        }
+    pub(crate) fn parse(value: &[u8]) -> Notice {
+        SubscriptionState::parse(value).map_or_else(
+            |_| Notice::default(),
+            |state| Notice {
+                over: state.is_terminated(),
+                expires: state.expires.map(seconds),
+            },
+        )
     }
 
     /// Of a NOTIFY.
     pub(crate) fn of(notify: &Message) -> Notice {
         let field = notify.header(HeaderName::SubscriptionState);
-        Notice::parse(
-            field
-                .as_ref()
-                .map(|field| field.text())
-                .as_deref()
-                .unwrap_or_default(),
-        )
+        Notice::parse(field.map_or(b"", |field| field.raw_value()))
     }
 }
 
@@ -183,6 +171,55 @@ impl Subscription {
             told: false,
             due: Some(limit),
             unsubscribed: false,
+        }
+    }
+
+    /// What another engine needs to go on with it; none for one that is only asked for, or over.
+    pub(crate) fn export(&self, now: Time) -> Option<ExportedSubscription> {
+        let left = |at: Time| u64::try_from(at.since(now).as_millis()).unwrap_or(u64::MAX);
+        (self.stage == Stage::Open).then(|| ExportedSubscription {
+            role: match self.role {
+                Role::Subscriber => ExportedSide::Subscriber,
+                Role::Notifier => ExportedSide::Notifier,
+            },
+            package: self.event.package.to_string(),
+            id: self.event.id.to_string(),
+            expires_milliseconds: self.expires.map(left),
+            // A refresh that is under way does not move, and with it the limit of its answer.
+            due_milliseconds: self.due.filter(|_| self.asking.is_none()).map(left),
+            unsubscribed: self.unsubscribed,
+        })
+    }
+
+    /// One that another engine had `age` ago. It has a deadline whatever the value says: `most` at the latest.
+    pub(crate) fn import(
+        exported: &ExportedSubscription,
+        now: Time,
+        age: Duration,
+        most: Duration,
+    ) -> Subscription {
+        let at = |milliseconds: u64| {
+            now + Duration::from_millis(milliseconds)
+                .saturating_sub(age)
+                .min(most)
+        };
+        let due = exported.due_milliseconds.map(at);
+        let expires = exported.expires_milliseconds.map(at);
+        Subscription {
+            role: match exported.role {
+                ExportedSide::Subscriber => Role::Subscriber,
+                ExportedSide::Notifier => Role::Notifier,
+            },
+            event: EventName {
+                package: exported.package.as_str().into(),
+                id: exported.id.as_str().into(),
+            },
+            stage: Stage::Open,
+            asking: None,
+            expires: expires.or_else(|| due.is_none().then_some(now + most)),
+            told: true,
+            due,
+            unsubscribed: exported.unsubscribed,
         }
     }
 
@@ -327,7 +364,7 @@ mod tests {
     }
 
     fn asked(role: Role, event: &str) -> Subscription {
-        let event = EventName::parse(event);
+        let event = EventName::parse(event.as_bytes());
         Subscription::asked(role, event, TransactionId::new(0, 1), at(128))
     }
 
@@ -340,7 +377,7 @@ mod tests {
     }
 
     fn active(expires: u64) -> Notice {
-        Notice::parse(&format!("active;expires={expires}"))
+        Notice::parse(format!("active;expires={expires}").as_bytes())
     }
 
     #[test]
@@ -355,17 +392,17 @@ mod tests {
         ];
         for (index, one) in names.iter().enumerate() {
             for (other, text) in names.iter().enumerate() {
-                let same =
-                    asked(Role::Subscriber, one).matches(Role::Subscriber, &EventName::parse(text));
+                let same = asked(Role::Subscriber, one)
+                    .matches(Role::Subscriber, &EventName::parse(text.as_bytes()));
                 assert_eq!(same, index == other, "{one} {text}");
             }
         }
         let refer = asked(Role::Notifier, "refer;id=7");
-        assert!(refer.matches(Role::Notifier, &EventName::parse("refer")));
-        assert!(!refer.matches(Role::Notifier, &EventName::parse("refer;id=8")));
-        assert!(!refer.matches(Role::Subscriber, &EventName::parse("refer;id=7")));
+        assert!(refer.matches(Role::Notifier, &EventName::parse(b"refer")));
+        assert!(!refer.matches(Role::Notifier, &EventName::parse(b"refer;id=8")));
+        assert!(!refer.matches(Role::Subscriber, &EventName::parse(b"refer;id=7")));
         assert_eq!(
-            EventName::parse("dialog;sla; id=a").to_string(),
+            EventName::parse(b"dialog;sla; id=a").to_string(),
             "dialog;id=a"
         );
     }
@@ -386,12 +423,12 @@ mod tests {
         assert_eq!(next(&one), (at(701 + 32), Lapse::Expired));
         one.notify(
             at(403),
-            Notice::parse("terminated;reason=rejected"),
+            Notice::parse(b"terminated;reason=rejected"),
             DEFAULT_LIFE,
             LONG,
         );
         assert_eq!(next(&one), (at(403 + 64), Lapse::Silent));
-        assert!(one.notified(Notice::parse("terminated"), 200, false));
+        assert!(one.notified(Notice::parse(b"terminated"), 200, false));
     }
 
     #[test]
@@ -426,7 +463,7 @@ mod tests {
         assert_eq!(next(&one), (at(32), Lapse::NoNotify));
         one.notify(
             at(5),
-            Notice::parse("active"),
+            Notice::parse(b"active"),
             Duration::from_secs(300),
             LONG,
         );
@@ -451,7 +488,7 @@ mod tests {
             assert_eq!(one.refuse(at(1), status, LONG), ends, "{status}");
             let notified = one.notified(Notice::default(), status, false);
             assert_eq!(notified, ends || status == 408, "{status}");
-            let last = one.notified(Notice::parse("Terminated"), status, false);
+            let last = one.notified(Notice::parse(b"Terminated"), status, false);
             assert_eq!(last, !matches!(status, 401 | 407), "{status}");
         }
     }

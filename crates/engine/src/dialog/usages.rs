@@ -30,6 +30,11 @@ pub(crate) struct Subscriptions {
 }
 
 impl Subscriptions {
+    /// Those that another engine had.
+    pub(crate) fn imported(list: Vec<Subscription>) -> Subscriptions {
+        Subscriptions { list, timer: None }
+    }
+
     /// The timer that is set.
     pub(crate) fn token(&self) -> Option<TimerToken> {
         self.timer.map(|(_, token)| token)
@@ -58,9 +63,7 @@ impl Act {
     pub(crate) fn of_draft(method: &Method, fields: &Fields<'_>, sequence: u32) -> Option<Act> {
         let value = |name: HeaderName| {
             let field = fields.rest.iter().find(|(other, _)| *other == name);
-            field.map_or("", |(_, (_, value))| {
-                std::str::from_utf8(value).unwrap_or_default()
-            })
+            field.map_or(&b""[..], |(_, (_, value))| value)
         };
         let event = || EventName::parse(value(HeaderName::Event));
         match method {
@@ -77,8 +80,7 @@ impl Act {
 
 /// Whether a 2xx to a REFER says that there is no subscription (RFC 4488 §4).
 pub(crate) fn declines_subscription(response: &Message) -> bool {
-    let field = response.header(HeaderName::ReferSub);
-    field.is_some_and(|field| is_false(&field.text()))
+    response.refer_sub() == Some(false)
 }
 
 /// Whether a Refer-Sub value is `false`.
@@ -239,6 +241,7 @@ impl Engine {
 
     /// The status that a SUBSCRIBE, REFER or NOTIFY is refused with before anybody sees it.
     pub(crate) fn judge_subscription(&self, id: DialogId, message: &Message) -> Option<u16> {
+        let act = Act::of(message)?;
         let dialog = self.dialogs.get(id)?;
         let list = dialog
             .subscriptions
@@ -248,7 +251,7 @@ impl Engine {
             let found = list.iter().find(|one| one.matches(role, event));
             found.map(|one| one.stage)
         };
-        match Act::of(message)? {
+        match act {
             Act::Ask(event) => match stage(Role::Notifier, &event) {
                 // Our last NOTIFY is on its way (RFC 6665 §4.4.1).
                 Some(Stage::Closing) => Some(481),
@@ -426,7 +429,7 @@ impl Engine {
     }
 
     /// Sets the timer for the first subscription that is due.
-    fn watch_subscriptions(&mut self, id: DialogId) {
+    pub(crate) fn watch_subscriptions(&mut self, id: DialogId) {
         let long = self.config.timers.long();
         let Some(dialog) = self.dialogs.get_mut(id) else {
             return;

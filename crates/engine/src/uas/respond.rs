@@ -243,11 +243,16 @@ impl Engine {
                     self.start_answer(dialog, id, response);
                     self.session_answered(dialog, request, response);
                 }
-                (Method::Update, 200..=299) => self.session_answered(dialog, request, response),
-                (Method::Prack, 200..=299) => self.note_body(dialog, response.body()),
                 (Method::Invite, 300..) => self.invite_refused(dialog, id),
                 (Method::Prack | Method::Update, 200..) => {
                     self.peer_request_done(dialog, id, &method, Some(response));
+                    match method {
+                        Method::Update if status < 300 => {
+                            self.session_answered(dialog, request, response);
+                        }
+                        Method::Prack if status < 300 => self.note_body(dialog, response.body()),
+                        _ => {}
+                    }
                 }
                 (Method::Subscribe | Method::Refer | Method::Notify, 200..) => {
                     let answer = (status, Some(response.as_ref()));
