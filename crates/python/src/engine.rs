@@ -9,8 +9,10 @@ use crate::origin::Origin;
 use crate::start::{self, Running};
 use engine::Command;
 use engine::command::{
-    Cancel, CancelProxy, Forking, PathPolicy, Proxy, ProxyOptions, Respond, SendRequest,
+    Cancel, CancelProxy, Export, Forking, Import, PathPolicy, Proxy, ProxyOptions, Respond,
+    SendRequest,
 };
+use engine::export::ExportedDialog;
 use engine::id::{DialogId, TransactionId};
 use pyo3::IntoPyObject;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -45,7 +47,7 @@ impl Engine {
         listen, *, shards = 1, embedded = true, control = None, secret = None, advertise = None, t1 = 0.5, t2 = 4.0, t4 = 5.0,
         timer_c = 185.0, application_timeout = 64.0, trying_after = 0.2, ringing_timeout = 3600.0, max_transactions = 1_000_000, max_dialogs = 500_000, max_event_age = 1.0,
         max_events = 65_536, max_message_bytes = 65_535, dialog_idle = 43_200.0, udp_request_limit = Some(1300),
-        drachtio_compatible = false
+        drachtio_compatible = false, session_timers = true, session_expires = None, min_se = 90, session_refresher = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -74,6 +76,10 @@ impl Engine {
         dialog_idle: f64,
         udp_request_limit: Option<usize>,
         drachtio_compatible: bool,
+        session_timers: bool,
+        session_expires: Option<u32>,
+        min_se: u32,
+        session_refresher: Option<&str>,
     ) -> PyResult<Engine> {
         let shards = start::shards(shards)?;
         let timers = engine::config::Timers {
@@ -102,6 +108,7 @@ impl Engine {
             },
             udp_request_limit,
             drachtio_compatible,
+            session: start::session(session_timers, session_expires, min_se, session_refresher)?,
             ..net::ServerConfig::default()
         };
         let control = start::control(control, secret)?;
@@ -336,6 +343,36 @@ impl Engine {
         self.application()?
             .push(Command::Drop(TransactionId::from_bits(transaction)));
         Ok(())
+    }
+
+    /// Asks for a confirmed dialog as a value that another engine takes over.
+    #[pyo3(signature = (dialog, release = false))]
+    fn export_dialog(&self, dialog: &Bound<'_, PyAny>, release: bool) -> PyResult<u64> {
+        let application = self.application()?;
+        let id = application.command_id();
+        let dialog = draft::dialog(dialog)?;
+        application.push(Command::Export(Export {
+            id,
+            dialog,
+            release,
+        }));
+        Ok(id.0)
+    }
+
+    /// Takes a dialog over that another engine exported.
+    #[pyo3(signature = (value, age = 0.0))]
+    fn import_dialog(&self, value: &str, age: f64) -> PyResult<u64> {
+        let application = self.application()?;
+        let dialog = ExportedDialog::from_json(value)
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let age = draft::seconds("age", age)?;
+        let id = application.command_id();
+        application.push(Command::Import(Import {
+            id,
+            dialog: Box::new(dialog),
+            age,
+        }));
+        Ok(id.0)
     }
 
     /// Hands the queued commands to the engine; how many there were.

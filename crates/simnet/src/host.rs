@@ -1,6 +1,6 @@
 //! A host: an engine, its application, its address.
 use crate::actions::Application;
-use engine::config::{Bounds, Config, Listener, Timers};
+use engine::config::{Bounds, Config, Listener, SessionTimers, Timers};
 use engine::id::ApplicationId;
 use engine::transport::Transport;
 use engine::{Engine, Event, Time};
@@ -31,6 +31,7 @@ impl HostId {
 pub(crate) struct Host {
     pub(crate) name: String,
     pub(crate) address: SocketAddr,
+    pub(crate) config: Config,
     pub(crate) engine: Engine,
     pub(crate) script: Option<Box<dyn Application>>,
     /// Events that no script took.
@@ -58,5 +59,6 @@ pub fn config(id: HostId) -> Config {
         bounds: Bounds::default(),
         udp_request_limit: None,
         drachtio_compatible: false,
+        session: SessionTimers::default(),
     }
 }
