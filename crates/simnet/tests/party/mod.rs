@@ -104,6 +104,8 @@ enum What {
     Ack(DialogId, TransactionId, Option<String>),
     Answer(TransactionId, u16, Option<String>),
     Cancel(TransactionId),
+    Export(DialogId),
+    Import(DialogId),
 }
 
 /// What is to be done later.

@@ -1,7 +1,10 @@
 //! What a party does about what its engine tells it.
 use super::{Client, Leg, Server, Stage, State, Task, What, description, key};
 use engine::Event;
-use engine::event::{CommandError, DialogEnded, Failed, Request, Response, Sent};
+use engine::event::{
+    CommandError, DialogEnded, Exported, Failed, Imported, Request, Response, Sent,
+};
+use engine::export::ExportedDialog;
 use engine::id::{DialogId, TransactionId};
 use simnet::Actions;
 use sip::{HeaderName, Message, Method};
@@ -16,6 +19,8 @@ impl State {
             Event::Failed(failed) => self.failed(&failed, actions),
             Event::DialogEnded(ended) => self.dialog_ended(&ended),
             Event::SubscriptionEnded(ended) => self.subscription_ended(&ended),
+            Event::Exported(exported) => self.exported(&exported, actions),
+            Event::Imported(imported) => self.imported(&imported),
             Event::ProxyResponse(_) | Event::ProxyDone(_) => self.fault("told of a proxy"),
         }
     }
@@ -39,8 +44,37 @@ impl State {
             Some(What::Answer(transaction, status, described)) => {
                 self.answer_sent(sent, transaction, status, described, actions);
             }
-            Some(What::Ack(..) | What::Cancel(_)) | None => {}
+            Some(What::Ack(..) | What::Cancel(_) | What::Export(_) | What::Import(_)) | None => {}
         }
+    }
+
+    /// The dialog goes by way of its text into the engine again, as another process would take it.
+    fn exported(&mut self, exported: &Exported, actions: &mut Actions) {
+        let Some(What::Export(old)) = self.outcome(exported.command) else {
+            return self.fault("a dialog that nobody asked for");
+        };
+        let Ok(dialog) = ExportedDialog::from_json(&exported.dialog.to_json()) else {
+            return self.fault("an exported dialog that cannot be read");
+        };
+        let id = actions.import(dialog, Duration::ZERO);
+        self.commands.insert(id, (What::Import(old), 0));
+    }
+
+    fn imported(&mut self, imported: &Imported) {
+        let Some(What::Import(old)) = self.outcome(imported.command) else {
+            return self.fault("a dialog that nobody took over");
+        };
+        if let Some(leg) = self.legs.remove(&old) {
+            self.legs.insert(imported.dialog, leg);
+        }
+        for (_, task) in &mut self.tasks {
+            if let Task::Retry(dialog, ..) | Task::Notify(dialog, ..) = task {
+                if *dialog == old {
+                    *dialog = imported.dialog;
+                }
+            }
+        }
+        self.count("moved");
     }
 
     fn request_sent(&mut self, sent: &Sent, mut client: Client) {
