@@ -13,7 +13,9 @@ from typing import Final, Literal, TypeAlias, final
 
 __all__ = [
     "EVENT_DIALOG_ENDED",
+    "EVENT_EXPORTED",
     "EVENT_FAILED",
+    "EVENT_IMPORTED",
     "EVENT_PROXY_DONE",
     "EVENT_PROXY_RESPONSE",
     "EVENT_REQUEST",
@@ -62,6 +64,8 @@ EVENT_PROXY_RESPONSE: Final = 4
 EVENT_PROXY_DONE: Final = 5
 EVENT_DIALOG_ENDED: Final = 6
 EVENT_SUBSCRIPTION_ENDED: Final = 7
+EVENT_EXPORTED: Final = 8
+EVENT_IMPORTED: Final = 9
 
 # A request from the network: new, in a dialog, a CANCEL, a PRACK or the ACK of a 2xx. `transaction` is the server transaction
 # to answer; for an ACK and a CANCEL it is that of the INVITE, and there is nothing to answer.
@@ -87,6 +91,11 @@ _DialogEndedEvent: TypeAlias = tuple[Literal[6], int, _DialogEndReason, Message,
 # (kind, dialog, event, is_notifier, reason)
 _SubscriptionEndedEvent: TypeAlias = tuple[Literal[7], int, str, bool, Literal["no-notify", "expired"]]
 
+# The dialog that `export_dialog` asked for, as JSON. (kind, command, value)
+_ExportedEvent: TypeAlias = tuple[Literal[8], int, str]
+# A dialog was taken over. (kind, command, dialog)
+_ImportedEvent: TypeAlias = tuple[Literal[9], int, int]
+
 _Event: TypeAlias = (
     _RequestEvent
     | _ResponseEvent
@@ -96,6 +105,8 @@ _Event: TypeAlias = (
     | _ProxyDoneEvent
     | _DialogEndedEvent
     | _SubscriptionEndedEvent
+    | _ExportedEvent
+    | _ImportedEvent
 )
 
 _FailedCode: TypeAlias = Literal[
@@ -115,6 +126,8 @@ _FailedCode: TypeAlias = Literal[
     "no-transport",
     "no-100rel",  # RFC 3262 §3
     "limit",
+    "early-dialog",  # only a confirmed dialog can be exported
+    "dialog-exists",  # a dialog with that Call-ID and those tags is here already
 ]
 _DialogEndReason: TypeAlias = Literal[
     "ack-timeout", "answered-after-cancel", "cancel-after-answer", "idle", "peer-gone"
@@ -1193,6 +1206,23 @@ class Engine:
         gets, `reason` the Reason value of each CANCEL (RFC 3326)."""
     def drop(self, transaction: int) -> None:
         """Forgets a request without an answer."""
+    def export_dialog(self, dialog: int | tuple[str, str], release: bool = False) -> int:
+        """Asks for a confirmed dialog as a value that another engine takes over; the command's number.
+
+        Args:
+            dialog: its number, or Call-ID and From tag of the request that created it.
+            release: forget it here, without a word to the peer.
+        """
+    def import_dialog(self, value: str, age: float = 0.0) -> int:
+        """Takes over a dialog that another engine exported; the command's number.
+
+        Args:
+            value: what `EVENT_EXPORTED` gave.
+            age: how long ago, in seconds.
+
+        Raises:
+            ValueError: the value cannot be used, and why.
+        """
     def flush(self) -> int:
         """Hands the queued commands to the engine; how many there were."""
     def counts(self) -> list[dict[str, int]]:

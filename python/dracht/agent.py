@@ -22,6 +22,7 @@ from dracht.handler import TRY_LATER, Handler, cancelled, run
 from dracht.link.base import CdrKind, DialogId, DialogReference, Link
 from dracht.link.options import EngineOptions
 from dracht.message import Body, HeadersInput, body_bytes, header_list
+from dracht.moving import export_dialog, import_dialog
 from dracht.proxy import ProxyResult
 from dracht.request import Request
 from dracht.response import Response
@@ -487,6 +488,41 @@ class Agent:
             retry_interval=retry_interval,
         )
         return await transaction.start()
+
+    # ---- dialogs that move between engines
+
+    async def export_dialog(self, dialog: Dialog, *, release: bool = False) -> str:
+        """Gives a confirmed dialog as a small, versioned value that another engine can take over.
+
+        The value (JSON) holds what later requests need: tags, route set, target, sequence numbers, session description. A request
+        that is under way while it is made does not move with it.
+
+        Args:
+            dialog: `req.dialog_id` or `res.dialog_id`, or (Call-ID, From tag of the request that created the dialog).
+            release: forget it here, without a word to the peer: somebody else goes on with it.
+
+        Raises:
+            CommandFailed: `unknown-dialog`, `early-dialog`; `unsupported` by a server that is not dracht's.
+            ConnectionLost: the connection to the engine is gone.
+        """
+        dispatcher, reference = self._way(dialog)
+        if reference is None:
+            raise ValueError("export_dialog() takes a dialog")
+        return await export_dialog(dispatcher, reference, release=release)
+
+    async def import_dialog(self, value: str, *, age: float = 0.0) -> DialogHandle:
+        """Takes over a dialog that another engine exported: from now on its requests come here, and ours can be sent in it.
+
+        Args:
+            value: what `export_dialog` gave. It is checked as any input is.
+            age: how long ago that was; seconds. Deadlines have come nearer by it.
+
+        Raises:
+            ValueError: the value cannot be used, or a later release wrote it.
+            CommandFailed: `dialog-exists`, `no-transport` (no listener reaches the peer), `limit`; `unsupported` as above.
+            ConnectionLost: there is no connection to an engine.
+        """
+        return await import_dialog(self._pick(), value, age=age)
 
     def subscribe(
         self,

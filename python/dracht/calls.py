@@ -116,7 +116,11 @@ class Calls:
     def local_sdp(self, request: Request) -> bytes | None:
         """The SDP that this side gave last in the dialog of `request`; None where there is none."""
         handle = request.dialog_id
-        call = None if handle is None else self._calls.get((id(handle.dispatcher), handle.reference))
+        return None if handle is None else self.sdp_of(handle.dispatcher, handle.reference)
+
+    def sdp_of(self, dispatcher: Dispatcher, dialog: DialogReference) -> bytes | None:
+        """The SDP that this side gave last in a dialog; None where there is none."""
+        call = self._calls.get((id(dispatcher), dialog))
         if call is None or call.local is None:
             return None
         body = call.local.partition(b"\r\n\r\n")[2] if isinstance(call.local, bytes) else call.local.body

@@ -129,7 +129,7 @@ class Dispatcher:
         if method == "INVITE":
             self.invites[transaction] = request
         elif method == "BYE" and dialog is not None:
-            self._call_over(dialog)
+            self.call_over(dialog)
         self.agent._handle(request)
 
     def response_received(
@@ -151,7 +151,7 @@ class Dispatcher:
 
     def dialog_ended(self, dialog: DialogId, message: Message, origin: Origin) -> None:
         """The engine ended a dialog itself: the handler is told with the BYE."""
-        self._call_over(dialog)
+        self.call_over(dialog)
         request = Request(self, "", dialog, message, origin, True)
         request.res = Response(request)
         self.agent._handle(request)
@@ -180,7 +180,8 @@ class Dispatcher:
         self.established.discard(dialog)
         self.initiated.discard(dialog)
 
-    def _call_over(self, dialog: DialogId) -> None:
+    def call_over(self, dialog: DialogId) -> None:
+        """The call of a dialog is over, or has moved to another engine."""
         self.dialog_over(dialog)
         held = self.answers.pop(dialog, None)
         if held is not None:  # an ACK that has not come by now is lost

@@ -132,8 +132,9 @@ def glare(asked: Asked, response: Message) -> Again | None:
     """491: both sides changed the session at once. Who owns the Call-ID waits longer, so that they do not meet again."""
     if asked.dialog is None or asked.msg.method not in ("INVITE", "UPDATE"):
         return None
-    units = random.randint(210, 400) if asked.owns(asked.dialog) else random.randint(0, 200)
-    return Again("glare", delay=units * 0.01)
+    from dracht._core import glare_back_off
+
+    return Again("glare", delay=glare_back_off(asked.owns(asked.dialog), random.getrandbits(64)))
 
 
 _INTERVALS: dict[int, Rule] = {422: session_interval, 423: interval}

@@ -1,7 +1,7 @@
 """Digest with real peers at our registrar and proxy: who answers which algorithm (RFC 7616, RFC 8760), in REGISTER and in calls.
 
-linphone answers the first challenge that it knows, SHA-256 or MD5. SIPp 3.6 and baresip 1.0 know MD5 alone, and fail where
-anything else is offered beside it, in whatever order: baresip is offered MD5 alone, by its User-Agent.
+linphone answers the first challenge that it knows, SHA-256 or MD5. baresip 1.0 knows MD5 alone, and fails where anything else is
+offered beside it, in whatever order; SIPp 3.6 fails at SHA-256. They are offered MD5 alone: baresip by its User-Agent.
 """
 
 from __future__ import annotations

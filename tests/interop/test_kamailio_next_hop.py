@@ -10,7 +10,7 @@ from tests.interop.conftest import RealStations
 from tests.interop.party import Party
 from tests.interop.peers import kamailio
 from tests.interop.peers.kamailio import relayed
-from tests.interop.peers.process import Peers
+from tests.interop.peers.process import Peers, steps
 from tests.interop.sdp import sdp
 
 pytestmark = pytest.mark.peer("kamailio")
@@ -98,3 +98,51 @@ async def test_kamailio_in_the_path_of_our_registrar(stations: RealStations, pee
     assert routes_of(came) == [uri_of(path)]
     assert went.get("Route") is None
     assert came.uri == went.uri == phone.uri
+
+
+async def test_our_proxy_in_the_path_of_kamailios_registrar(stations: RealStations, peers: Peers) -> None:
+    registrar = await kamailio.start(peers, "registrar")
+    app = App()
+
+    @app.register
+    async def register(req: Request, res: Response) -> None:
+        await req.proxy(f"sip:{registrar.address}", record_route=True)
+
+    @app.invite
+    async def invite(req: Request, res: Response) -> None:
+        await req.proxy(record_route=True)  # by the Route that Kamailio made of our Path, to the request-URI
+
+    edge = "{}:{}".format(*(await stations.start(app)).address)
+    phone, caller = Party(), Party()
+    for party in (phone, caller):
+        party.station = await stations.start(party.handler, "invite")
+    bob = f"sip:bob@{registrar.address}"
+    headers = {"From": f"<{bob}>;tag=1", "To": f"<{bob}>", "Contact": f"<{phone.uri}>", "Supported": "path"}
+    sent = await phone.agent.request(
+        f"sip:{registrar.address}",
+        "REGISTER",
+        headers=headers,
+        next_hop=f"sip:{edge}",
+        auth=("bob", "secret"),
+    )
+    accepted = await sent.final()
+    assert accepted.status == 200
+    assert [uri_of(value) for value in accepted.msg.values("Path")] == [f"sip:{edge};lr"]
+    await registrar.expect(steps("<REGISTER >401 <REGISTER >200"))
+    assert uri_of(registrar.message("REGISTER", sent=False)["Path"]) == f"sip:{edge};lr"
+
+    answer = await caller.call(bob, auth=("alice", "secret"))
+    assert answer.status == 200
+    await phone.saw("INVITE ACK")
+    await caller.hang_up(answer.dialog_id)
+    await phone.saw("INVITE ACK BYE")
+    await registrar.expect(
+        steps("<INVITE >407 <ACK <INVITE >INVITE <180 >180 <200 >200 <ACK >ACK <BYE >BYE <200 >200"),
+        *("INVITE", "ACK", "BYE"),
+    )
+    invite_out = registrar.message("INVITE", sent=True)
+    assert routes_of(invite_out) == [f"sip:{edge};lr"]
+    assert invite_out.uri == phone.uri
+    routes = [uri_of(value).split(";")[0] for value in phone.last("INVITE").msg.values("Record-Route")]
+    assert routes == [f"sip:{edge}", f"sip:{registrar.address}"]
+    assert "Route" not in phone.last("INVITE").headers

@@ -156,11 +156,22 @@ fn is_plain(text: &str) -> bool {
 pub fn write_dialog(out: &mut Vec<u8>, message: &Message, dialog: DialogId, sender: Sender) {
     let is_from = (sender == Sender::Application) == (dialog.role() == DialogRole::Uac);
     if dialog.is_fork() || !write_tags(out, message, is_from) {
-        out.extend_from_slice(PLAIN_NAME.as_bytes());
-        out.extend_from_slice(&hexadecimal((dialog.to_bits() >> 32) as u32));
-        out.extend_from_slice(&hexadecimal(dialog.to_bits() as u32));
-        out.extend_from_slice(FROM_TAG.as_bytes());
+        write_plain(out, dialog);
     }
+}
+
+/// Appends the name of a dialog of which no message is at hand: by its Call-ID and the From tag of the request that created it.
+pub fn write_named(out: &mut Vec<u8>, call_id: &str, from_tag: &str, dialog: DialogId) {
+    if dialog.is_fork() || !write_pair(out, call_id, from_tag) {
+        write_plain(out, dialog);
+    }
+}
+
+fn write_plain(out: &mut Vec<u8>, dialog: DialogId) {
+    out.extend_from_slice(PLAIN_NAME.as_bytes());
+    out.extend_from_slice(&hexadecimal((dialog.to_bits() >> 32) as u32));
+    out.extend_from_slice(&hexadecimal(dialog.to_bits() as u32));
+    out.extend_from_slice(FROM_TAG.as_bytes());
 }
 
 /// Appends the name a dialog has, or would have, that the request of `message` creates. Appends nothing when it cannot be named.
@@ -179,7 +190,10 @@ fn write_tags(out: &mut Vec<u8>, message: &Message, is_from: bool) -> bool {
         .ok()
         .and_then(sip::header::Address::tag)
         .unwrap_or_default();
-    let call_id = message.call_id().unwrap_or_default();
+    write_pair(out, message.call_id().unwrap_or_default(), tag)
+}
+
+fn write_pair(out: &mut Vec<u8>, call_id: &str, tag: &str) -> bool {
     if !is_plain(call_id) || !is_plain(tag) || call_id.starts_with(PLAIN_NAME) {
         return false;
     }

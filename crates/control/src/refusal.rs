@@ -21,6 +21,7 @@ pub fn write_failure(
             in_dialog(out, error);
         }
         Asked::NewRequest => new_request(out, error),
+        Asked::Export | Asked::Import => in_dialog(out, error),
         Asked::Cancel(transaction) => {
             let text: &[u8] = match error {
                 CommandError::UnknownTransaction | CommandError::NoInvite => {
@@ -156,6 +157,8 @@ fn detailed(out: &mut Vec<u8>, opening: &str, error: &CommandError) {
         CommandError::RequestPending(what) => ("request pending: ", what),
         CommandError::No100rel => ("the peer does not support 100rel", ""),
         CommandError::Limit(limit) => ("limit reached: ", limit),
+        CommandError::EarlyDialog => ("the dialog is not confirmed yet", ""),
+        CommandError::DialogExists => ("the dialog is here already", ""),
     };
     out.extend_from_slice(text.as_bytes());
     out.extend_from_slice(detail.as_bytes());

@@ -6,9 +6,10 @@ use crate::name::{TransactionNames, parse_dialog};
 use crate::text::{SipText, is_token};
 use bytes::Bytes;
 use engine::command::{
-    Cancel, CancelProxy, Command, Draft, Forking, PathPolicy, Proxy, ProxyOptions, Respond,
-    SendRequest,
+    Cancel, CancelProxy, Command, Draft, Export, Forking, Import, PathPolicy, Proxy, ProxyOptions,
+    Respond, SendRequest,
 };
+use engine::export::ExportedDialog;
 use engine::id::{CommandId, TransactionId};
 use sip::Method;
 use std::borrow::Cow;
@@ -58,6 +59,10 @@ pub enum Asked {
     NewRequest,
     /// Cancel this transaction.
     Cancel(TransactionId),
+    /// Give a dialog as a value.
+    Export,
+    /// Take a dialog over.
+    Import,
     /// Proxy this transaction.
     Proxy {
         /// The server transaction.
@@ -89,6 +94,8 @@ impl Envelope {
             b"cancel_proxy" => self.cancel_proxy(tokens, names),
             b"ping" => Ok(Request::Ping),
             b"status" => Ok(Request::Status),
+            b"export" => export(tokens),
+            b"import" => import(tokens, &self.text),
             b"route" => {
                 verb(tokens.next(), "Route request includes unsupported verb").map(Request::Route)
             }
@@ -245,6 +252,40 @@ impl Envelope {
             },
         ))
     }
+}
+
+/// `export|<dialogId>[|release]` (an extension: drachtio-server does not know it).
+fn export<'a>(mut tokens: impl Iterator<Item = &'a [u8]>) -> Result<Request, Refusal> {
+    let dialog = parse_dialog(tokens.next().unwrap_or_default()).ok_or(Refusal::Failure(
+        "unable to find dialog for dialog id provided".into(),
+    ))?;
+    let export = Export {
+        id: CommandId(0),
+        dialog,
+        release: tokens.next() == Some(b"release"),
+    };
+    Ok(Request::Command(Command::Export(export), Asked::Export))
+}
+
+/// `import|<age in milliseconds>`, and behind the meta line what `export` gave (an extension as well).
+fn import<'a>(mut tokens: impl Iterator<Item = &'a [u8]>, text: &[u8]) -> Result<Request, Refusal> {
+    let age = std::str::from_utf8(tokens.next().unwrap_or_default())
+        .ok()
+        .and_then(|digits| digits.parse().ok())
+        .map(Duration::from_millis)
+        .ok_or(Refusal::Failure(
+            "import needs the age of the dialog in milliseconds".into(),
+        ))?;
+    let text = std::str::from_utf8(text)
+        .map_err(|_| Refusal::Failure("this is no exported dialog: not UTF-8".into()))?;
+    let dialog = ExportedDialog::from_json(text)
+        .map_err(|error| Refusal::Failure(error.to_string().into()))?;
+    let import = Import {
+        id: CommandId(0),
+        dialog: Box::new(dialog),
+        age,
+    };
+    Ok(Request::Command(Command::Import(import), Asked::Import))
 }
 
 impl Envelope {

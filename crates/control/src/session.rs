@@ -217,6 +217,8 @@ fn assign(command: &mut Command, number: CommandId) {
         Command::Send(send) => send.id = number,
         Command::Cancel(cancel) => cancel.id = number,
         Command::Proxy(proxy) => proxy.id = number,
+        Command::Export(export) => export.id = number,
+        Command::Import(import) => import.id = number,
         Command::Route(_)
         | Command::Unroute(_)
         | Command::RouteAll

@@ -2,12 +2,15 @@
 //!
 //! One buffer, appended to; nothing is allocated per frame. The shapes are those drachtio-server was seen to send.
 use crate::answers::Answers;
-use crate::name::{MessageIds, Sender, TransactionNames, write_dialog, write_new_dialog};
+use crate::name::{
+    MessageIds, Sender, TransactionNames, write_dialog, write_named, write_new_dialog,
+};
 use crate::refusal::{make_plain, write_failure};
 use crate::request::Asked;
 use crate::time_of_day::TimeOfDay;
 use engine::event::{
-    DialogEndReason, DialogEnded, Event, Failed, ProxyDone, ProxyResponse, Request, Response, Sent,
+    DialogEndReason, DialogEnded, Event, Exported, Failed, Imported, ProxyDone, ProxyResponse,
+    Request, Response, Sent,
 };
 use engine::id::DialogId;
 use engine::transport::Origin;
@@ -109,6 +112,31 @@ impl FrameWriter {
             // The protocol has no word for it. A client counts the time of its subscriptions itself, as with drachtio-server, or
             // learns of the end from its next request in the dialog.
             Event::SubscriptionEnded(_) => {}
+            Event::Exported(exported) => self.exported(exported, answers),
+            Event::Imported(imported) => self.imported(imported, answers),
+        }
+    }
+
+    /// `OK`, and behind the meta line the value.
+    fn exported(&mut self, exported: &Exported, answers: &mut Answers) {
+        if let Some(answer) = answers.take(exported.command) {
+            self.begin_response(&answer.message_id, Status::Ok);
+            self.finish_with(Some(exported.dialog.to_json().as_bytes()));
+        }
+    }
+
+    /// `OK|<dialogId>`.
+    fn imported(&mut self, imported: &Imported, answers: &mut Answers) {
+        if let Some(answer) = answers.take(imported.command) {
+            self.begin_response(&answer.message_id, Status::Ok);
+            self.meta.push(b'|');
+            write_named(
+                &mut self.meta,
+                &imported.call_id,
+                &imported.from_tag,
+                imported.dialog,
+            );
+            self.finish(None);
         }
     }
 
@@ -179,6 +207,8 @@ impl FrameWriter {
                 self.dialog(message, sent.dialog, Sender::Peer);
                 self.meta.push(b'|');
             }
+            // Export and import have answers of their own.
+            Asked::Export | Asked::Import => return self.finish(None),
             Asked::InDialog | Asked::NewRequest | Asked::Cancel(_) => {
                 self.meta.extend_from_slice(b"|application|");
                 self.sent_path(message, &sent.path, time);
@@ -348,7 +378,11 @@ impl FrameWriter {
 
     /// Writes the frame: its length, the meta line, and a message behind CRLF.
     fn finish(&mut self, message: Option<&Message>) {
-        let text = message.map(Message::as_bytes);
+        self.finish_with(message.map(Message::as_bytes));
+    }
+
+    /// Writes the frame of the meta line and of the text behind it.
+    fn finish_with(&mut self, text: Option<&[u8]>) {
         let length = self.meta.len() + text.map_or(0, |text| text.len() + 2);
         self.out.reserve(length + 8);
         write_number(&mut self.out, length);

@@ -1,4 +1,5 @@
 //! What an application asks of an engine: the other half of the seam. Plain data.
+use crate::export::ExportedDialog;
 use crate::id::{CommandId, DialogId, TransactionId};
 use bytes::Bytes;
 use sip::{Message, Method};
@@ -29,6 +30,10 @@ pub enum Command {
     CancelProxy(CancelProxy),
     /// Forget a request without an answer.
     Drop(TransactionId),
+    /// Give a confirmed dialog as a value that another engine can take over. Answered by `Exported` or `Failed`.
+    Export(Export),
+    /// Take over a dialog that another engine gave. Answered by `Imported` or `Failed`.
+    Import(Import),
 }
 
 /// Header fields and body that an application gives. Names and values are as written by the application:
@@ -96,6 +101,28 @@ pub enum DialogReference {
         /// The tag in the From header field of the request that created the dialog.
         from_tag: String,
     },
+}
+
+/// Export a dialog.
+#[derive(Clone, Debug)]
+pub struct Export {
+    /// The command's number.
+    pub id: CommandId,
+    /// The dialog: confirmed, and the application's.
+    pub dialog: DialogReference,
+    /// Whether this engine forgets it, without a word to the peer: another one goes on from here.
+    pub release: bool,
+}
+
+/// Import a dialog; it belongs to the application that asks.
+#[derive(Clone, Debug)]
+pub struct Import {
+    /// The command's number.
+    pub id: CommandId,
+    /// What the other engine gave, read by `ExportedDialog::from_json`.
+    pub dialog: Box<ExportedDialog>,
+    /// How long ago it was exported: its deadlines have come nearer by that.
+    pub age: Duration,
 }
 
 /// Cancel an INVITE.

@@ -187,6 +187,15 @@ impl Engine {
             }
             Command::CancelProxy(cancel) => self.cancel_proxy(application, &cancel),
             Command::Drop(transaction) => self.drop_request(application, transaction),
+            Command::Export(export) => {
+                let outcome = self.export_dialog(application, &export);
+                self.report(application, export.id, outcome);
+            }
+            Command::Import(import) => {
+                let id = import.id;
+                let outcome = self.import_dialog(application, import);
+                self.report(application, id, outcome);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! What an engine tells an application: one half of the seam. Plain data; no handle, no callback.
 //!
 //! Both links (the control connection, the embedded binding) match every variant, without `_`.
+use crate::export::ExportedDialog;
 use crate::id::{CommandId, DialogId, TransactionId};
 use crate::transport::Origin;
 use sip::Message;
@@ -25,6 +26,10 @@ pub enum Event {
     DialogEnded(DialogEnded),
     /// The engine ended a subscription itself, because its time was up. The dialog is over too if it was for nothing else.
     SubscriptionEnded(SubscriptionEnded),
+    /// The dialog that the command asked for, as a value.
+    Exported(Exported),
+    /// The dialog was taken over.
+    Imported(Imported),
 }
 
 /// A request from the network.
@@ -123,6 +128,28 @@ pub struct DialogEnded {
     pub path: Origin,
 }
 
+/// The answer to `Export`.
+#[derive(Clone, Debug)]
+pub struct Exported {
+    /// The command.
+    pub command: CommandId,
+    /// The dialog.
+    pub dialog: Box<ExportedDialog>,
+}
+
+/// The answer to `Import`.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// The command.
+    pub command: CommandId,
+    /// What the dialog is called here.
+    pub dialog: DialogId,
+    /// Its Call-ID.
+    pub call_id: String,
+    /// The From tag of the request that created it.
+    pub from_tag: String,
+}
+
 /// Why the engine ended a dialog.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum DialogEndReason {
@@ -200,4 +227,8 @@ pub enum CommandError {
     No100rel,
     /// A table is full: the limit that was reached.
     Limit(&'static str),
+    /// The dialog is early; only a confirmed one can be exported.
+    EarlyDialog,
+    /// A dialog with this Call-ID and these tags is here already.
+    DialogExists,
 }

@@ -12,6 +12,7 @@ mod dispatch;
 mod draft;
 pub mod engine;
 pub mod event;
+pub mod export;
 pub mod id;
 mod listener;
 pub mod log_limit;

@@ -12,6 +12,10 @@ impl Time {
     /// The driver's origin.
     pub const ZERO: Time = Time(0);
 
+    /// Where a driver's clock starts: a year after its origin, so that what was before can be told as well (for how long a dialog
+    /// was silent in another process).
+    pub const START: Time = Time(365 * 86_400 * 1_000_000_000);
+
     /// The point `since_origin` after the origin.
     #[must_use]
     pub fn from_origin(since_origin: Duration) -> Time {
@@ -28,6 +32,15 @@ impl Time {
     #[must_use]
     pub fn since(self, earlier: Time) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// The point `by` before this one; the origin when that lies after it.
+    #[must_use]
+    pub fn before(self, by: Duration) -> Time {
+        Time(
+            self.0
+                .saturating_sub(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)),
+        )
     }
 }
 

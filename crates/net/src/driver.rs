@@ -210,9 +210,11 @@ impl Driver {
 
 /// The next of the points in time, a slack apart, at which timers fire.
 fn slackened(time: Time) -> Time {
-    let since = time.since_origin();
-    let slacks = since.as_nanos().div_ceil(TIMER_SLACK.as_nanos());
-    u32::try_from(slacks).map_or(time, |slacks| Time::from_origin(TIMER_SLACK * slacks))
+    let slacks = time
+        .since(Time::START)
+        .as_nanos()
+        .div_ceil(TIMER_SLACK.as_nanos());
+    u32::try_from(slacks).map_or(time, |slacks| Time::START + TIMER_SLACK * slacks)
 }
 
 /// Runs what may meet a bug of ours: a panic is counted and logged, and gives none.

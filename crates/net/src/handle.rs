@@ -51,15 +51,21 @@ impl Handle {
             Command::Proxy(proxy) => Goal::Shard(proxy.transaction.shard()),
             Command::CancelProxy(cancel) => Goal::Shard(cancel.transaction.shard()),
             Command::Drop(transaction) => Goal::Shard(transaction.shard()),
+            Command::Export(export) => Goal::Shard(self.shard_of_dialog(&export.dialog)),
+            Command::Import(import) => Goal::Shard(self.shard_of(import.dialog.call_id.as_bytes())),
             Command::Send(send) => match (&send.dialog, call_id(send)) {
-                (Some(DialogReference::Id(dialog)), _) => Goal::Shard(dialog.shard()),
-                (Some(DialogReference::Tags { call_id, .. }), _) => {
-                    Goal::Shard(self.shard_of(call_id.as_bytes()))
-                }
+                (Some(dialog), _) => Goal::Shard(self.shard_of_dialog(dialog)),
                 (None, Some(call_id)) => Goal::Shard(self.shard_of(call_id)),
                 // The engine makes a Call-ID that belongs to its own shard.
                 (None, None) => Goal::AnyShard,
             },
+        }
+    }
+
+    fn shard_of_dialog(&self, dialog: &DialogReference) -> u8 {
+        match dialog {
+            DialogReference::Id(dialog) => dialog.shard(),
+            DialogReference::Tags { call_id, .. } => self.shard_of(call_id.as_bytes()),
         }
     }
 

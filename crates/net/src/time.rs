@@ -20,7 +20,7 @@ impl Clock {
     /// The time.
     #[must_use]
     pub fn now(&self) -> Time {
-        Time::from_origin(self.origin.elapsed())
+        Time::START + self.origin.elapsed()
     }
 
     /// The runtime's notion of `time`, for a sleep that ends then.
@@ -28,7 +28,7 @@ impl Clock {
     pub fn instant(&self, time: Time) -> tokio::time::Instant {
         // A time past the end of the clock is one that never comes: thirty years are enough.
         let since = time
-            .since_origin()
+            .since(Time::START)
             .min(Duration::from_secs(30 * 365 * 86_400));
         tokio::time::Instant::from_std(self.origin + since)
     }

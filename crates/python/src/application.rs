@@ -2,7 +2,7 @@
 use crate::bridge::Bridge;
 use bytes::Bytes;
 use engine::command::{Draft, Respond};
-use engine::event::{Failed, Sent};
+use engine::event::{Exported, Failed, Imported, Sent};
 use engine::id::{ApplicationId, CommandId};
 use engine::seam::{Commands, Events};
 use engine::{Command, Event};
@@ -124,9 +124,10 @@ impl Application {
 /// Whether this is the outcome of a command that nobody waits for.
 fn is_nobodys(event: &Event) -> bool {
     match event {
-        Event::Sent(Sent { command, .. }) | Event::Failed(Failed { command, .. }) => {
-            *command == NOBODYS
-        }
+        Event::Sent(Sent { command, .. })
+        | Event::Failed(Failed { command, .. })
+        | Event::Exported(Exported { command, .. })
+        | Event::Imported(Imported { command, .. }) => *command == NOBODYS,
         Event::Request(_)
         | Event::Response(_)
         | Event::ProxyResponse(_)

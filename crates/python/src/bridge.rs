@@ -270,6 +270,8 @@ fn new_request(event: &Event) -> Option<TransactionId> {
         | Event::ProxyResponse(_)
         | Event::ProxyDone(_)
         | Event::DialogEnded(_)
+        | Event::Exported(_)
+        | Event::Imported(_)
         | Event::SubscriptionEnded(_) => None,
     }
 }

@@ -9,8 +9,10 @@ use crate::origin::Origin;
 use crate::start::{self, Running};
 use engine::Command;
 use engine::command::{
-    Cancel, CancelProxy, Forking, PathPolicy, Proxy, ProxyOptions, Respond, SendRequest,
+    Cancel, CancelProxy, Export, Forking, Import, PathPolicy, Proxy, ProxyOptions, Respond,
+    SendRequest,
 };
+use engine::export::ExportedDialog;
 use engine::id::{DialogId, TransactionId};
 use pyo3::IntoPyObject;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -336,6 +338,36 @@ impl Engine {
         self.application()?
             .push(Command::Drop(TransactionId::from_bits(transaction)));
         Ok(())
+    }
+
+    /// Asks for a confirmed dialog as a value that another engine takes over.
+    #[pyo3(signature = (dialog, release = false))]
+    fn export_dialog(&self, dialog: &Bound<'_, PyAny>, release: bool) -> PyResult<u64> {
+        let application = self.application()?;
+        let id = application.command_id();
+        let dialog = draft::dialog(dialog)?;
+        application.push(Command::Export(Export {
+            id,
+            dialog,
+            release,
+        }));
+        Ok(id.0)
+    }
+
+    /// Takes a dialog over that another engine exported.
+    #[pyo3(signature = (value, age = 0.0))]
+    fn import_dialog(&self, value: &str, age: f64) -> PyResult<u64> {
+        let application = self.application()?;
+        let dialog = ExportedDialog::from_json(value)
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let age = draft::seconds("age", age)?;
+        let id = application.command_id();
+        application.push(Command::Import(Import {
+            id,
+            dialog: Box::new(dialog),
+            age,
+        }));
+        Ok(id.0)
     }
 
     /// Hands the queued commands to the engine; how many there were.

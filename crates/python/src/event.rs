@@ -11,7 +11,7 @@ use pyo3::{IntoPyObject, intern};
 use std::borrow::Cow;
 
 /// The kinds, by the names of their constants in the module.
-pub const KINDS: [(&str, u8); 8] = [
+pub const KINDS: [(&str, u8); 10] = [
     ("EVENT_REQUEST", REQUEST),
     ("EVENT_RESPONSE", RESPONSE),
     ("EVENT_SENT", SENT),
@@ -20,6 +20,8 @@ pub const KINDS: [(&str, u8); 8] = [
     ("EVENT_PROXY_DONE", PROXY_DONE),
     ("EVENT_DIALOG_ENDED", DIALOG_ENDED),
     ("EVENT_SUBSCRIPTION_ENDED", SUBSCRIPTION_ENDED),
+    ("EVENT_EXPORTED", EXPORTED),
+    ("EVENT_IMPORTED", IMPORTED),
 ];
 const REQUEST: u8 = 0;
 const RESPONSE: u8 = 1;
@@ -29,6 +31,8 @@ const PROXY_RESPONSE: u8 = 4;
 const PROXY_DONE: u8 = 5;
 const DIALOG_ENDED: u8 = 6;
 const SUBSCRIPTION_ENDED: u8 = 7;
+const EXPORTED: u8 = 8;
+const IMPORTED: u8 = 9;
 
 /// The tuple of an event.
 pub fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
@@ -79,23 +83,14 @@ pub fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
         Event::ProxyDone(done) => {
             (PROXY_DONE, done.command.0, done.status, done.winner).into_pyobject(py)
         }
-        Event::DialogEnded(ended) => {
-            let reason = match ended.reason {
-                DialogEndReason::AckTimeout => intern!(py, "ack-timeout"),
-                DialogEndReason::AnsweredAfterCancel => intern!(py, "answered-after-cancel"),
-                DialogEndReason::CancelAfterAnswer => intern!(py, "cancel-after-answer"),
-                DialogEndReason::Idle => intern!(py, "idle"),
-                DialogEndReason::PeerGone => intern!(py, "peer-gone"),
-            };
-            (
-                DIALOG_ENDED,
-                ended.dialog.to_bits(),
-                reason,
-                Message::new(ended.message),
-                Origin::new(ended.path),
-            )
-                .into_pyobject(py)
-        }
+        Event::DialogEnded(ended) => (
+            DIALOG_ENDED,
+            ended.dialog.to_bits(),
+            dialog_end(py, ended.reason),
+            Message::new(ended.message),
+            Origin::new(ended.path),
+        )
+            .into_pyobject(py),
         Event::SubscriptionEnded(ended) => {
             let reason = match ended.reason {
                 SubscriptionEndReason::NoNotify => intern!(py, "no-notify"),
@@ -110,6 +105,23 @@ pub fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
             )
                 .into_pyobject(py)
         }
+        Event::Exported(exported) => {
+            (EXPORTED, exported.command.0, exported.dialog.to_json()).into_pyobject(py)
+        }
+        Event::Imported(imported) => {
+            (IMPORTED, imported.command.0, imported.dialog.to_bits()).into_pyobject(py)
+        }
+    }
+}
+
+/// Why the engine ended a dialog.
+fn dialog_end(py: Python<'_>, reason: DialogEndReason) -> &Bound<'_, PyString> {
+    match reason {
+        DialogEndReason::AckTimeout => intern!(py, "ack-timeout"),
+        DialogEndReason::AnsweredAfterCancel => intern!(py, "answered-after-cancel"),
+        DialogEndReason::CancelAfterAnswer => intern!(py, "cancel-after-answer"),
+        DialogEndReason::Idle => intern!(py, "idle"),
+        DialogEndReason::PeerGone => intern!(py, "peer-gone"),
     }
 }
 
@@ -135,6 +147,8 @@ pub fn failure<'py, 'a>(
         CommandError::RequestPending(what) => (intern!(py, "request-pending"), *what),
         CommandError::No100rel => (intern!(py, "no-100rel"), ""),
         CommandError::Limit(limit) => (intern!(py, "limit"), *limit),
+        CommandError::EarlyDialog => (intern!(py, "early-dialog"), ""),
+        CommandError::DialogExists => (intern!(py, "dialog-exists"), ""),
         CommandError::Rejected(status) => {
             return (intern!(py, "rejected"), Cow::Owned(status.to_string()));
         }

@@ -1,8 +1,10 @@
 //! What an application does: commands to its engine, written the short way, and a time to be woken at.
 use bytes::Bytes;
 use engine::command::{
-    Cancel, CancelProxy, DialogReference, Draft, Proxy, ProxyOptions, Respond, SendRequest,
+    Cancel, CancelProxy, DialogReference, Draft, Export, Import, Proxy, ProxyOptions, Respond,
+    SendRequest,
 };
+use engine::export::ExportedDialog;
 use engine::id::{CommandId, DialogId, TransactionId};
 use engine::{Command, Event, Time};
 use sip::Method;
@@ -168,6 +170,24 @@ impl Actions {
                 headers: Vec::new(),
             })
         })
+    }
+
+    /// Asks for a dialog as a value; `release` forgets it there.
+    pub fn export(&mut self, dialog: DialogId, release: bool) -> CommandId {
+        let dialog = DialogReference::Id(dialog);
+        self.push(|id| {
+            Command::Export(Export {
+                id,
+                dialog,
+                release,
+            })
+        })
+    }
+
+    /// Takes a dialog over that was exported so long ago.
+    pub fn import(&mut self, dialog: ExportedDialog, age: Duration) -> CommandId {
+        let dialog = Box::new(dialog);
+        self.push(|id| Command::Import(Import { id, dialog, age }))
     }
 
     /// Gives up a request that is being proxied.

@@ -3,7 +3,8 @@ use crate::host::HostId;
 use crate::world::World;
 use engine::Event;
 use engine::event::{
-    DialogEnded, Failed, ProxyDone, ProxyResponse, Request, Response, Sent, SubscriptionEnded,
+    DialogEnded, Exported, Failed, Imported, ProxyDone, ProxyResponse, Request, Response, Sent,
+    SubscriptionEnded,
 };
 use engine::id::DialogId;
 use std::time::Duration;
@@ -48,6 +49,10 @@ expected! {
     dialog_ended DialogEnded DialogEnded;
     /// The next event, which tells of a subscription that the engine ended.
     subscription_ended SubscriptionEnded SubscriptionEnded;
+    /// The next event, which gives a dialog as a value.
+    exported Exported Exported;
+    /// The next event, which says that a dialog was taken over.
+    imported Imported Imported;
 }
 
 impl World {

@@ -31,6 +31,7 @@ impl HostId {
 pub(crate) struct Host {
     pub(crate) name: String,
     pub(crate) address: SocketAddr,
+    pub(crate) config: Config,
     pub(crate) engine: Engine,
     pub(crate) script: Option<Box<dyn Application>>,
     /// Events that no script took.

@@ -63,7 +63,11 @@ impl Ladder {
         let mut notes = self.notes.iter().peekable();
         for (index, step) in self.steps.iter().enumerate() {
             while let Some((_, at, text)) = notes.next_if(|(before, ..)| *before <= index) {
-                let _ = writeln!(out, "{:>10.3}  -- {text}", at.since_origin().as_secs_f64());
+                let _ = writeln!(
+                    out,
+                    "{:>10.3}  -- {text}",
+                    at.since(Time::START).as_secs_f64()
+                );
             }
             let column =
                 |address: SocketAddr| hosts.iter().position(|(_, host)| host.ip() == address.ip());
@@ -102,13 +106,17 @@ impl Ladder {
             let _ = writeln!(
                 out,
                 "{:>10.3}  {arrow:<width$} {start}{method} [{}]{fate}",
-                step.at.since_origin().as_secs_f64(),
+                step.at.since(Time::START).as_secs_f64(),
                 step.packet.transport,
                 width = hosts.len().saturating_sub(1) * 23 + 1,
             );
         }
         for (_, at, text) in notes {
-            let _ = writeln!(out, "{:>10.3}  -- {text}", at.since_origin().as_secs_f64());
+            let _ = writeln!(
+                out,
+                "{:>10.3}  -- {text}",
+                at.since(Time::START).as_secs_f64()
+            );
         }
         out
     }

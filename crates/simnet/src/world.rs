@@ -27,6 +27,7 @@ pub struct World {
     pub(crate) hosts: Vec<Host>,
     pub(crate) ladder: Ladder,
     seed: u64,
+    random_streams: u64,
     pub(crate) random: Random,
     pub(crate) arriving: BTreeMap<(Time, u64), Arrival>,
     pub(crate) sequence: u64,
@@ -45,10 +46,11 @@ impl World {
         World {
             faults,
             refuse_connections: false,
-            now: Time::ZERO,
+            now: Time::START,
             hosts: Vec::new(),
             ladder: Ladder::default(),
             seed,
+            random_streams: 0,
             random: Random::new(seed, 0),
             arriving: BTreeMap::new(),
             sequence: 0,
@@ -71,12 +73,13 @@ impl World {
     pub fn host_with(&mut self, name: &str, config: Config) -> HostId {
         let id = HostId(self.hosts.len());
         let stream = u64::try_from(id.0 + 1).unwrap_or(u64::MAX);
-        let mut engine = Engine::new(config, Random::generator(self.seed, stream));
+        let mut engine = Engine::new(config.clone(), Random::generator(self.seed, stream));
         engine.handle_attach(self.now, APPLICATION);
         engine.handle_command(self.now, APPLICATION, Command::RouteAll);
         self.hosts.push(Host {
             name: name.to_owned(),
             address: id.address(),
+            config,
             engine,
             script: None,
             events: VecDeque::new(),
@@ -85,6 +88,22 @@ impl World {
             next_port: 49_152,
         });
         id
+    }
+
+    /// The host's process dies and another one starts at the same address, knowing nothing: no calls, no timers, no connections.
+    pub fn restart(&mut self, host: HostId) {
+        self.note(format!("{} is restarted", self.hosts[host.0].name));
+        self.random_streams += 1;
+        let stream = u64::MAX - self.random_streams;
+        let mut engine = Engine::new(
+            self.hosts[host.0].config.clone(),
+            Random::generator(self.seed, stream),
+        );
+        engine.handle_attach(self.now, APPLICATION);
+        engine.handle_command(self.now, APPLICATION, Command::RouteAll);
+        let restarted = self.at(host);
+        restarted.engine = engine;
+        restarted.events.clear();
     }
 
     /// Gives a host a scripted application; [`Application::wake`] is called at once.

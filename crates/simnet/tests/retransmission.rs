@@ -20,7 +20,7 @@ fn times(world: &World, chosen: impl Fn(&Packet) -> bool) -> Vec<u128> {
         .iter()
         .filter(|step| chosen(&step.packet));
     steps
-        .map(|step| step.at.since_origin().as_millis())
+        .map(|step| step.at.since(engine::Time::START).as_millis())
         .collect()
 }
 

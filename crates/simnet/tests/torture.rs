@@ -233,6 +233,7 @@ fn kept(message: &Message) -> Vec<(String, Vec<u8>)> {
             field.name(),
             HeaderName::Via
                 | HeaderName::MaxForwards
+                | HeaderName::MaxBreadth
                 | HeaderName::Route
                 | HeaderName::ContentLength
         )

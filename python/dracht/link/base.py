@@ -5,6 +5,7 @@ the thread of the loop that opened the link. A link calls its receiver, never th
 that commands may be given while the receiver is being called.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
@@ -220,3 +221,16 @@ class Link(Protocol):
 
     def drop(self, transaction: TransactionId) -> None:
         """Forgets a request without an answer."""
+
+    def export_dialog(self, dialog: DialogReference, release: bool) -> asyncio.Future[str]:
+        """Asks for a confirmed dialog as a value (JSON) that another engine takes over; `release` forgets it here.
+
+        The future raises CommandFailed (`unknown-dialog`, `early-dialog`) or ConnectionLost.
+        """
+
+    def import_dialog(self, value: str, age: float) -> asyncio.Future[DialogId]:
+        """Takes over a dialog that was exported `age` seconds ago.
+
+        The future raises ValueError for a value that cannot be used, CommandFailed (`dialog-exists`, `no-transport`, `limit`) or
+        ConnectionLost.
+        """

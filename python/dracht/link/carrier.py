@@ -5,12 +5,14 @@ How that connection comes about, and what happens when it is gone, is for `contr
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from dracht._core import Message
 from dracht.errors import ConnectionLost
 from dracht.link.base import (
     Completion,
+    DialogId,
     DialogReference,
     HeaderList,
     ProxyCompletion,
@@ -18,6 +20,7 @@ from dracht.link.base import (
     TransactionId,
 )
 from dracht.link.connection import ControlConnection
+from dracht.link.moving import failed
 
 __all__ = ["ConnectionLink"]
 
@@ -123,6 +126,16 @@ class ConnectionLink:
 
     def drop(self, transaction: TransactionId) -> None:
         """Forgets a request; the protocol has no word for it: a server forgets what is not answered."""
+
+    def export_dialog(self, dialog: DialogReference, release: bool) -> asyncio.Future[str]:
+        """Asks for a dialog as a value; a server that is not dracht's knows no such thing."""
+        connection = self._connection
+        return failed(self._lost()) if connection is None else connection.export_dialog(dialog, release)
+
+    def import_dialog(self, value: str, age: float) -> asyncio.Future[DialogId]:
+        """Takes a dialog over; a server that is not dracht's knows no such thing."""
+        connection = self._connection
+        return failed(self._lost()) if connection is None else connection.import_dialog(value, age)
 
     def _lost(self) -> ConnectionLost:
         error = self._connection.error if self._connection is not None else None

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dracht._core import Message, reason_phrase
 from dracht.errors import (
@@ -23,6 +23,7 @@ from dracht.errors import (
 )
 from dracht.link.base import (
     Completion,
+    DialogId,
     DialogReference,
     HeaderList,
     ProxyCompletion,
@@ -31,6 +32,7 @@ from dracht.link.base import (
     TransactionId,
 )
 from dracht.link.frame import FrameReader
+from dracht.link.moving import fail, failed, refusal
 from dracht.link.proxied import ProxyReplies
 from dracht.link.wire import WirePath, dialog_text, failure, fields_text, in_order, one_word, proxy_meta
 
@@ -294,6 +296,37 @@ class ControlConnection(asyncio.BufferedProtocol):
         text = f"proxy|{transaction}|{meta}|{places}\r\n{start}\r\n{fields_text(headers)}\r\n"
         replies = ProxyReplies(completion, self, options.stateless)
         self.ask(text.encode("utf-8", "surrogateescape"), replies.take)
+
+    def export_dialog(self, dialog: DialogReference, release: bool) -> asyncio.Future[str]:
+        """Asks for a dialog as a value."""
+        text = f"export|{dialog_text(dialog)}{'|release' if release else ''}"
+        return self._move(text, lambda tokens, text: text.decode())
+
+    def import_dialog(self, value: str, age: float) -> asyncio.Future[DialogId]:
+        """Takes a dialog over."""
+        return self._move(f"import|{max(0, round(age * 1000))}\r\n{value}", lambda tokens, text: tokens[4])
+
+    def _move(self, text: str, read: Callable[[list[str], bytes], str]) -> asyncio.Future[Any]:
+        """Asks with a frame that only our own server knows."""
+        if not self.ready:
+            return failed(self.error or ConnectionLost(f"there is no connection to {self.name}"))
+        if not self.is_dracht:
+            return failed(
+                CommandFailed("unsupported", f"{self.name} is no dracht server: it cannot move dialogs")
+            )
+        future: asyncio.Future[Any] = self.loop.create_future()
+
+        def replied(tokens: list[str], text: bytes) -> bool:
+            if not tokens:
+                fail(future, self.error or ConnectionLost(f"the connection to {self.name} is gone"))
+            elif tokens[3] != "OK":
+                fail(future, refusal("|".join(tokens[4:])))
+            elif not future.done():
+                future.set_result(read(tokens, text))
+            return False
+
+        self.ask(text.encode("utf-8", "surrogateescape"), replied)
+        return future
 
     def cancel_proxy(self, transaction: TransactionId, status: int, reason: str | None) -> None:
         """Gives up a request that is being proxied, where the server knows how."""

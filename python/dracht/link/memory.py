@@ -15,6 +15,7 @@ from dracht._core import Message, reason_phrase
 from dracht.errors import CommandFailed, ConnectionLost
 from dracht.link.base import (
     Completion,
+    DialogId,
     DialogReference,
     HeaderList,
     ProxyCompletion,
@@ -22,6 +23,7 @@ from dracht.link.base import (
     Receiver,
     TransactionId,
 )
+from dracht.link.moving import failed
 from dracht.message import HeadersInput, body_bytes, header_list
 
 __all__ = ["Given", "MemoryLink"]
@@ -321,6 +323,14 @@ class MemoryLink:
     def drop(self, transaction: TransactionId) -> None:
         """Keeps that a request was dropped."""
         self.given.append(Given("drop", transaction))
+
+    def export_dialog(self, dialog: DialogReference, release: bool) -> asyncio.Future[str]:
+        """It has no dialogs."""
+        return failed(CommandFailed("unknown-dialog", f"a memory link has no dialog {dialog!r}"))
+
+    def import_dialog(self, value: str, age: float) -> asyncio.Future[DialogId]:
+        """It has no dialogs."""
+        return failed(CommandFailed("unsupported", "a memory link takes no dialogs over"))
 
     def _give(
         self,

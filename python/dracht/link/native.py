@@ -16,7 +16,9 @@ from typing import Any, Unpack
 
 from dracht import _core
 from dracht._core import (
+    EVENT_EXPORTED,
     EVENT_FAILED,
+    EVENT_IMPORTED,
     EVENT_PROXY_DONE,
     EVENT_PROXY_RESPONSE,
     EVENT_REQUEST,
@@ -27,6 +29,7 @@ from dracht._core import (
 from dracht.errors import CommandFailed, ConnectionLost
 from dracht.link.base import (
     Completion,
+    DialogId,
     DialogReference,
     HeaderList,
     ProxyCompletion,
@@ -34,6 +37,7 @@ from dracht.link.base import (
     Receiver,
     TransactionId,
 )
+from dracht.link.moving import fail, failed
 from dracht.link.options import EngineOptions
 
 __all__ = ["NativeLink"]
@@ -78,6 +82,7 @@ class NativeLink:
         self._routes: dict[str, None] = {}
         self._commands: dict[int, Completion] = {}
         self._proxied: dict[int, ProxyCompletion] = {}
+        self._moving: dict[int, asyncio.Future[Any]] = {}
         # The latest responses that were written here, and those before: the engine only speaks up when it did not send one.
         self._written: dict[int, Completion] = {}
         self._written_before: dict[int, Completion] = {}
@@ -100,7 +105,7 @@ class NativeLink:
     @property
     def pending(self) -> int:
         """How many commands have not been completed."""
-        return len(self._commands) + len(self._proxied)
+        return len(self._commands) + len(self._proxied) + len(self._moving)
 
     @property
     def hostports(self) -> list[str]:
@@ -164,6 +169,9 @@ class NativeLink:
             completion.failed(error)
         for proxying in proxied.values():
             proxying.failed(error)
+        moving, self._moving = self._moving, {}
+        for future in moving.values():
+            fail(future, error)
         if self._receiver is not None:
             self._receiver.link_lost(self, error)
 
@@ -216,10 +224,17 @@ class NativeLink:
             self._proxied.pop(event[1]).done(event[2], event[3])
         elif event[0] == EVENT_FAILED:
             number = event[1]
+            failing: Completion | ProxyCompletion | None
             failing = self._commands.pop(number, None) or self._proxied.pop(number, None)
             failing = failing or self._written.pop(number, None) or self._written_before.pop(number, None)
             if failing is not None:
                 failing.failed(CommandFailed(event[2], event[3]))
+            elif (future := self._moving.pop(number, None)) is not None:
+                fail(future, CommandFailed(event[2], event[3]))
+        elif event[0] == EVENT_EXPORTED or event[0] == EVENT_IMPORTED:
+            future = self._moving.pop(event[1], None)
+            if future is not None and not future.done():
+                future.set_result(event[2])
         elif event[0] == EVENT_SUBSCRIPTION_ENDED:
             receiver.subscription_ended(event[1], event[2], event[3], event[4])
         else:
@@ -363,3 +378,24 @@ class NativeLink:
         if self._engine is not None:
             self._engine.drop(transaction)  # type: ignore[arg-type]
             self._flush_soon()
+
+    def export_dialog(self, dialog: DialogReference, release: bool) -> asyncio.Future[str]:
+        """Asks for a dialog as a value."""
+        if self._engine is None:
+            return failed(ConnectionLost("the engine does not run"))
+        return self._move(self._engine.export_dialog(dialog, release))  # type: ignore[arg-type]
+
+    def import_dialog(self, value: str, age: float) -> asyncio.Future[DialogId]:
+        """Takes a dialog over."""
+        if self._engine is None:
+            return failed(ConnectionLost("the engine does not run"))
+        try:
+            return self._move(self._engine.import_dialog(value, age))
+        except ValueError as error:
+            return failed(error)
+
+    def _move(self, number: int) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._moving[number] = future
+        self._flush_soon()
+        return future

@@ -131,6 +131,8 @@ _CODES = (
     ("limit reached", "limit"),
     ("request pending", "request-pending"),
     ("rejected", "rejected"),
+    ("not confirmed yet", "early-dialog"),
+    ("is here already", "dialog-exists"),
 )
 
 

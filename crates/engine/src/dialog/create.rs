@@ -29,11 +29,11 @@ fn record_routes(message: &Message) -> Vec<Box<str>> {
 }
 
 /// What two ends of a dialog are called, seen from us.
-struct Ends {
-    local: Box<str>,
-    local_tag: Box<str>,
-    remote: Box<str>,
-    remote_tag: Box<str>,
+pub(crate) struct Ends {
+    pub(crate) local: Box<str>,
+    pub(crate) local_tag: Box<str>,
+    pub(crate) remote: Box<str>,
+    pub(crate) remote_tag: Box<str>,
 }
 
 impl Ends {
@@ -63,7 +63,13 @@ impl Ends {
     }
 
     /// A dialog between them, early, in which nothing has happened yet.
-    fn dialog(self, call_id: &str, role: DialogRole, origin: Origin, now: Time) -> Dialog {
+    pub(crate) fn dialog(
+        self,
+        call_id: &str,
+        role: DialogRole,
+        origin: Origin,
+        now: Time,
+    ) -> Dialog {
         Dialog {
             owner: None,
             role,
@@ -274,7 +280,7 @@ impl Engine {
         }
     }
 
-    fn add_dialog_as(&mut self, id: DialogId, dialog: Dialog) -> DialogId {
+    pub(crate) fn add_dialog_as(&mut self, id: DialogId, dialog: Dialog) -> DialogId {
         let confirmed = dialog.confirmed;
         self.dialogs.insert(id, dialog);
         if confirmed {
@@ -292,10 +298,9 @@ impl Engine {
         else {
             return;
         };
-        dialog.idle = Some(self.timers.set(
-            self.now,
-            self.config.bounds.dialog_idle,
-            Timer::DialogIdle(id),
-        ));
+        // One that was taken over may have been silent for long already.
+        let silent = self.now.since(dialog.active);
+        let left = self.config.bounds.dialog_idle.saturating_sub(silent);
+        dialog.idle = Some(self.timers.set(self.now, left, Timer::DialogIdle(id)));
     }
 }

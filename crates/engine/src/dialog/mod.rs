@@ -8,6 +8,7 @@ pub(crate) mod end;
 pub(crate) mod exchange;
 pub(crate) mod forking;
 pub mod glare;
+pub(crate) mod moving;
 pub(crate) mod offer;
 pub(crate) mod reliable;
 pub(crate) mod subscription;

@@ -2,6 +2,7 @@
 //!
 //! A REFER's implicit subscription (RFC 3515 §2.4.4) is one like any other, of the package `refer`. The same steps serve both
 //! ends, so that both draw the same conclusion from the same message. It refuses to send: `usages` acts on what it says.
+use crate::export::{ExportedSide, ExportedSubscription};
 use crate::id::TransactionId;
 use crate::time::Time;
 use sip::header::{EventPackage, SubscriptionState};
@@ -170,6 +171,55 @@ impl Subscription {
             told: false,
             due: Some(limit),
             unsubscribed: false,
+        }
+    }
+
+    /// What another engine needs to go on with it; none for one that is only asked for, or over.
+    pub(crate) fn export(&self, now: Time) -> Option<ExportedSubscription> {
+        let left = |at: Time| u64::try_from(at.since(now).as_millis()).unwrap_or(u64::MAX);
+        (self.stage == Stage::Open).then(|| ExportedSubscription {
+            role: match self.role {
+                Role::Subscriber => ExportedSide::Subscriber,
+                Role::Notifier => ExportedSide::Notifier,
+            },
+            package: self.event.package.to_string(),
+            id: self.event.id.to_string(),
+            expires_milliseconds: self.expires.map(left),
+            // A refresh that is under way does not move, and with it the limit of its answer.
+            due_milliseconds: self.due.filter(|_| self.asking.is_none()).map(left),
+            unsubscribed: self.unsubscribed,
+        })
+    }
+
+    /// One that another engine had `age` ago. It has a deadline whatever the value says: `most` at the latest.
+    pub(crate) fn import(
+        exported: &ExportedSubscription,
+        now: Time,
+        age: Duration,
+        most: Duration,
+    ) -> Subscription {
+        let at = |milliseconds: u64| {
+            now + Duration::from_millis(milliseconds)
+                .saturating_sub(age)
+                .min(most)
+        };
+        let due = exported.due_milliseconds.map(at);
+        let expires = exported.expires_milliseconds.map(at);
+        Subscription {
+            role: match exported.role {
+                ExportedSide::Subscriber => Role::Subscriber,
+                ExportedSide::Notifier => Role::Notifier,
+            },
+            event: EventName {
+                package: exported.package.as_str().into(),
+                id: exported.id.as_str().into(),
+            },
+            stage: Stage::Open,
+            asking: None,
+            expires: expires.or_else(|| due.is_none().then_some(now + most)),
+            told: true,
+            due,
+            unsubscribed: exported.unsubscribed,
         }
     }
 

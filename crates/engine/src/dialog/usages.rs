@@ -30,6 +30,11 @@ pub(crate) struct Subscriptions {
 }
 
 impl Subscriptions {
+    /// Those that another engine had.
+    pub(crate) fn imported(list: Vec<Subscription>) -> Subscriptions {
+        Subscriptions { list, timer: None }
+    }
+
     /// The timer that is set.
     pub(crate) fn token(&self) -> Option<TimerToken> {
         self.timer.map(|(_, token)| token)
@@ -424,7 +429,7 @@ impl Engine {
     }
 
     /// Sets the timer for the first subscription that is due.
-    fn watch_subscriptions(&mut self, id: DialogId) {
+    pub(crate) fn watch_subscriptions(&mut self, id: DialogId) {
         let long = self.config.timers.long();
         let Some(dialog) = self.dialogs.get_mut(id) else {
             return;

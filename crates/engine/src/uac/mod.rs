@@ -77,7 +77,7 @@ impl Engine {
     }
 
     /// The dialog that an application names, if it is its own.
-    fn owned_dialog(
+    pub(crate) fn owned_dialog(
         &self,
         application: ApplicationId,
         reference: &DialogReference,
