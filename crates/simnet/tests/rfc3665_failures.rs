@@ -153,7 +153,7 @@ fn alice_gives_up_and_each_hop_is_cancelled() {
         assert_eq!(cancel.vias(), 1);
         assert_eq!(cancel.uri(), invite.uri());
         assert_eq!(cancel.number(), invite.number());
-        assert_eq!(cancel.to_tag(), "");
+        assert_eq!(cancel.tag("To"), "");
     }
     lines.same("Call-ID", &["F1", "F9", "F13", "F15", "F20"]);
     scene.over(487);
@@ -212,7 +212,7 @@ fn bobs_agent_does_not_answer() {
         ("F15", alice, "ACK", first),
     ]);
     lines.same("Via", &["F4", "F6", "F11"]);
-    assert_ne!(lines.at("F12").to_tag(), "");
+    assert_ne!(lines.at("F12").tag("To"), "");
     lines.same("To", &["F12", "F13", "F14", "F15"]);
     scene.over(408);
 }

@@ -92,8 +92,8 @@ fn a_new_registration_is_challenged_and_accepted() {
         lines.same("Call-ID", &["F1", "F2", "F3", "F4"]);
         lines.same("From", &["F1", "F2", "F3", "F4"]);
         assert_eq!(lines.at("F1").uri(), URI);
-        assert_eq!(lines.at("F1").to_tag(), "");
-        assert_eq!(lines.at("F3").to_tag(), "", "no tag of the 401");
+        assert_eq!(lines.at("F1").tag("To"), "");
+        assert_eq!(lines.at("F3").tag("To"), "", "no tag of the 401");
         assert_eq!(lines.at("F3").number(), lines.at("F1").number() + 1);
         assert_eq!(lines.at("F1").field("Authorization"), "");
         assert!(lines.at("F3").field("Authorization").contains(REALM));

@@ -46,10 +46,10 @@ fn alice_calls_bob_straight() {
     lines.same("Call-ID", &all);
     lines.same("From", &all[..4]);
     lines.same("To", &["F2", "F3", "F4"]);
-    assert_eq!(lines.at("F1").to_tag(), "");
+    assert_eq!(lines.at("F1").tag("To"), "");
     // Bob's view of the dialog.
-    assert_eq!(lines.at("F5").from_tag(), lines.at("F2").to_tag());
-    assert_eq!(lines.at("F5").to_tag(), lines.at("F1").from_tag());
+    assert_eq!(lines.at("F5").tag("From"), lines.at("F2").tag("To"));
+    assert_eq!(lines.at("F5").tag("To"), lines.at("F1").tag("From"));
     assert_eq!(format!("<{}>", lines.at("F5").uri()), contact);
     assert_eq!(
         format!("<{}>", lines.at("F4").uri()),
@@ -113,7 +113,7 @@ fn two_proxies_stay_in_the_path_and_the_first_asks_for_credentials() {
     ]);
     lines.same("Call-ID", &["F1", "F4", "F14", "F18"]);
     assert_eq!(lines.at("F4").number(), lines.at("F1").number() + 1);
-    assert_eq!(lines.at("F4").to_tag(), "");
+    assert_eq!(lines.at("F4").tag("To"), "");
     // The first proxy's own Route is off, its Record-Route on; the request-URI is the second's business.
     assert_eq!(lines.at("F5").fields("Route"), [""; 0]);
     assert_eq!(lines.at("F5").uri(), BOB_URI);
@@ -430,8 +430,8 @@ fn bob_moves_and_the_call_goes_on() {
     assert_eq!(lines.at("F2").fields("Record-Route"), [""; 0]);
     assert_eq!(lines.at("F8").fields("Route"), [""; 0]);
     assert_eq!(lines.at("F9").field("Contact"), moved);
-    assert_eq!(lines.at("F9").from_tag(), lines.at("F7").to_tag());
-    assert_eq!(lines.at("F9").to_tag(), lines.at("F1").from_tag());
+    assert_eq!(lines.at("F9").tag("From"), lines.at("F7").tag("To"));
+    assert_eq!(lines.at("F9").tag("To"), lines.at("F1").tag("From"));
     assert_eq!(lines.at("F10").fields("Contact").len(), 1);
     // The remote target is the new one (RFC 3261 §12.2.1.2).
     assert_eq!(format!("<{}>", lines.at("F12").uri()), moved);

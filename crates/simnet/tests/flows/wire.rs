@@ -97,22 +97,14 @@ impl Line {
             .collect()
     }
 
-    pub fn from_tag(&self) -> String {
-        self.message
-            .from()
-            .unwrap()
-            .tag()
-            .unwrap_or_default()
-            .to_owned()
-    }
-
-    pub fn to_tag(&self) -> String {
-        self.message
-            .to()
-            .unwrap()
-            .tag()
-            .unwrap_or_default()
-            .to_owned()
+    /// The tag of From or To; empty when there is none.
+    pub fn tag(&self, name: &str) -> String {
+        let address = if name == "From" {
+            self.message.from()
+        } else {
+            self.message.to()
+        };
+        address.unwrap().tag().unwrap_or_default().to_owned()
     }
 
     pub fn number(&self) -> u32 {
@@ -173,7 +165,7 @@ pub fn lines(ladder: &Ladder) -> Vec<Line> {
 pub fn check(lines: &[Line]) {
     for (index, line) in lines.iter().enumerate() {
         let before = &lines[..index];
-        assert_ne!(line.from_tag(), "", "a From tag: {}", line.what());
+        assert_ne!(line.tag("From"), "", "a From tag: {}", line.what());
         if line.message.is_response() {
             response(line, before);
         } else if line.vias() > 1 {
@@ -203,10 +195,10 @@ fn response(line: &Line, before: &[Line]) {
         assert_eq!(line.field(name), request.field(name), "{}", line.what());
     }
     let status = line.message.status();
-    if request.to_tag().is_empty() {
-        assert_eq!(line.to_tag().is_empty(), status == 100, "{}", line.what());
+    if request.tag("To").is_empty() {
+        assert_eq!(line.tag("To").is_empty(), status == 100, "{}", line.what());
     } else {
-        assert_eq!(line.to_tag(), request.to_tag(), "{}", line.what());
+        assert_eq!(line.tag("To"), request.tag("To"), "{}", line.what());
     }
     let method = request.message.method();
     if method == Method::Invite && (101..300).contains(&status) {
@@ -270,7 +262,7 @@ fn original(line: &Line, before: &[Line]) {
     let last = before.iter().rev().find(|earlier| {
         earlier.message.is_request()
             && earlier.call_id() == line.call_id()
-            && earlier.from_tag() == line.from_tag()
+            && earlier.tag("From") == line.tag("From")
     });
     if let Some(last) = last {
         // The next address of the same name is asked with the same number (RFC 3263 §4.3).
@@ -293,7 +285,7 @@ fn acknowledgement(line: &Line, before: &[Line]) {
             && earlier.to == line.from
             && earlier.call_id() == line.call_id()
             && earlier.number() == line.number()
-            && earlier.to_tag() == line.to_tag()
+            && earlier.tag("To") == line.tag("To")
     });
     let answer = answer.unwrap_or_else(|| panic!("nothing to acknowledge"));
     assert_eq!(answer.field("From"), line.field("From"));
