@@ -10,6 +10,7 @@ use std::time::Duration;
 /// what she got.
 fn message(silent: Duration) -> (Vec<u128>, Vec<u16>, World) {
     let mut world = World::new(1, Faults::none());
+    let start = world.now();
     let [alice, proxy, bob] = ["alice", "proxy", "bob"].map(|name| world.host(name));
     world.act(alice, |actions| {
         actions.send(Method::Message, "sip:bob@192.0.2.2", &[], b"")
@@ -32,7 +33,7 @@ fn message(silent: Duration) -> (Vec<u128>, Vec<u16>, World) {
         .steps()
         .iter()
         .filter(|step| step.packet.to == alice.address() && step.packet.answers(100, "MESSAGE"))
-        .map(|step| step.at.since_origin().as_millis())
+        .map(|step| step.at.since(start).as_millis())
         .collect();
     let got = world
         .events(alice)
