@@ -9,12 +9,12 @@
 pub mod wire;
 
 use engine::command::{Command, DialogReference, ProxyOptions, Respond, SendRequest};
-use engine::config::{Bounds, Config, Listener, Timers};
 use engine::event::{Request, Response, Sent};
 use engine::id::{CommandId, DialogId, TransactionId};
 use engine::transport::Transport;
 use engine::{Event, Resolved};
 use simnet::actions::draft;
+use simnet::host::config;
 use simnet::{Actions, Application, Faults, HostId, World};
 use sip::Method;
 use std::cell::RefCell;
@@ -166,24 +166,8 @@ impl Flow {
     fn host(&mut self, name: &str, trying: Duration) -> HostId {
         let id = HostId(self.names.len());
         self.names.push(name.to_owned());
-        let listener = |transport| Listener {
-            transport,
-            bound: id.address(),
-            addresses: vec![id.address().ip()],
-            advertised: None,
-        };
-        let config = Config {
-            shard: 0,
-            shards: 1,
-            listeners: vec![listener(Transport::Udp), listener(Transport::Tcp)],
-            timers: Timers {
-                trying,
-                ..Timers::default()
-            },
-            bounds: Bounds::default(),
-            udp_request_limit: None,
-            drachtio_compatible: false,
-        };
+        let mut config = config(id);
+        config.timers.trying = trying;
         self.world.host_with(name, config)
     }
 
