@@ -16,7 +16,8 @@ use engine::{Event, Resolved};
 use simnet::actions::draft;
 use simnet::host::config;
 use simnet::{Actions, Application, Faults, HostId, World};
-use sip::Method;
+use sip::header::{Address, Replaces};
+use sip::{Method, Uri};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -46,6 +47,20 @@ pub fn sdp(version: u32, direction: &str) -> Vec<u8> {
 /// The usual offer and answer.
 pub fn talk() -> Vec<u8> {
     sdp(1, "sendrecv")
+}
+
+/// A Refer-To with a Replaces in it, and what it says once it is read.
+pub fn refer_to(uri: &str, replaces: &str) -> String {
+    let escaped = replaces
+        .replace(';', "%3B")
+        .replace('=', "%3D")
+        .replace('@', "%40");
+    let value = format!("<{uri}?Replaces={escaped}>");
+    let address = Address::parse(&value).unwrap();
+    let uri = Uri::parse(address.uri_text).unwrap();
+    let read = Replaces::from_uri(&uri).unwrap().unwrap();
+    assert_eq!(read.to_string(), replaces);
+    value
 }
 
 /// What a proxy does with each request that is not relayed by the engine alone.
@@ -226,17 +241,23 @@ impl Flow {
     #[track_caller]
     pub fn again(&mut self, from: HostId, sent: &Sent, more: Fields<'_>) -> Sent {
         let uri = sent.message.request_uri().to_owned();
-        self.again_to(from, sent, &uri, more)
+        let before = sent.message.named("Route");
+        let routes: Vec<String> = before.map(|field| field.text().into_owned()).collect();
+        let routes = routes.iter().map(|route| ("Route", &**route));
+        let given = more.iter().any(|(name, _)| *name == "Route");
+        let kept = routes.filter(|_| !given);
+        let more: Vec<(&str, &str)> = kept.chain(more.iter().copied()).collect();
+        self.again_to(from, sent, &uri, &more)
     }
 
-    /// Sends it once more, but there.
+    /// Sends it once more, but there, and by no Route of before.
     #[track_caller]
     pub fn again_to(&mut self, from: HostId, sent: &Sent, uri: &str, more: Fields<'_>) -> Sent {
         let message = &sent.message;
         let cseq = message.cseq().unwrap();
         let cseq = format!("{} {}", cseq.number + 1, message.method());
         let mut fields: Vec<(String, String)> = vec![("CSeq".to_owned(), cseq)];
-        for name in ["From", "To", "Call-ID", "Contact", "Route"] {
+        for name in ["From", "To", "Call-ID", "Contact"] {
             let rest = message
                 .named(name)
                 .map(|field| (name.to_owned(), field.text().into_owned()));
@@ -363,6 +384,60 @@ impl Flow {
         assert_eq!(answered.dialog, Some(dialog));
         self.say(from, dialog, Method::Ack, &[], b"");
         self.hears(to, "ACK");
+    }
+
+    /// The latest answered INVITE, named as Replaces and Join name its dialog to its caller or its callee (RFC 3891 §3).
+    #[track_caller]
+    pub fn named_to(&self, caller: bool) -> String {
+        let lines = wire::lines(self.world.ladder());
+        let answered = lines.iter().rfind(|line| {
+            line.message.is_response()
+                && line.message.cseq().unwrap().method == Method::Invite
+                && !line.tag("To").is_empty()
+        });
+        let line = answered.unwrap();
+        let tags = [line.tag("From"), line.tag("To")];
+        let [own, peers] = if caller {
+            tags
+        } else {
+            let [from, to] = tags;
+            [to, from]
+        };
+        format!("{};to-tag={own};from-tag={peers}", line.call_id())
+    }
+
+    /// A REFER outside of a dialog is accepted, and told of at once: the dialogs of the subscription.
+    #[track_caller]
+    pub fn refer(
+        &mut self,
+        from: HostId,
+        to: HostId,
+        fields: Fields<'_>,
+    ) -> (DialogId, DialogId, Request) {
+        self.ask(from, Method::Refer, &to.uri("service"), fields, b"");
+        let refer = self.hears(to, "REFER");
+        let there = self.answer(to, &refer, 202, &[], b"").dialog.unwrap();
+        let here = self.gets(from, 202).dialog.unwrap();
+        self.report(to, there, from, "active;expires=60", "SIP/2.0 100 Trying");
+        (here, there, refer)
+    }
+
+    /// `from` takes the place of a party in the call that `named` names: both dialogs.
+    #[track_caller]
+    pub fn replace(
+        &mut self,
+        from: HostId,
+        to: HostId,
+        named: &str,
+        more: Fields<'_>,
+    ) -> (DialogId, DialogId) {
+        let own = [("Require", "replaces"), ("Replaces", named)];
+        let fields = [&own, more].concat();
+        self.ask(from, Method::Invite, &to.uri("alice"), &fields, &talk());
+        let invite = self.hears(to, "INVITE");
+        let given = invite.message.named("Replaces").next().unwrap();
+        assert_eq!(given.text(), named);
+        self.accept(to, &invite, from, &talk())
     }
 
     /// A request in a dialog, and its 200.
