@@ -369,7 +369,7 @@ fn cancel(transaction: &[u8], text: SipText, names: TransactionNames) -> Result<
     });
     let draft = Draft {
         headers: draft.headers,
-        body: Bytes::new(),
+        ..Draft::default()
     };
     let cancel = Cancel {
         id: CommandId(0),

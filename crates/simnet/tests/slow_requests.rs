@@ -1,7 +1,6 @@
 //! A request other than INVITE gets no 100 before its sender's timer E has grown to T2, gets one then, and is never answered 408 by a
 //! proxy whose target is silent (RFC 4320 §4); one that is given up in silence is the same request when it is repeated.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
-use engine::Time;
 use engine::command::ProxyOptions;
 use simnet::{Faults, World};
 use sip::Method;
@@ -11,6 +10,7 @@ use std::time::Duration;
 /// what she got.
 fn message(silent: Duration) -> (Vec<u128>, Vec<u16>, World) {
     let mut world = World::new(1, Faults::none());
+    let start = world.now();
     let [alice, proxy, bob] = ["alice", "proxy", "bob"].map(|name| world.host(name));
     world.act(alice, |actions| {
         actions.send(Method::Message, "sip:bob@192.0.2.2", &[], b"")
@@ -33,7 +33,7 @@ fn message(silent: Duration) -> (Vec<u128>, Vec<u16>, World) {
         .steps()
         .iter()
         .filter(|step| step.packet.to == alice.address() && step.packet.answers(100, "MESSAGE"))
-        .map(|step| step.at.since(Time::START).as_millis())
+        .map(|step| step.at.since(start).as_millis())
         .collect();
     let got = world
         .events(alice)

@@ -11,6 +11,9 @@ pub mod glare;
 pub(crate) mod moving;
 pub(crate) mod offer;
 pub(crate) mod reliable;
+pub(crate) mod session_refresh;
+pub(crate) mod session_terms;
+pub(crate) mod session_timer;
 pub(crate) mod subscription;
 pub(crate) mod table;
 pub(crate) mod usages;
@@ -92,6 +95,10 @@ pub(crate) struct Dialog {
     /// BYEs of applications that wait for the ACK of `answer` (RFC 3261 §15).
     pub(crate) held: Vec<(ApplicationId, SendRequest)>,
     pub(crate) acknowledgement: Option<Box<Acknowledgement>>,
+    /// Its session timer, while one runs (RFC 4028).
+    pub(crate) session: Option<Box<session_refresh::Session>>,
+    /// Our session description while it is early, if a refresh may have to repeat it.
+    pub(crate) early_description: Option<Box<[u8]>>,
     /// When its last message passed.
     pub(crate) active: Time,
     pub(crate) idle: Option<TimerToken>,

@@ -1,6 +1,7 @@
 //! Requests within a dialog (RFC 3261 §12.2.2): to the application that owns it, in order; 481 when there is none.
 use super::Arrival;
 use crate::dialog::offer::{Side, describes};
+use crate::dialog::session_terms;
 use crate::engine::Engine;
 use crate::event::{Event, Request};
 use crate::id::DialogId;
@@ -16,6 +17,8 @@ enum Verdict {
     End,
     /// Answer it so, and its repetitions alike, whatever they find; the flag says whether with Retry-After.
     Refuse(u16, bool),
+    /// It asks for a session interval below our minimum.
+    TooBrief,
     /// Answer it so, without state: its repetitions find the same.
     RefuseAlways(u16),
 }
@@ -62,6 +65,7 @@ impl Engine {
                 self.answer(transaction, 200, &[]);
                 self.remove_dialog(id);
             }
+            Verdict::TooBrief => self.refuse_too_brief(arrival),
             Verdict::Refuse(status, retry) => {
                 let mut headers = Vec::new();
                 if retry {
@@ -104,6 +108,15 @@ impl Engine {
             return Verdict::Refuse(481, false);
         }
         match self.judge_request(id, &head.method, &arrival.message) {
+            Ok(())
+                if session_terms::is_too_brief(
+                    &self.config.session,
+                    &arrival.message,
+                    &head.method,
+                ) =>
+            {
+                Verdict::TooBrief
+            }
             Ok(()) => Verdict::Deliver,
             Err((status, retry)) => Verdict::Refuse(status, retry),
         }
@@ -115,6 +128,9 @@ impl Engine {
         let Some(application) = owner else { return };
         let transaction =
             self.open_server(arrival, Owner::Application(application), None, Some(id));
+        if *method == Method::Bye {
+            self.stop_session(id);
+        }
         let mut invite = None;
         if let Some(dialog) = self.dialogs.get_mut(id) {
             dialog.active = self.now;

@@ -54,10 +54,9 @@ impl Engine {
             reliable_number,
             draft: &respond.draft,
         };
-        let compatible = self.config.drachtio_compatible;
         let bytes = reply::write(
             &self.listeners,
-            compatible,
+            (self.config.drachtio_compatible, &self.config.session),
             request,
             &transaction.origin,
             &reply,
@@ -236,11 +235,24 @@ impl Engine {
         };
         if let Some(dialog) = dialog {
             match (&method, status) {
-                (Method::Invite, 101..=199) => self.start_reliable(dialog, id, response),
-                (Method::Invite, 200..=299) => self.start_answer(dialog, id, response),
+                (Method::Invite, 101..=199) => {
+                    self.note_early_answer(dialog, request, response);
+                    self.start_reliable(dialog, id, response);
+                }
+                (Method::Invite, 200..=299) => {
+                    self.start_answer(dialog, id, response);
+                    self.session_answered(dialog, request, response);
+                }
                 (Method::Invite, 300..) => self.invite_refused(dialog, id),
                 (Method::Prack | Method::Update, 200..) => {
                     self.peer_request_done(dialog, id, &method, Some(response));
+                    match method {
+                        Method::Update if status < 300 => {
+                            self.session_answered(dialog, request, response);
+                        }
+                        Method::Prack if status < 300 => self.note_body(dialog, response.body()),
+                        _ => {}
+                    }
                 }
                 (Method::Subscribe | Method::Refer | Method::Notify, 200..) => {
                     let answer = (status, Some(response.as_ref()));
