@@ -150,7 +150,9 @@ fn an_early_request_that_is_dropped_leaves_the_response_waiting_for_its_prack() 
     assert_eq!(world.count(|packet| packet.answers(200, "INVITE")), 0);
     assert!(world.count(|packet| packet.answers(183, "INVITE")) > 2);
     prack(&mut world, [alice, bob], here, b"", b"");
-    while world.response(alice).message.method() != Method::Invite {}
+    for method in [Method::Invite, Method::Prack] {
+        assert_eq!(world.response(alice).message.method(), method);
+    }
     acknowledge(&mut world, [alice, bob], here);
     world.hang_up(alice, here, bob);
     world.run(Duration::from_secs(33));
