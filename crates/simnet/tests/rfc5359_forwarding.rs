@@ -40,7 +40,7 @@ fn every_call_is_forwarded_to_a_gateway() {
     let mut flow = Flow::new(41);
     let alice = flow.agent("alice");
     let number = format!("sip:+19727293660@{};user=phone", HostId(2).address().ip());
-    let proxy = flow.proxy("proxy", to(&[number.clone()], record_route()));
+    let proxy = flow.proxy("proxy", to(std::slice::from_ref(&number), record_route()));
     let gateway = flow.agent("gateway");
     flow.name("biloxi.example.com", &[proxy]);
     let (here, _) = flow.call(alice, BOB_URI, &[ALICE, BOB], gateway);
