@@ -111,8 +111,12 @@ impl Engine {
                 Verdict::RefuseAlways(481)
             };
         }
-        if !dialog.accept_sequence(head.sequence) {
-            return Verdict::RefuseAlways(500);
+        // Overtaken by a later request, these say what they say all the same; a 500, as RFC 3261 §12.2.2 wants it, would leave
+        // a call that its other end has ended, or a provisional response that is never acknowledged.
+        let overtaken = matches!(head.method, Method::Bye | Method::Prack);
+        if !dialog.accept_sequence(head.sequence, overtaken) {
+            // With state: a repetition may find the dialog gone, and is not to get another answer.
+            return Verdict::Refuse(500, false);
         }
         if let Some(status) = self.judge_subscription(id, &arrival.message) {
             return Verdict::Refuse(status, false);
