@@ -12,6 +12,10 @@ use crate::uas::Arrival;
 use crate::uas::in_dialog::contact_uri;
 use sip::{HeaderName, Message, Method};
 
+/// How many dialogs the responses to one INVITE may make: no more than RFC 5393 §5 lets a request have branches, or a peer could go on
+/// ringing with new tags as long as it likes.
+const MOST_FORKS: usize = 64;
+
 /// A header field's value as text.
 fn value(message: &Message, name: HeaderName) -> Box<str> {
     message
@@ -185,7 +189,11 @@ impl Engine {
         }
         let mut route_set = record_routes(message);
         route_set.reverse();
-        let offered = self.clients.get(transaction)?.offers;
+        let client = self.clients.get(transaction)?;
+        if client.forks.len() >= MOST_FORKS {
+            return None;
+        }
+        let offered = client.offers;
         let dialog = Dialog {
             owner: application,
             confirmed: !invite,
