@@ -310,7 +310,7 @@ impl Engine {
                 status, response, ..
             } => self.send_upstream(id, status, response),
             Upstream::Made { status } => self.answer(id, status, &[]),
-            Upstream::Nothing => self.remove_server(id),
+            Upstream::Nothing => self.fall_silent(id),
         }
     }
 }

@@ -100,11 +100,7 @@ impl Replier {
             .headers
             .iter()
             .any(|(name, _)| HeaderName::from_bytes(name) == HeaderName::To);
-        let reliable = status < 200
-            && (asks_reliability(draft)
-                || request
-                    .headers(HeaderName::Require)
-                    .any(|field| lists_100rel(&field.value())));
+        let reliable = status < 200 && (asks_reliability(draft) || request.requires("100rel"));
         chooses_tag || reliable
     }
 

@@ -146,13 +146,16 @@ impl Dialog {
     }
 
     /// Notes a request of the peer's: false when it is out of order (RFC 3261 §12.2.2), or uses a number again: a repetition
-    /// finds its transaction, so that this is another request, against §12.2.1.1.
-    pub(crate) fn accept_sequence(&mut self, sequence: u32) -> bool {
-        if self.remote_sequence.is_some_and(|last| sequence <= last) {
-            return false;
+    /// finds its transaction, so that this is another request, against §12.2.1.1. `overtaken`: one that may be late.
+    pub(crate) fn accept_sequence(&mut self, sequence: u32, overtaken: bool) -> bool {
+        match self.remote_sequence {
+            Some(last) if sequence == last => false,
+            Some(last) if sequence < last => overtaken,
+            Some(_) | None => {
+                self.remote_sequence = Some(sequence);
+                true
+            }
         }
-        self.remote_sequence = Some(sequence);
-        true
     }
 
     /// The CSeq number for our next request.

@@ -1,4 +1,6 @@
 //! Responses that come: matched to their client transaction, let act on the dialog, handed to whoever sent the request.
+//!
+//! It is above 400 lines: what a 2xx to an INVITE may meet (forks, repetitions, a CANCEL, an end) is decided in one place.
 use crate::dialog::Dialog;
 use crate::dialog::offer::Side;
 use crate::dialog::subscription::{EventName, Role};

@@ -337,7 +337,6 @@ impl Engine {
 
     /// An application wants no answer sent: repetitions of the request are absorbed for a while, in silence.
     pub(crate) fn drop_request(&mut self, application: ApplicationId, id: TransactionId) {
-        let long = self.config.timers.long();
         let transaction = self
             .servers
             .get_mut(id)
@@ -347,14 +346,24 @@ impl Engine {
         else {
             return;
         };
-        transaction.owner = Owner::Engine;
-        transaction.request = None;
-        transaction.response = Bytes::new();
         let (dialog, method) = (transaction.dialog, transaction.method.clone());
-        if let Some(dialog) = dialog {
-            self.peer_request_done(dialog, id, &method, None);
-            self.invite_refused(dialog, id);
+        match dialog {
+            Some(dialog) if method == Method::Invite => self.invite_refused(dialog, id),
+            Some(dialog) => self.peer_request_done(dialog, id, &method, None),
+            None => {}
         }
-        self.apply_server(id, smallvec::smallvec![Effect::SetTimeout(long)]);
+        self.fall_silent(id);
+    }
+
+    /// Nobody answers a request: its repetitions are absorbed for as long as its sender may repeat it, so that none of them counts as
+    /// another request.
+    pub(crate) fn fall_silent(&mut self, id: TransactionId) {
+        let long = self.config.timers.long();
+        if let Some(transaction) = self.servers.get_mut(id) {
+            transaction.owner = Owner::Engine;
+            transaction.request = None;
+            transaction.response = Bytes::new();
+            self.apply_server(id, smallvec::smallvec![Effect::SetTimeout(long)]);
+        }
     }
 }
