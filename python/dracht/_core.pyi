@@ -130,7 +130,7 @@ _FailedCode: TypeAlias = Literal[
     "dialog-exists",  # a dialog with that Call-ID and those tags is here already
 ]
 _DialogEndReason: TypeAlias = Literal[
-    "ack-timeout", "answered-after-cancel", "cancel-after-answer", "idle", "peer-gone"
+    "ack-timeout", "answered-after-cancel", "cancel-after-answer", "idle", "session-expired", "peer-gone"
 ]
 _Headers: TypeAlias = Sequence[tuple[str, str | bytes]]
 _Transport: TypeAlias = Literal["udp", "tcp", "tls", "ws", "wss"]
@@ -1068,6 +1068,10 @@ class Engine:
         dialog_idle: float = 43_200.0,
         udp_request_limit: int | None = ...,
         drachtio_compatible: bool = False,
+        session_timers: bool = True,
+        session_expires: int | None = None,
+        min_se: int = 90,
+        session_refresher: Literal["uac", "uas"] | None = None,
     ) -> Engine:
         """Opens the listeners and starts the I/O threads. Call it after any fork.
 
@@ -1092,6 +1096,11 @@ class Engine:
             dialog_idle: how long a confirmed dialog may live without a message; seconds.
             udp_request_limit: a request longer than this goes over TCP (RFC 3261 §18.1.1); None: never. Not given: 1300.
             drachtio_compatible: behave as drachtio-server where it differs.
+            session_timers: whether the engine takes part in session timers (RFC 4028): negotiates, refreshes, ends what is not.
+            session_expires: the interval to ask for where nobody else does; seconds, at least `min_se`. None: do not ask.
+            min_se: the shortest interval accepted, and the least asked for; seconds, at least 90.
+            session_refresher: who refreshes where neither the peer nor the application says: "uac", the sender of the INVITE, or
+                "uas", its receiver. None: the sender, if it can.
 
         Raises:
             ValueError: an argument cannot be used; the text says which and why.

@@ -1,6 +1,7 @@
 """`Agent`: the low-level client. One handler for every request, requests of its own, over one link or several.
 
 It routes, dispatches and gives each request a task; dialogs, middleware and policy are built on top of it.
+It is above 400 lines for its docstrings: what an application may ask of an engine stands in one class.
 """
 
 from __future__ import annotations

@@ -97,6 +97,7 @@ class App(Registration):
         dialog: Dialog | None = None,
         next_hop: str | None = None,
         timeout: float | None = None,
+        keep_forks: bool = False,
         retry_glare: bool = True,
         retry_interval: bool = True,
     ) -> ClientTransaction:
@@ -110,6 +111,7 @@ class App(Registration):
             dialog=dialog,
             next_hop=next_hop,
             timeout=timeout,
+            keep_forks=keep_forks,
             retry_glare=retry_glare,
             retry_interval=retry_interval,
         )

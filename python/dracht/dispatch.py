@@ -9,6 +9,7 @@ Its tables, and when an entry leaves each of them:
     confirmed  INVITEs that got a 2xx   after 64 s: a 2xx of another fork is recognised by it
     established  dialogs of answered INVITEs  at a BYE, when the engine ends the dialog
     initiated  those of our own INVITEs       the same
+    watchers   who waits for NOTIFYs    at the last NOTIFY, at a refusal, when given up and 64 s later, when the link is lost
 
 It keeps no state of dialogs: in-dialog requests are new requests to the handler.
 """

@@ -1,7 +1,7 @@
 """`Subscription`: events of another party, kept coming (RFC 6665). It refreshes, notices the end, and begins again when asked to.
 
 What has been notified waits in a bounded line until it is read. Times are the loop's; the engine's own clock of the same
-subscription only ends what this one has left alone.
+subscription only ends what this one has left alone. It is above 400 lines for its docstrings: one class, one life.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ Way: TypeAlias = "Callable[[], tuple[Dispatcher, DialogReference | None]]"
 
 # RFC 6665 §4.1.2.2: a refresh that gets one of these has ended the subscription; any other failure has not.
 _ENDING = frozenset({404, 405, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604})
-# RFC 6665 §4.1.3: after these nobody asks again.
+# RFC 6665 §4.1.3: after these one asks again at once, and a retry-after has no meaning; after the next nobody asks again.
+_AT_ONCE = frozenset({"deactivated", "timeout"})
 _NEVER = frozenset({"rejected", "noresource", "invariant"})
 _LATER = frozenset({"probation", "giveup"})
 # Statuses with which asking again has a chance.
@@ -301,7 +302,7 @@ class Subscription(Watcher):
     async def _again(self, over: SubscriptionOver) -> None:
         """Subscribes again, after the time that RFC 6665 §4.1.3 wants, and longer each time that it is refused."""
         self._let_go()
-        pause = float(over.retry_after) if over.retry_after is not None else 0.0
+        pause = 0.0 if over.retry_after is None or over.reason in _AT_ONCE else float(over.retry_after)
         if over.reason in _LATER and over.retry_after is None:
             pause = 60.0
         # At once when it lived for a while, but not in a circle.

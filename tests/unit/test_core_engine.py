@@ -442,6 +442,9 @@ def test_a_port_in_use_is_an_os_error_that_names_it(engine: Engine) -> None:
         (["sip:127.0.0.1:0"], {"t1": 0.0}, "t1"),
         (["sip:127.0.0.1:0"], {"timer_c": -1.0}, "timer_c"),
         (["sip:127.0.0.1:0"], {"dialog_idle": float("nan")}, "dialog_idle"),
+        (["sip:127.0.0.1:0"], {"min_se": 89}, "min_se=89"),
+        (["sip:127.0.0.1:0"], {"min_se": 120, "session_expires": 100}, "session_expires=100"),
+        (["sip:127.0.0.1:0"], {"session_refresher": "me"}, "session_refresher"),
     ],
 )
 def test_an_argument_that_cannot_be_used_is_named(

@@ -205,7 +205,16 @@ def test_the_last_notify_ends_it_and_says_why(reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "least", "most"), [("deactivated", 0, 1), ("timeout", 0, 1), ("probation", 60, 61)]
+    ("reason", "least", "most"),
+    [
+        ("deactivated", 0, 1),
+        ("timeout", 0, 1),
+        ("probation", 60, 61),
+        ("giveup;retry-after=7", 7, 8),
+        # Of these two the time has no meaning (RFC 6665 §4.1.3).
+        ("deactivated;retry-after=900", 0, 1),
+        ("timeout;retry-after=900", 0, 1),
+    ],
 )
 def test_it_begins_again_when_asked_to(reason: str, least: float, most: float) -> None:
     async def play(agent: Agent, link: MemoryLink) -> None:

@@ -23,7 +23,7 @@ impl SipText {
         let start_line = lines.next().unwrap_or_default();
         let mut draft = Draft {
             headers: Vec::with_capacity(8),
-            body: Bytes::new(),
+            ..Draft::default()
         };
         // Whether the line before became a field: a folded line continues it, or is left out with it.
         let mut is_kept = false;

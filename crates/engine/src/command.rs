@@ -44,6 +44,9 @@ pub struct Draft {
     pub headers: Vec<(Bytes, Bytes)>,
     /// The body; may be empty.
     pub body: Bytes,
+    /// Of an INVITE or UPDATE, or a 2xx to one: the engine is to add nothing about session timers, and runs none for this call
+    /// (RFC 4028).
+    pub without_session_timer: bool,
 }
 
 /// Answer a request.

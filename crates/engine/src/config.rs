@@ -1,5 +1,6 @@
 //! What an engine is told at construction.
 use crate::transport::Transport;
+pub use sip::header::Refresher;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub struct Config {
     pub udp_request_limit: Option<usize>,
     /// Behave as drachtio-server where it differs from the default (for example what an unrouted method gets).
     pub drachtio_compatible: bool,
+    /// Session timers.
+    pub session: SessionTimers,
 }
 
 /// An address on which messages are received.
@@ -84,6 +87,33 @@ impl Timers {
     #[must_use]
     pub fn long(&self) -> Duration {
         self.t1.saturating_mul(64)
+    }
+}
+
+/// Session timers (RFC 4028), of calls that end here; those that are proxied are passed as they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionTimers {
+    /// Whether the engine takes part in them; else it passes what applications write and does nothing about it.
+    pub enabled: bool,
+    /// The interval that we ask for where neither the peer nor the application asks for one, in seconds; none: we do not ask.
+    pub expires: Option<u32>,
+    /// The shortest interval that we accept (Min-SE), in seconds: 90 (RFC 4028 §4 allows no less).
+    pub min_se: u32,
+    /// Who refreshes where neither the peer nor the application says; none: the sender of the INVITE, if it can.
+    pub refresher: Option<Refresher>,
+    /// How much earlier than half the interval a refresh may go out, by chance, in percent: 10.
+    pub jitter: u32,
+}
+
+impl Default for SessionTimers {
+    fn default() -> SessionTimers {
+        SessionTimers {
+            enabled: true,
+            expires: None,
+            min_se: 90,
+            refresher: None,
+            jitter: 10,
+        }
     }
 }
 

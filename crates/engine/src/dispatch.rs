@@ -90,6 +90,8 @@ impl Engine {
             Timer::Subscription(id) => self.subscription_lapsed(id),
             Timer::Asked(id) => self.forget_asked(id),
             Timer::DialogIdle(id) => self.dialog_idle(id),
+            Timer::SessionRefresh(id) => self.session_refresh_due(id),
+            Timer::SessionExpiry(id) => self.session_expired(id),
             Timer::Proxy(id, kind, branch) => self.proxy_timer(id, kind, branch),
             Timer::Way(key) => self.forget_way(key),
         }

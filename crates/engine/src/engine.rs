@@ -59,6 +59,10 @@ pub(crate) enum Timer {
     Asked(TransactionId),
     /// A dialog was silent for long.
     DialogIdle(DialogId),
+    /// Our refresh of a session is due (RFC 4028 §7.4).
+    SessionRefresh(DialogId),
+    /// A session was not refreshed (RFC 4028 §10).
+    SessionExpiry(DialogId),
     /// A timer of the proxy core, for a branch of this server transaction.
     Proxy(TransactionId, TimerKind, u32),
     /// The way of an INVITE that was forwarded without state, by its key.

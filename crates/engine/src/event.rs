@@ -22,7 +22,8 @@ pub enum Event {
     ProxyResponse(ProxyResponse),
     /// The proxied request came to its end; nothing more follows for that command.
     ProxyDone(ProxyDone),
-    /// The engine ended a dialog itself: this is the BYE it sent (lost ACK, late 2xx after CANCEL, a peer that is gone). There is nothing to answer.
+    /// The engine ended a dialog itself: this is the BYE it sent (lost ACK, late 2xx after CANCEL, session timer, a peer that is
+    /// gone). There is nothing to answer.
     DialogEnded(DialogEnded),
     /// The engine ended a subscription itself, because its time was up. The dialog is over too if it was for nothing else.
     SubscriptionEnded(SubscriptionEnded),
@@ -161,6 +162,8 @@ pub enum DialogEndReason {
     CancelAfterAnswer,
     /// No message for `Bounds::dialog_idle`.
     Idle,
+    /// The session timer ran out, or its refresh showed that the peer is gone (RFC 4028 §10).
+    SessionExpired,
     /// The peer does not know the dialog any more (481), or answered a request in it not at all (408) (RFC 3261 §12.2.1.2,
     /// RFC 5057 §5.1).
     PeerGone,

@@ -156,7 +156,7 @@ impl Engine {
                         .map(|value| (Bytes::from_static(b"Reason"), Bytes::from(value)));
                     let draft = Draft {
                         headers: value.into_iter().collect(),
-                        body: Bytes::new(),
+                        ..Draft::default()
                     };
                     if let Some(client) = self.client_of_branch(id, branch) {
                         self.cancel_invite(client, None, draft);
@@ -310,7 +310,7 @@ impl Engine {
                 status, response, ..
             } => self.send_upstream(id, status, response),
             Upstream::Made { status } => self.answer(id, status, &[]),
-            Upstream::Nothing => self.remove_server(id),
+            Upstream::Nothing => self.fall_silent(id),
         }
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! It refuses to decide whether a response may be sent: that is the transaction's (`uas::respond`).
 use crate::command::Draft;
-use crate::config::Listener;
+use crate::config::{Listener, SessionTimers};
+use crate::dialog::session_terms::{self, refreshes_session};
 use crate::dialog::usages::is_false;
 use crate::draft::{self, Fields};
 use crate::event::CommandError;
@@ -32,6 +33,7 @@ pub struct Reply<'a> {
 pub struct Replier {
     listeners: Listeners,
     drachtio_compatible: bool,
+    session: SessionTimers,
 }
 
 /// Methods whose response may create a dialog (RFC 3261 §12.1, RFC 6665 §4.4.1, RFC 3515 §2.4.4).
@@ -76,12 +78,17 @@ fn wants_contact(method: &Method, status: u16) -> bool {
 }
 
 impl Replier {
-    /// Writes as an engine with these listeners does (`Config::listeners`, `Config::drachtio_compatible`).
+    /// Writes as an engine with these listeners does (`Config::listeners`, `Config::drachtio_compatible`, `Config::session`).
     #[must_use]
-    pub fn new(listeners: &[Listener], drachtio_compatible: bool) -> Replier {
+    pub fn new(
+        listeners: &[Listener],
+        drachtio_compatible: bool,
+        session: SessionTimers,
+    ) -> Replier {
         Replier {
             listeners: Listeners::new(listeners),
             drachtio_compatible,
+            session,
         }
     }
 
@@ -93,11 +100,7 @@ impl Replier {
             .headers
             .iter()
             .any(|(name, _)| HeaderName::from_bytes(name) == HeaderName::To);
-        let reliable = status < 200
-            && (asks_reliability(draft)
-                || request
-                    .headers(HeaderName::Require)
-                    .any(|field| lists_100rel(&field.value())));
+        let reliable = status < 200 && (asks_reliability(draft) || request.requires("100rel"));
         chooses_tag || reliable
     }
 
@@ -131,7 +134,7 @@ impl Replier {
     ) -> Result<Bytes, CommandError> {
         write(
             &self.listeners,
-            self.drachtio_compatible,
+            (self.drachtio_compatible, &self.session),
             request,
             origin,
             reply,
@@ -142,7 +145,7 @@ impl Replier {
 /// See [`Replier::write`].
 pub(crate) fn write(
     listeners: &Listeners,
-    drachtio_compatible: bool,
+    (drachtio_compatible, session): (bool, &SessionTimers),
     request: &Message,
     origin: &Origin,
     reply: &Reply<'_>,
@@ -176,7 +179,22 @@ pub(crate) fn write(
             build = build.header(HeaderName::Require, "100rel");
         }
     }
+    let mut session_answer = None;
+    if refreshes_session(&method) && (200..300).contains(&status) {
+        let without = reply.draft.without_session_timer;
+        session_answer = session_terms::answer(session, request, &fields, without)?;
+    }
+    if let Some(answer) = session_answer {
+        build = build.header(HeaderName::SessionExpires, answer.session.to_string());
+        if answer.require {
+            build = build.header(HeaderName::Require, session_terms::TIMER);
+        }
+    }
     for (name, (raw, value)) in &fields.rest {
+        if session_answer.is_some() && *name == HeaderName::SessionExpires {
+            // The engine completed it.
+            continue;
+        }
         let own = draft::takes_own_host(*name)
             .then(|| draft::own_host(value, listeners.host_port(listener, peer)))
             .flatten();

@@ -96,6 +96,20 @@ impl<K: Copy> TimerQueue<K> {
         TimerToken { slot, generation }
     }
 
+    /// Sets a timer of a duration that hardly any other will have: it takes no lane from those that many share.
+    pub(crate) fn set_irregular(&mut self, now: Time, after: Duration, key: K) -> TimerToken {
+        let (slot, generation) = self.occupy(key, HEAP);
+        self.sequence += 1;
+        self.heap.push(Reverse(Entry {
+            deadline: now + after,
+            sequence: self.sequence,
+            slot,
+            generation,
+        }));
+        self.live += 1;
+        TimerToken { slot, generation }
+    }
+
     /// Cancels a timer; does nothing when it fired or was cancelled already.
     pub(crate) fn cancel(&mut self, token: TimerToken) {
         if let Some(lane) = self

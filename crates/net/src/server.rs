@@ -179,6 +179,7 @@ fn engine_config(shard: u8, config: &ServerConfig, listeners: &[Listener]) -> Co
         bounds: config.bounds.clone(),
         udp_request_limit: config.udp_request_limit,
         drachtio_compatible: config.drachtio_compatible,
+        session: config.session.clone(),
     }
 }
 

@@ -86,7 +86,7 @@ impl Application {
             );
             let draft = Draft {
                 headers: vec![retry_after],
-                body: Bytes::new(),
+                ..Draft::default()
             };
             self.push(Command::Respond(Respond {
                 id: NOBODYS,

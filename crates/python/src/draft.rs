@@ -43,6 +43,7 @@ pub fn draft(
     Ok(Draft {
         headers: headers(given)?,
         body,
+        ..Draft::default()
     })
 }
 

@@ -47,7 +47,7 @@ impl Engine {
         listen, *, shards = 1, embedded = true, control = None, secret = None, advertise = None, t1 = 0.5, t2 = 4.0, t4 = 5.0,
         timer_c = 185.0, application_timeout = 64.0, trying_after = 0.2, ringing_timeout = 3600.0, max_transactions = 1_000_000, max_dialogs = 500_000, max_event_age = 1.0,
         max_events = 65_536, max_message_bytes = 65_535, dialog_idle = 43_200.0, udp_request_limit = Some(1300),
-        drachtio_compatible = false
+        drachtio_compatible = false, session_timers = true, session_expires = None, min_se = 90, session_refresher = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -76,6 +76,10 @@ impl Engine {
         dialog_idle: f64,
         udp_request_limit: Option<usize>,
         drachtio_compatible: bool,
+        session_timers: bool,
+        session_expires: Option<u32>,
+        min_se: u32,
+        session_refresher: Option<&str>,
     ) -> PyResult<Engine> {
         let shards = start::shards(shards)?;
         let timers = engine::config::Timers {
@@ -104,6 +108,7 @@ impl Engine {
             },
             udp_request_limit,
             drachtio_compatible,
+            session: start::session(session_timers, session_expires, min_se, session_refresher)?,
             ..net::ServerConfig::default()
         };
         let control = start::control(control, secret)?;

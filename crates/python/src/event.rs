@@ -121,6 +121,7 @@ fn dialog_end(py: Python<'_>, reason: DialogEndReason) -> &Bound<'_, PyString> {
         DialogEndReason::AnsweredAfterCancel => intern!(py, "answered-after-cancel"),
         DialogEndReason::CancelAfterAnswer => intern!(py, "cancel-after-answer"),
         DialogEndReason::Idle => intern!(py, "idle"),
+        DialogEndReason::SessionExpired => intern!(py, "session-expired"),
         DialogEndReason::PeerGone => intern!(py, "peer-gone"),
     }
 }

@@ -1,6 +1,7 @@
 //! Starts and stops what an `Engine` stands for: the server of `net`, and the control listener as its companion.
 use crate::answering::Writer;
 use control::ControlConfig;
+use engine::config::{Refresher, SessionTimers};
 use engine::reply::Replier;
 use engine::seam::Commands;
 use net::ServerConfig;
@@ -29,7 +30,7 @@ impl Running {
         control: Option<(SocketAddr, ControlConfig)>,
     ) -> PyResult<Running> {
         let mut control_address = None;
-        let drachtio_compatible = config.drachtio_compatible;
+        let (drachtio_compatible, session) = (config.drachtio_compatible, config.session.clone());
         if let Some((address, control)) = control {
             let listener =
                 control::Listener::bind(address).map_err(|error| cannot_listen(address, &error))?;
@@ -46,7 +47,11 @@ impl Running {
         let server = net::Server::start(config).map_err(start_error)?;
         Ok(Running {
             commands: server.commands(),
-            writer: Writer::new(Replier::new(server.listeners(), drachtio_compatible)),
+            writer: Writer::new(Replier::new(
+                server.listeners(),
+                drachtio_compatible,
+                session,
+            )),
             server: Mutex::new(Some(server)),
             control_address,
         })
@@ -120,6 +125,42 @@ pub fn shards(shards: usize) -> PyResult<u8> {
             "shards={shards} is out of range: 1 to 255"
         ))),
     }
+}
+
+/// How session timers are taken (RFC 4028).
+pub fn session(
+    enabled: bool,
+    expires: Option<u32>,
+    min_se: u32,
+    refresher: Option<&str>,
+) -> PyResult<SessionTimers> {
+    if min_se < 90 {
+        return Err(PyValueError::new_err(format!(
+            "min_se={min_se} is out of range: 90 seconds or more (RFC 4028 §4)"
+        )));
+    }
+    if let Some(short) = expires.filter(|expires| *expires < min_se) {
+        return Err(PyValueError::new_err(format!(
+            "session_expires={short} is less than min_se={min_se}"
+        )));
+    }
+    let refresher = match refresher {
+        None => None,
+        Some("uac") => Some(Refresher::Uac),
+        Some("uas") => Some(Refresher::Uas),
+        Some(other) => {
+            return Err(PyValueError::new_err(format!(
+                "session_refresher is \"uac\", \"uas\" or None, not \"{other}\""
+            )));
+        }
+    };
+    Ok(SessionTimers {
+        enabled,
+        expires,
+        min_se,
+        refresher,
+        ..SessionTimers::default()
+    })
 }
 
 /// Address and configuration of the control listener.

@@ -218,5 +218,6 @@ pub fn draft(headers: &[(&str, &str)], body: &[u8]) -> Draft {
             .map(|(name, value)| (bytes(name), bytes(value)))
             .collect(),
         body: Bytes::copy_from_slice(body),
+        ..Draft::default()
     }
 }

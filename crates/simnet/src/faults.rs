@@ -1,6 +1,17 @@
 //! What the network does to datagrams. Streams are only delayed and cut into pieces; they lose nothing until they are cut.
 use std::time::Duration;
 
+/// What a test lets become of one datagram ([`crate::World::schedule`]).
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Passage {
+    /// What the [`Faults`] say.
+    Usual,
+    /// It is lost.
+    Lost,
+    /// It arrives after so long.
+    After(Duration),
+}
+
 /// The network's faults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Faults {

@@ -21,7 +21,7 @@ mod stream;
 pub mod world;
 
 pub use actions::{Actions, Application};
-pub use faults::Faults;
+pub use faults::{Faults, Passage};
 pub use host::HostId;
 pub use packet::Packet;
 pub use random::Random;

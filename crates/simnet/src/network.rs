@@ -1,4 +1,5 @@
 //! The network: datagrams that meet the faults, streams that keep their order, connections that can be cut.
+use crate::faults::Passage;
 use crate::host::HostId;
 use crate::ladder::Fate;
 use crate::packet::Packet;
@@ -85,6 +86,14 @@ impl World {
         if self.holds.iter().any(|chosen| chosen(&packet)) {
             self.ladder.push(self.now, packet.clone(), Fate::Held);
             return self.held.push(packet);
+        }
+        match self.schedule.as_mut().map(|schedule| schedule(&packet)) {
+            Some(Passage::Lost) => return self.ladder.push(self.now, packet, Fate::Lost),
+            Some(Passage::After(delay)) => {
+                self.ladder.push(self.now, packet.clone(), Fate::Sent);
+                return self.arrive_in(delay, Arrival::Datagram(packet));
+            }
+            Some(Passage::Usual) | None => {}
         }
         if self.random.chance(self.faults.loss) {
             return self.ladder.push(self.now, packet, Fate::Lost);

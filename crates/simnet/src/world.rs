@@ -1,6 +1,6 @@
 //! The world: hosts, clock, network. It goes on by what happens next: an arrival, an engine's timer, an application's wake-up.
 use crate::actions::{Actions, Application};
-use crate::faults::Faults;
+use crate::faults::{Faults, Passage};
 use crate::host::{APPLICATION, Host, HostId, config};
 use crate::ladder::{Fate, Ladder};
 use crate::network::Arrival;
@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub(crate) type Chosen = Box<dyn Fn(&Packet) -> bool>;
+pub(crate) type Schedule = Box<dyn FnMut(&Packet) -> Passage>;
 
 /// Hosts joined by a network.
 pub struct World {
@@ -35,6 +36,7 @@ pub struct World {
     pub(crate) losses: Vec<(usize, Chosen)>,
     pub(crate) holds: Vec<Chosen>,
     pub(crate) held: Vec<Packet>,
+    pub(crate) schedule: Option<Schedule>,
     pub(crate) strays: Vec<Packet>,
     names: HashMap<String, Vec<Resolved>>,
 }
@@ -58,6 +60,7 @@ impl World {
             losses: Vec::new(),
             holds: Vec::new(),
             held: Vec::new(),
+            schedule: None,
             strays: Vec::new(),
             names: HashMap::new(),
         }
@@ -175,6 +178,11 @@ impl World {
             self.ladder.push(self.now, packet.clone(), Fate::Sent);
             self.arrive_in(self.faults.delay, Arrival::Datagram(packet));
         }
+    }
+
+    /// Lets a test decide what becomes of each datagram from now on, in the order in which they are sent.
+    pub fn schedule(&mut self, schedule: impl FnMut(&Packet) -> Passage + 'static) {
+        self.schedule = Some(Box::new(schedule));
     }
 
     /// A datagram from an address that is no host's, whose messages a test plays by hand. Nothing happens to it on the way.

@@ -77,6 +77,45 @@ fn a_request_out_of_order_gets_500_and_gaps_do_not_matter() {
     world.rest();
 }
 
+/// A network may reorder: refused with 500, the BYE would end the call at its sender only.
+#[test]
+fn a_bye_that_a_later_request_overtook_ends_the_call() {
+    let (mut world, [alice, bob], [here, _]) = called(7);
+    world.hold(|packet| packet.is("BYE"));
+    world.act(alice, |actions| actions.bye(here));
+    world.sent(alice);
+    world.act(alice, |actions| actions.send_in(here, Method::Message, b""));
+    world.sent(alice);
+    let message = world.request(bob);
+    world.act(bob, |actions| {
+        actions.respond(message.transaction, 200, b"")
+    });
+    world.sent(bob);
+    world.release();
+    let bye = world.request(bob);
+    assert_eq!(bye.message.method(), Method::Bye);
+    world.act(bob, |actions| actions.respond(bye.transaction, 200, b""));
+    world.sent(bob);
+    world.rest();
+}
+
+#[test]
+fn what_is_refused_as_out_of_order_gets_the_same_answer_when_the_call_is_over() {
+    let (mut world, hosts, [here, _]) = called(8);
+    let (text, info) = send(&mut world, hosts, here, Method::Info);
+    let number = info.cseq().unwrap().number;
+    let low = text
+        .replace("branch=z9hG4bK", "branch=z9hG4bKlow")
+        .replace(&format!("CSeq: {number}"), &format!("CSeq: {}", number - 1));
+    world.inject(hosts[0].address(), hosts[1], low.clone());
+    assert_eq!(answered(&mut world, 500, "INFO"), 1);
+    world.hang_up(hosts[0], here, hosts[1]);
+    world.inject(hosts[0].address(), hosts[1], low);
+    assert_eq!(answered(&mut world, 500, "INFO"), 2);
+    assert_eq!(answered(&mut world, 481, "INFO"), 0);
+    world.rest();
+}
+
 /// RFC 3261 §12.2.1.1, the example of a strict router in the first place.
 #[test]
 fn a_strict_router_finds_itself_in_the_request_uri() {

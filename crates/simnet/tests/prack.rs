@@ -136,6 +136,31 @@ fn a_2xx_waits_for_the_prack_of_a_response_with_a_session_description() {
 }
 
 #[test]
+fn an_early_request_that_is_dropped_leaves_the_response_waiting_for_its_prack() {
+    let (mut world, alice, bob, invite) = invited(16, SDP);
+    world.act(bob, |actions| progress(actions, invite, 183, SDP));
+    world.sent(bob);
+    let here = world.response(alice).dialog.unwrap();
+    world.act(alice, |actions| actions.send_in(here, Method::Info, b""));
+    world.sent(alice);
+    let info = world.request(bob).transaction;
+    world.act(bob, |actions| actions.command(|_| Command::Drop(info)));
+    world.act(bob, |actions| actions.respond(invite, 200, SDP));
+    world.run(Duration::from_secs(3));
+    assert_eq!(world.count(|packet| packet.answers(200, "INVITE")), 0);
+    assert!(world.count(|packet| packet.answers(183, "INVITE")) > 2);
+    prack(&mut world, [alice, bob], here, b"", b"");
+    for method in [Method::Invite, Method::Prack] {
+        assert_eq!(world.response(alice).message.method(), method);
+    }
+    acknowledge(&mut world, [alice, bob], here);
+    world.hang_up(alice, here, bob);
+    world.run(Duration::from_secs(33));
+    assert_eq!(world.response(alice).message.status(), 408, "the INFO's");
+    world.rest();
+}
+
+#[test]
 fn a_2xx_does_not_wait_for_the_prack_of_a_response_without_one_whose_prack_is_welcome_all_the_same()
 {
     let (mut world, alice, bob, invite) = invited(3, SDP);

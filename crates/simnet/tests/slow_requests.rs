@@ -1,5 +1,5 @@
 //! A request other than INVITE gets no 100 before its sender's timer E has grown to T2, gets one then, and is never answered 408 by a
-//! proxy whose target is silent (RFC 4320 §4).
+//! proxy whose target is silent (RFC 4320 §4); one that is given up in silence is the same request when it is repeated.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 use engine::command::ProxyOptions;
 use simnet::{Faults, World};
@@ -10,6 +10,7 @@ use std::time::Duration;
 /// what she got.
 fn message(silent: Duration) -> (Vec<u128>, Vec<u16>, World) {
     let mut world = World::new(1, Faults::none());
+    let start = world.now();
     let [alice, proxy, bob] = ["alice", "proxy", "bob"].map(|name| world.host(name));
     world.act(alice, |actions| {
         actions.send(Method::Message, "sip:bob@192.0.2.2", &[], b"")
@@ -32,7 +33,7 @@ fn message(silent: Duration) -> (Vec<u128>, Vec<u16>, World) {
         .steps()
         .iter()
         .filter(|step| step.packet.to == alice.address() && step.packet.answers(100, "MESSAGE"))
-        .map(|step| step.at.since_origin().as_millis())
+        .map(|step| step.at.since(start).as_millis())
         .collect();
     let got = world
         .events(alice)
@@ -68,6 +69,38 @@ fn a_silent_target_makes_no_408() {
     assert!(!trying.is_empty());
     // Alice's own timer F gave her the 408.
     assert_eq!(got, [408]);
+    assert_eq!(world.count(|packet| packet.answers(408, "MESSAGE")), 0);
+    world.rest();
+}
+
+#[test]
+fn one_that_was_given_up_is_not_proxied_again_when_it_is_repeated() {
+    let mut world = World::new(1, Faults::none());
+    let [alice, proxy, bob] = ["alice", "proxy", "bob"].map(|name| world.host(name));
+    world.act(alice, |actions| {
+        actions.send(Method::Message, "sip:bob@192.0.2.2", &[], b"")
+    });
+    world.sent(alice);
+    let seen = world.request(proxy);
+    let options = ProxyOptions {
+        final_timeout: Some(Duration::from_secs(2)),
+        ..ProxyOptions::default()
+    };
+    world.act(proxy, |actions| {
+        actions.proxy(seen.transaction, &[&bob.uri("bob")], options);
+    });
+    world.request(bob);
+    world.run(Duration::from_secs(40));
+    let requests = |events: &[engine::Event]| {
+        let is_request = |event: &&engine::Event| matches!(event, engine::Event::Request(_));
+        events.iter().filter(is_request).count()
+    };
+    assert_eq!(
+        requests(&world.events(proxy)),
+        0,
+        "alice repeats it until her timer F"
+    );
+    assert_eq!(requests(&world.events(bob)), 0, "there is one MESSAGE");
     assert_eq!(world.count(|packet| packet.answers(408, "MESSAGE")), 0);
     world.rest();
 }

@@ -91,6 +91,8 @@ impl Build {
     #[must_use]
     pub fn finish(mut self, body: &[u8]) -> Bytes {
         push_end(&mut self.out, body);
+        // A response is kept as long as its transaction may repeat it: what it did not need of its buffer is half a kilobyte each.
+        self.out.shrink_to_fit();
         Bytes::from(self.out)
     }
 

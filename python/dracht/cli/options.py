@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -62,6 +62,26 @@ Drachtio = Annotated[
     typer.Option(
         "--drachtio",
         help="Behave as drachtio-server where dracht differs (503 for a method nobody takes, ...).",
+    ),
+]
+SessionTimers = Annotated[
+    bool,
+    typer.Option("--session-timers/--no-session-timers", help="Take part in session timers (RFC 4028)."),
+]
+SessionExpires = Annotated[
+    int | None,
+    typer.Option(
+        "--session-expires", metavar="SECONDS", help="Session interval to ask for where nobody else does."
+    ),
+]
+MinSe = Annotated[
+    int, typer.Option("--min-se", min=90, metavar="SECONDS", help="Shortest session interval accepted.")
+]
+SessionRefresher = Annotated[
+    Literal["uac", "uas"] | None,
+    typer.Option(
+        "--session-refresher",
+        help="Who refreshes a session where nobody says: sender or receiver of the INVITE.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for programs.")]

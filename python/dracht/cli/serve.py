@@ -6,7 +6,20 @@ import signal
 import threading
 
 from dracht.cli.failures import Failure, explained
-from dracht.cli.options import Advertise, Control, Drachtio, Listen, LogLevel, Secret, Shards, set_log_level
+from dracht.cli.options import (
+    Advertise,
+    Control,
+    Drachtio,
+    Listen,
+    LogLevel,
+    MinSe,
+    Secret,
+    SessionExpires,
+    SessionRefresher,
+    SessionTimers,
+    Shards,
+    set_log_level,
+)
 from dracht.cli.output import say
 from dracht.server import Server, ServerConfig
 
@@ -18,6 +31,10 @@ def serve(
     shards: Shards = 1,
     advertise: Advertise = None,
     drachtio: Drachtio = False,
+    session_timers: SessionTimers = True,
+    session_expires: SessionExpires = None,
+    min_se: MinSe = 90,
+    session_refresher: SessionRefresher = None,
     log_level: LogLevel = "warning",
 ) -> None:
     """Run a SIP server that applications connect to (`dracht run FILE --connect`, drachtio-srf)."""
@@ -30,7 +47,16 @@ def serve(
         )
     with explained("configuration"):
         config = ServerConfig(
-            tuple(listen or ["sip:127.0.0.1:5060"]), control or "", secret, shards, advertise, drachtio
+            tuple(listen or ["sip:127.0.0.1:5060"]),
+            control or "",
+            secret,
+            shards,
+            advertise,
+            drachtio,
+            session_timers,
+            session_expires,
+            min_se,
+            session_refresher,
         )
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -2,7 +2,8 @@
 
 It is an asyncio protocol without tasks or streams: a chunk that arrives is cut into frames and each is handed on at once; what is
 written in one tick of the loop goes out in one piece, and what handlers answer to a chunk goes out behind them in the tick that
-runs them. It does not reconnect; `control` and `accept` do what comes around it.
+runs them. It does not reconnect; `control` and `accept` do what comes around it. It is above
+400 lines as each command and each answer has a method here; the text of the frames is `wire`'s.
 """
 
 from __future__ import annotations

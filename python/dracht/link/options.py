@@ -1,6 +1,6 @@
 """What an engine in this process can be told: the keyword arguments of `dracht._core.Engine.start`. No defaults of its own."""
 
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 
 class EngineOptions(TypedDict, total=False):
@@ -23,3 +23,7 @@ class EngineOptions(TypedDict, total=False):
     dialog_idle: float
     udp_request_limit: int | None
     drachtio_compatible: bool
+    session_timers: bool
+    session_expires: int | None
+    min_se: int
+    session_refresher: Literal["uac", "uas"] | None

@@ -6,6 +6,7 @@ It reads no file and no environment: the command line does, and passes what it f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,8 @@ class ServerConfig:
 
     Arguments: `listen`, the SIP listeners as `sip:HOST:PORT[;transport=udp,tcp]`; `control`, `HOST:PORT` for applications;
     `secret`, what they authenticate with; `shards`, engines with a thread each (1 to 255); `advertise`, `HOST[:PORT]` that peers
-    are to see instead of the bound address; `drachtio_compatible`, behave as drachtio-server where it differs.
+    are to see instead of the bound address; `drachtio_compatible`, behave as drachtio-server where it differs;
+    `session_timers`, `session_expires`, `min_se`, `session_refresher`: session timers (RFC 4028), as `Engine.start` has them.
     """
 
     listen: tuple[str, ...]
@@ -23,6 +25,10 @@ class ServerConfig:
     shards: int = 1
     advertise: str | None = None
     drachtio_compatible: bool = False
+    session_timers: bool = True
+    session_expires: int | None = None
+    min_se: int = 90
+    session_refresher: Literal["uac", "uas"] | None = None
 
     def __post_init__(self) -> None:
         if not self.listen:

@@ -28,6 +28,10 @@ class Server:
             secret=self.config.secret,
             advertise=self.config.advertise,
             drachtio_compatible=self.config.drachtio_compatible,
+            session_timers=self.config.session_timers,
+            session_expires=self.config.session_expires,
+            min_se=self.config.min_se,
+            session_refresher=self.config.session_refresher,
         )
         return self
 

@@ -104,6 +104,8 @@ impl Ends {
             answer: None,
             held: Vec::new(),
             acknowledgement: None,
+            session: None,
+            early_description: None,
             active: now,
             idle: None,
         }

@@ -19,6 +19,7 @@ fn reason_text(reason: DialogEndReason) -> &'static str {
         DialogEndReason::AnsweredAfterCancel => "ACK-BYE due to cancel race condition",
         DialogEndReason::CancelAfterAnswer => "CANCEL after 200 OK",
         DialogEndReason::Idle => "Dialog idle for too long",
+        DialogEndReason::SessionExpired => "Session timer expired",
         DialogEndReason::PeerGone => "Peer does not know the dialog",
     }
 }
@@ -33,6 +34,7 @@ impl Engine {
     /// A 2xx that nobody wants any more: ACK, BYE. The dialog stays until its INVITE's transaction ends, so that a repeated 2xx is
     /// acknowledged again.
     pub(crate) fn end_answered(&mut self, id: DialogId, sequence: u32, reason: DialogEndReason) {
+        self.stop_session(id);
         self.acknowledge_unasked(id, sequence);
         self.say_goodbye(id, reason);
         if let Some(dialog) = self.dialogs.get_mut(id) {
@@ -172,7 +174,14 @@ impl Engine {
         if !tells || self.config.drachtio_compatible || !self.dialogs.get(id).is_some_and(call) {
             return;
         }
-        self.say_goodbye(id, DialogEndReason::PeerGone);
+        self.end_call(id, DialogEndReason::PeerGone);
+    }
+
+    /// The engine ends the call, and leaves what else there is in the dialog.
+    pub(crate) fn end_call(&mut self, id: DialogId, reason: DialogEndReason) {
+        self.stop_session(id);
+        self.say_goodbye(id, reason);
+        self.give_up_invite(id);
         if let Some(dialog) = self.dialogs.get_mut(id) {
             dialog.invited = false;
             if !dialog.is_subscribed() {
@@ -219,6 +228,9 @@ impl Engine {
                 .chain(dialog.subscriptions.and_then(|all| all.token()))
             {
                 self.timers.cancel(token);
+            }
+            if let Some(session) = dialog.session {
+                self.drop_session(*session);
             }
             for (application, bye) in dialog.held {
                 self.fail(application, bye.id, CommandError::UnknownDialog);

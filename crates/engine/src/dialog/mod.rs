@@ -11,6 +11,9 @@ pub mod glare;
 pub(crate) mod moving;
 pub(crate) mod offer;
 pub(crate) mod reliable;
+pub(crate) mod session_refresh;
+pub(crate) mod session_terms;
+pub(crate) mod session_timer;
 pub(crate) mod subscription;
 pub(crate) mod table;
 pub(crate) mod usages;
@@ -92,6 +95,10 @@ pub(crate) struct Dialog {
     /// BYEs of applications that wait for the ACK of `answer` (RFC 3261 §15).
     pub(crate) held: Vec<(ApplicationId, SendRequest)>,
     pub(crate) acknowledgement: Option<Box<Acknowledgement>>,
+    /// Its session timer, while one runs (RFC 4028).
+    pub(crate) session: Option<Box<session_refresh::Session>>,
+    /// Our session description while it is early, if a refresh may have to repeat it.
+    pub(crate) early_description: Option<Box<[u8]>>,
     /// When its last message passed.
     pub(crate) active: Time,
     pub(crate) idle: Option<TimerToken>,
@@ -139,13 +146,16 @@ impl Dialog {
     }
 
     /// Notes a request of the peer's: false when it is out of order (RFC 3261 §12.2.2), or uses a number again: a repetition
-    /// finds its transaction, so that this is another request, against §12.2.1.1.
-    pub(crate) fn accept_sequence(&mut self, sequence: u32) -> bool {
-        if self.remote_sequence.is_some_and(|last| sequence <= last) {
-            return false;
+    /// finds its transaction, so that this is another request, against §12.2.1.1. `overtaken`: one that may be late.
+    pub(crate) fn accept_sequence(&mut self, sequence: u32, overtaken: bool) -> bool {
+        match self.remote_sequence {
+            Some(last) if sequence == last => false,
+            Some(last) if sequence < last => overtaken,
+            Some(_) | None => {
+                self.remote_sequence = Some(sequence);
+                true
+            }
         }
-        self.remote_sequence = Some(sequence);
-        true
     }
 
     /// The CSeq number for our next request.

@@ -50,6 +50,10 @@ impl Dialog {
             held: _,
             acknowledgement: _,
             idle: _,
+            // Of early dialogs only.
+            early_description: _,
+            // The importer's next INVITE or UPDATE agrees on a timer anew.
+            session: _,
         } = self;
         ExportedDialog {
             version: VERSION,

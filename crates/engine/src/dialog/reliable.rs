@@ -11,7 +11,7 @@ use crate::timer::TimerToken;
 use crate::totals::Total;
 use crate::transport::{Destination, TransmitToken};
 use bytes::Bytes;
-use sip::{HeaderName, Message, Method};
+use sip::{Message, Method};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -84,28 +84,18 @@ pub(crate) struct RemoteReliable {
     sequence: u32,
 }
 
-/// Whether an option tag is among the values of a header field.
-pub(crate) fn has_option(message: &Message, name: HeaderName) -> bool {
-    message
-        .values(name)
-        .any(|value| value.trim().eq_ignore_ascii_case(TAG))
-}
-
 /// The RSeq number of a reliable provisional response.
 fn response_number(message: &Message) -> Option<u32> {
-    if !has_option(message, HeaderName::Require) {
+    if !message.requires(TAG) {
         return None;
     }
-    message.header(HeaderName::RSeq)?.text().trim().parse().ok()
+    message.rseq().ok().flatten()
 }
 
 /// The numbers in the RAck of the PRACK of an INVITE.
 fn acknowledged_numbers(prack: &Message) -> Option<(u32, u32)> {
-    let field = prack.header(HeaderName::RAck)?;
-    let text = field.text();
-    let mut words = text.split_ascii_whitespace();
-    let numbers = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-    (words.next() == Some(Method::Invite.as_str())).then_some(numbers)
+    let rack = prack.rack().ok().flatten()?;
+    (rack.method == Method::Invite).then_some((rack.response, rack.sequence))
 }
 
 impl Engine {
@@ -126,12 +116,12 @@ impl Engine {
         let Some(request) = transaction.request.as_ref() else {
             return Ok(None);
         };
-        let insists = has_option(request, HeaderName::Require);
+        let insists = request.requires(TAG);
         let applies = transaction.method == Method::Invite && (101..200).contains(&status);
         if !applies || !(asked || insists) {
             return Ok(None);
         }
-        if !insists && !has_option(request, HeaderName::Supported) {
+        if !insists && !request.supports(TAG) {
             return Err(CommandError::No100rel);
         }
         match transaction

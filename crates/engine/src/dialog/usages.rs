@@ -2,7 +2,8 @@
 //! pass, and by the engine when their time is up.
 //!
 //! What one message means is `subscription`'s to say; this file finds whom it is about, keeps the dialog while something is
-//! left of it, sets its timer and tells the application what it could not know.
+//! left of it, sets its timer and tells the application what it could not know. It is above 400 lines as each message passes here
+//! in both directions.
 use super::Dialog;
 use super::subscription::{
     DEFAULT_LIFE, EventName, Lapse, Notice, Role, Stage, Subscription, seconds,

@@ -221,7 +221,7 @@ pub enum Upstream {
         /// Its status.
         status: u16,
     },
-    /// The server transaction ends without a final response: a non-INVITE request that timed out (RFC 4320 §4.2).
+    /// The server transaction has no final response: a non-INVITE request that timed out (RFC 4320 §4.2).
     Nothing,
 }
 

@@ -93,6 +93,9 @@ impl Engine {
         let Some(sequence) = dialog.unacknowledged.take().or(known) else {
             return;
         };
+        if let Some(session) = dialog.session.as_mut() {
+            session.note_sent(&request);
+        }
         dialog.active = self.now;
         dialog.acknowledgement = Some(Box::new(Acknowledgement {
             sequence,

@@ -191,7 +191,8 @@ impl Engine {
                 self.branch_failed(server, branch, failure);
             }
             (User::Relay(server), _) => self.relay_failed(server, failure.status()),
-            (User::Engine | User::Stateless, _) => {}
+            (User::Engine, _) => self.refresh_failed(id, failure.status()),
+            (User::Stateless, _) => {}
         }
     }
 

@@ -71,6 +71,11 @@ impl Engine {
                     self.hold(dialog, application, send);
                     return Ok(());
                 }
+                if send.method == Method::Invite && self.refreshes_by_invite(dialog) {
+                    Fields::sort(&send.draft.headers)?;
+                    self.hold_invite(dialog, application, send);
+                    return Ok(());
+                }
                 self.send_in_dialog(application, dialog, &send)
             }
         }
@@ -171,6 +176,7 @@ impl Engine {
             body: send.draft.body.clone(),
         };
         complete_plan(&mut plan, send, &fields)?;
+        self.offer_session_timer(&mut plan, None, send, &fields);
         let user = User::Application(application);
         self.open_client(
             Plan::Own(Box::new(plan)),
@@ -217,6 +223,7 @@ impl Engine {
         }
         plan.body = send.draft.body.clone();
         complete_plan(&mut plan, send, &fields)?;
+        self.offer_session_timer(&mut plan, Some(id), send, &fields);
         let written = |(name, _): &(HeaderName, _)| *name == HeaderName::RAck;
         if send.method == Method::Prack && !fields.rest.iter().any(written) {
             plan.headers.push(self.acknowledgement_of_provisional(id)?);
@@ -225,6 +232,11 @@ impl Engine {
         self.check_request(id, &send.method, describes)?;
         let act = Act::of_draft(&send.method, &fields, plan.sequence);
         self.check_subscriptions(id, act.as_ref())?;
+        match send.method {
+            Method::Bye => self.stop_session(id),
+            Method::Prack => self.note_body(id, &plan.body),
+            _ => {}
+        }
         let dialog = self
             .dialogs
             .get_mut(id)

@@ -1,4 +1,6 @@
 //! Responses that come: matched to their client transaction, let act on the dialog, handed to whoever sent the request.
+//!
+//! It is above 400 lines: what a 2xx to an INVITE may meet (forks, repetitions, a CANCEL, an end) is decided in one place.
 use crate::dialog::Dialog;
 use crate::dialog::offer::Side;
 use crate::dialog::subscription::{EventName, Role};
@@ -81,11 +83,8 @@ impl Engine {
             User::Application(application) => {
                 self.response_for_application(id, application, &method, incoming)
             }
-            User::Engine if method == Method::Invite => {
-                // An INVITE of an application that is gone.
-                self.invite_response(id, None, incoming);
-            }
-            User::Engine | User::Stateless => {}
+            User::Engine => self.response_for_engine(id, &method, incoming),
+            User::Stateless => {}
         }
     }
 
@@ -126,8 +125,39 @@ impl Engine {
         }
         self.emit_response(application, id, dialog, incoming);
         if let (Some(dialog), true) = (dialog, status >= 200) {
+            if *method == Method::Update {
+                self.session_response(dialog, id, &incoming.message);
+            }
             self.after_final(id, dialog, method, incoming);
         }
+    }
+
+    /// A response to a request of the engine's own: a refresh, or the INVITE of an application that is gone. A BYE's is nobody's.
+    fn response_for_engine(&mut self, id: TransactionId, method: &Method, incoming: &Incoming) {
+        let dialog = self.clients.get(id).and_then(|known| known.dialog);
+        if *method == Method::Invite {
+            self.invite_response(id, None, incoming);
+        }
+        let status = incoming.message.status();
+        let Some(dialog) = dialog.filter(|_| status >= 200) else {
+            return;
+        };
+        match method {
+            Method::Invite if status < 300 => {
+                // Nobody else would acknowledge it.
+                let wanted = self.dialogs.get(dialog).and_then(|it| it.unacknowledged);
+                let came = incoming.message.cseq().ok().map(|it| it.number);
+                if let Some(sequence) = wanted.filter(|_| wanted == came) {
+                    self.acknowledge_unasked(dialog, sequence);
+                }
+            }
+            Method::Update => {
+                self.refresh_target(dialog, method, incoming);
+                self.session_response(dialog, id, &incoming.message);
+            }
+            _ => {}
+        }
+        self.refresh_answered(dialog, id, &incoming.message);
     }
 
     /// What a final response to a request of ours does to its dialog, once the application knows.
@@ -218,10 +248,14 @@ impl Engine {
             200..=299 => self.invite_accepted(id, application, incoming),
             _ => {
                 let dialog = self.invite_failed(id);
+                if let Some(dialog) = dialog {
+                    self.session_response(dialog, id, &incoming.message);
+                }
                 if let Some(application) = application {
                     self.emit_response(application, id, dialog, incoming);
                 }
-                if let Some(dialog) = dialog {
+                // What a refresh of the engine's shows ends the session, not the dialog at once.
+                if let Some(dialog) = dialog.filter(|_| application.is_some()) {
                     self.end_if_gone(dialog, &Method::Invite, status);
                 }
             }
@@ -292,6 +326,7 @@ impl Engine {
             true,
             Some(&incoming.message),
         );
+        self.session_response(dialog, id, &incoming.message);
         if let Some(application) = application {
             self.emit_response(application, id, Some(dialog), incoming);
         }

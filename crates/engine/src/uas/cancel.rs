@@ -65,7 +65,7 @@ impl Engine {
                     reason.map(|values| (Bytes::from_static(b"Reason"), Bytes::from(values)));
                 let draft = Draft {
                     headers: reason.into_iter().collect(),
-                    body: Bytes::new(),
+                    ..Draft::default()
                 };
                 self.cancel_invite(client, None, draft);
             }

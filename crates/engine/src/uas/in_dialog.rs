@@ -1,6 +1,7 @@
 //! Requests within a dialog (RFC 3261 §12.2.2): to the application that owns it, in order; 481 when there is none.
 use super::Arrival;
 use crate::dialog::offer::{Side, describes};
+use crate::dialog::session_terms;
 use crate::engine::Engine;
 use crate::event::{Event, Request};
 use crate::id::DialogId;
@@ -16,6 +17,8 @@ enum Verdict {
     End,
     /// Answer it so, and its repetitions alike, whatever they find; the flag says whether with Retry-After.
     Refuse(u16, bool),
+    /// It asks for a session interval below our minimum.
+    TooBrief,
     /// Answer it so, without state: its repetitions find the same.
     RefuseAlways(u16),
 }
@@ -67,6 +70,7 @@ impl Engine {
                 self.answer(transaction, 200, &[]);
                 self.remove_dialog(id);
             }
+            Verdict::TooBrief => self.refuse_too_brief(arrival),
             Verdict::Refuse(status, retry) => {
                 let mut headers = Vec::new();
                 if retry {
@@ -99,8 +103,12 @@ impl Engine {
                 Verdict::RefuseAlways(481)
             };
         }
-        if !dialog.accept_sequence(head.sequence) {
-            return Verdict::RefuseAlways(500);
+        // Overtaken by a later request, these say what they say all the same; a 500, as RFC 3261 §12.2.2 wants it, would leave
+        // a call that its other end has ended, or a provisional response that is never acknowledged.
+        let overtaken = matches!(head.method, Method::Bye | Method::Prack);
+        if !dialog.accept_sequence(head.sequence, overtaken) {
+            // With state: a repetition may find the dialog gone, and is not to get another answer.
+            return Verdict::Refuse(500, false);
         }
         if let Some(status) = self.judge_subscription(id, &arrival.message) {
             return Verdict::Refuse(status, false);
@@ -109,6 +117,15 @@ impl Engine {
             return Verdict::Refuse(481, false);
         }
         match self.judge_request(id, &head.method, &arrival.message) {
+            Ok(())
+                if session_terms::is_too_brief(
+                    &self.config.session,
+                    &arrival.message,
+                    &head.method,
+                ) =>
+            {
+                Verdict::TooBrief
+            }
             Ok(()) => Verdict::Deliver,
             Err((status, retry)) => Verdict::Refuse(status, retry),
         }
@@ -120,6 +137,9 @@ impl Engine {
         let Some(application) = owner else { return };
         let transaction =
             self.open_server(arrival, Owner::Application(application), None, Some(id));
+        if *method == Method::Bye {
+            self.stop_session(id);
+        }
         let mut invite = None;
         if let Some(dialog) = self.dialogs.get_mut(id) {
             dialog.active = self.now;

@@ -10,6 +10,7 @@ pub(crate) mod respond;
 pub(crate) mod via;
 
 use crate::application::Selection;
+use crate::dialog::session_terms;
 use crate::engine::{Engine, Timer};
 use crate::event::{Event, Request};
 use crate::id::{ApplicationId, DialogId, TransactionId};
@@ -172,6 +173,9 @@ impl Engine {
         if let Err((status, what)) = check(&arrival.message) {
             self.note_refused(Total::Invalid, &arrival.origin, &head.method, what);
             return self.refuse(arrival, status, &[(HeaderName::Warning, warning(what))]);
+        }
+        if session_terms::is_too_brief(&self.config.session, &arrival.message, &head.method) {
+            return self.refuse_too_brief(arrival);
         }
         let merge_key = self.merge_key(head, &head.method);
         // RFC 3261 §8.2.2.2. A request that has been through here is a spiral, which proxies allow (§16.3 item 4).

@@ -39,6 +39,13 @@ impl Engine {
         self.refuse(arrival, 503, &[(HeaderName::RetryAfter, value)]);
     }
 
+    /// 422 with what we accept (RFC 4028 §9).
+    pub(crate) fn refuse_too_brief(&mut self, arrival: &Arrival<'_>) {
+        self.totals.add(Total::Invalid);
+        let min_se = self.config.session.min_se.to_string();
+        self.refuse(arrival, 422, &[(HeaderName::MinSe, min_se)]);
+    }
+
     /// A Retry-After value, spread over a few seconds.
     pub(crate) fn retry_after(&mut self) -> String {
         (RETRY_AFTER + self.generator.next_u64() % RETRY_AFTER).to_string()

@@ -54,10 +54,9 @@ impl Engine {
             reliable_number,
             draft: &respond.draft,
         };
-        let compatible = self.config.drachtio_compatible;
         let bytes = reply::write(
             &self.listeners,
-            compatible,
+            (self.config.drachtio_compatible, &self.config.session),
             request,
             &transaction.origin,
             &reply,
@@ -236,11 +235,24 @@ impl Engine {
         };
         if let Some(dialog) = dialog {
             match (&method, status) {
-                (Method::Invite, 101..=199) => self.start_reliable(dialog, id, response),
-                (Method::Invite, 200..=299) => self.start_answer(dialog, id, response),
+                (Method::Invite, 101..=199) => {
+                    self.note_early_answer(dialog, request, response);
+                    self.start_reliable(dialog, id, response);
+                }
+                (Method::Invite, 200..=299) => {
+                    self.start_answer(dialog, id, response);
+                    self.session_answered(dialog, request, response);
+                }
                 (Method::Invite, 300..) => self.invite_refused(dialog, id),
                 (Method::Prack | Method::Update, 200..) => {
                     self.peer_request_done(dialog, id, &method, Some(response));
+                    match method {
+                        Method::Update if status < 300 => {
+                            self.session_answered(dialog, request, response);
+                        }
+                        Method::Prack if status < 300 => self.note_body(dialog, response.body()),
+                        _ => {}
+                    }
                 }
                 (Method::Subscribe | Method::Refer | Method::Notify, 200..) => {
                     let answer = (status, Some(response.as_ref()));
@@ -325,7 +337,6 @@ impl Engine {
 
     /// An application wants no answer sent: repetitions of the request are absorbed for a while, in silence.
     pub(crate) fn drop_request(&mut self, application: ApplicationId, id: TransactionId) {
-        let long = self.config.timers.long();
         let transaction = self
             .servers
             .get_mut(id)
@@ -335,14 +346,24 @@ impl Engine {
         else {
             return;
         };
-        transaction.owner = Owner::Engine;
-        transaction.request = None;
-        transaction.response = Bytes::new();
         let (dialog, method) = (transaction.dialog, transaction.method.clone());
-        if let Some(dialog) = dialog {
-            self.peer_request_done(dialog, id, &method, None);
-            self.invite_refused(dialog, id);
+        match dialog {
+            Some(dialog) if method == Method::Invite => self.invite_refused(dialog, id),
+            Some(dialog) => self.peer_request_done(dialog, id, &method, None),
+            None => {}
         }
-        self.apply_server(id, smallvec::smallvec![Effect::SetTimeout(long)]);
+        self.fall_silent(id);
+    }
+
+    /// Nobody answers a request: its repetitions are absorbed for as long as its sender may repeat it, so that none of them counts as
+    /// another request.
+    pub(crate) fn fall_silent(&mut self, id: TransactionId) {
+        let long = self.config.timers.long();
+        if let Some(transaction) = self.servers.get_mut(id) {
+            transaction.owner = Owner::Engine;
+            transaction.request = None;
+            transaction.response = Bytes::new();
+            self.apply_server(id, smallvec::smallvec![Effect::SetTimeout(long)]);
+        }
     }
 }

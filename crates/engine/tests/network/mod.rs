@@ -8,7 +8,7 @@
 )]
 use bytes::Bytes;
 use engine::command::{Cancel, DialogReference, Draft, Proxy, ProxyOptions, Respond, SendRequest};
-use engine::config::{Bounds, Config, Listener, Timers};
+use engine::config::{Bounds, Config, Listener, SessionTimers, Timers};
 use engine::event::{Event, Request, Response, Sent};
 use engine::id::{ApplicationId, CommandId, ConnectionId, DialogId, Generator, TransactionId};
 use engine::transport::{ListenerId, Origin, Transmit, Transport};
@@ -61,6 +61,7 @@ pub fn config(host: usize) -> Config {
         bounds: Bounds::default(),
         udp_request_limit: None,
         drachtio_compatible: false,
+        session: SessionTimers::default(),
     }
 }
 
@@ -382,6 +383,7 @@ pub fn draft(headers: &[(&str, &str)], body: &[u8]) -> Draft {
             })
             .collect(),
         body: Bytes::copy_from_slice(body),
+        ..Draft::default()
     }
 }
 

@@ -55,6 +55,7 @@ impl Application {
         let draft = Draft {
             headers,
             body: body.to_vec().into(),
+            ..Draft::default()
         };
         let send = SendRequest {
             id: CommandId(7),

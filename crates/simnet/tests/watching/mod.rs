@@ -15,6 +15,7 @@ fn draft(fields: Fields<'_>) -> Draft {
     Draft {
         headers: fields.iter().map(field).collect(),
         body: bytes::Bytes::new(),
+        ..Draft::default()
     }
 }
 
