@@ -5,6 +5,7 @@
 //! back from a store is input like any other: everything in it that will stand on the wire is checked when it is read. It holds no
 //! transaction, so what is under way while it is made (a re-INVITE, a 2xx without its ACK) does not move with it.
 use serde::{Deserialize, Serialize};
+use sip::header::EventPackage;
 use sip::{Address, Uri};
 use std::fmt;
 use std::net::SocketAddr;
@@ -184,10 +185,7 @@ impl ExportedDialog {
             return Err(ImportError::Invalid("subscriptions", "are too many"));
         }
         for subscription in &self.subscriptions {
-            token("subscriptions", &subscription.package)?;
-            if !subscription.id.is_empty() {
-                token("subscriptions", &subscription.id)?;
-            }
+            event("subscriptions", &subscription.package, &subscription.id)?;
         }
         let sequences = [Some(self.local_sequence), self.remote_sequence];
         if sequences.iter().flatten().any(|number| *number >= 1 << 31) {
@@ -203,12 +201,20 @@ impl ExportedDialog {
     }
 }
 
-/// The name of an event package, or an `id`: it stands in the Event of what the engine sends.
-fn token(part: &'static str, text: &str) -> Result<(), ImportError> {
-    one_line(part, text)?;
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte);
-    if text.is_empty() || !text.bytes().all(is_token) {
-        return Err(ImportError::Invalid(part, "name an event that is no token"));
+/// An event package and its `id`, empty when there is none: they stand in the Event of what the engine sends.
+fn event(part: &'static str, package: &str, id: &str) -> Result<(), ImportError> {
+    let value = match id {
+        "" => package.to_owned(),
+        id => format!("{package};id={id}"),
+    };
+    one_line(part, &value)?;
+    let is_same =
+        |read: EventPackage<'_>| read.package == package && read.id.unwrap_or_default() == id;
+    if !EventPackage::parse(value.as_bytes()).is_ok_and(is_same) {
+        return Err(ImportError::Invalid(
+            part,
+            "name an event that cannot be read",
+        ));
     }
     Ok(())
 }
@@ -273,6 +279,15 @@ mod tests {
         let text = dialog.to_json();
         assert!(text.len() < 700, "{} bytes", text.len());
         assert_eq!(ExportedDialog::from_json(&text), Ok(dialog));
+    }
+
+    #[test]
+    fn the_id_of_a_subscription_is_whatever_the_peer_wrote() {
+        for id in ["7", "\"a b\"", "a:b"] {
+            let mut dialog = sample();
+            dialog.subscriptions[0].id = id.to_owned();
+            assert_eq!(ExportedDialog::from_json(&dialog.to_json()), Ok(dialog));
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ enum Verdict {
     End,
     /// Answer it so, and its repetitions alike, whatever they find; the flag says whether with Retry-After.
     Refuse(u16, bool),
-    /// It asks for a session interval below our minimum.
+    /// It asks for a session interval below our minimum: as `Refuse`, with what we accept.
     TooBrief,
     /// Answer it so, without state: its repetitions find the same.
     RefuseAlways(u16),
@@ -70,7 +70,10 @@ impl Engine {
                 self.answer(transaction, 200, &[]);
                 self.remove_dialog(id);
             }
-            Verdict::TooBrief => self.refuse_too_brief(arrival),
+            Verdict::TooBrief => {
+                let headers = [(HeaderName::MinSe, self.config.session.min_se.to_string())];
+                self.refuse_with_state(arrival, 422, &headers);
+            }
             Verdict::Refuse(status, retry) => {
                 let mut headers = Vec::new();
                 if retry {
@@ -80,15 +83,25 @@ impl Engine {
                         (self.generator.next_u64() % 11).to_string(),
                     ));
                 }
-                self.totals.add(Total::Invalid);
-                let transaction = self.open_server(arrival, Owner::Engine, None, None);
-                self.answer(transaction, status, &headers);
+                self.refuse_with_state(arrival, status, &headers);
             }
             Verdict::RefuseAlways(status) => {
                 self.totals.add(Total::Invalid);
                 self.refuse(arrival, status, &[]);
             }
         }
+    }
+
+    /// Refuses a request whose CSeq number counts from now on, so that without a transaction its repetitions would get 500.
+    fn refuse_with_state(
+        &mut self,
+        arrival: &Arrival<'_>,
+        status: u16,
+        headers: &[(HeaderName, String)],
+    ) {
+        self.totals.add(Total::Invalid);
+        let transaction = self.open_server(arrival, Owner::Engine, None, None);
+        self.answer(transaction, status, headers);
     }
 
     fn judge(&mut self, id: DialogId, arrival: &Arrival<'_>) -> Verdict {
