@@ -269,26 +269,3 @@ fn the_callee_may_not_send_a_bye_or_an_invite_in_an_early_dialog() {
     assert_eq!(finals, [200, 487]);
     world.rest();
 }
-
-#[test]
-fn a_peer_that_rings_with_ever_new_tags_makes_64_dialogs_at_most() {
-    let mut forks = Forks::new(64);
-    for count in 0..200 {
-        forks.respond(180, &format!("fork{count}"), "", b"");
-    }
-    assert_eq!(forks.world.counts(forks.alice).dialogs, 64);
-    // Each is told all the same, and one that has a dialog may answer.
-    assert_eq!(forks.world.events(forks.alice).len(), 200);
-    forks.respond(200, "fork3", "", SDP);
-    let answered = forks.world.response(forks.alice).dialog.unwrap();
-    forks
-        .world
-        .act(forks.alice, |actions| actions.ack(answered));
-    assert_eq!(forks.received("ACK").len(), 1);
-    forks
-        .world
-        .act(forks.alice, |actions| actions.bye(answered));
-    let bye = forks.received("BYE").remove(0);
-    forks.respond_to(&bye, 200, "fork3", "", b"");
-    forks.world.rest();
-}

@@ -175,6 +175,8 @@ fn a_call_that_is_not_answered_is_forwarded() {
     assert_ne!(lines.at("F5").tag("To"), lines.at("F13").tag("To"));
     lines.same("To", &["F13", "F15", "F16", "F18"]);
     assert_eq!(lines.at("F6").uri(), lines.at("F2").uri());
+    let reason = lines.at("F6").field("Reason");
+    assert!(reason.starts_with("SIP;cause=408"), "{reason}");
     assert_eq!(flow.ends(proxy), [Some(200)]);
     flow.finish();
 }

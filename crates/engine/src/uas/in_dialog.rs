@@ -58,6 +58,11 @@ impl Engine {
             self.totals.add(Total::UnknownDialogs);
             return self.refuse(arrival, 481, &[]);
         };
+        // A call may be ended whatever happens.
+        if head.method != Method::Bye && self.is_full_within() {
+            self.totals.add(Total::Full);
+            return self.refuse_busy(arrival);
+        }
         match self.judge(id, arrival) {
             Verdict::Deliver => self.deliver_in_dialog(id, arrival),
             Verdict::End => {
