@@ -60,6 +60,27 @@ pub struct ExportedSubscription {
     pub unsubscribed: bool,
 }
 
+/// The session timer of a dialog (RFC 4028).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ExportedSession {
+    /// The session interval, in seconds.
+    pub interval: u32,
+    /// Whether we refresh.
+    pub we_refresh: bool,
+    /// The largest Min-SE that anybody named, in seconds.
+    pub min_se: u32,
+    /// How long the session lives unless it is refreshed, in milliseconds.
+    pub ends_milliseconds: u64,
+    /// Whether the peer takes UPDATE.
+    pub updates: bool,
+    /// Our session description, where a refresh has to repeat it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Our Contact, where the application wrote its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
+}
+
 /// A confirmed dialog, to be taken over by another engine.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ExportedDialog {
@@ -94,6 +115,9 @@ pub struct ExportedDialog {
     /// The subscriptions that are open in it; none of those that are just asked for, or ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subscriptions: Vec<ExportedSubscription>,
+    /// Its session timer, while one runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<ExportedSession>,
     /// How long nothing had passed in it, in milliseconds.
     pub silent_milliseconds: u64,
 }
@@ -187,6 +211,11 @@ impl ExportedDialog {
         for subscription in &self.subscriptions {
             event("subscriptions", &subscription.package, &subscription.id)?;
         }
+        if let Some(contact) = self.session.as_ref().and_then(|one| one.contact.as_ref()) {
+            one_line("session", contact)?;
+            Address::parse(contact)
+                .map_err(|_| ImportError::Invalid("session", "has no Contact value"))?;
+        }
         let sequences = [Some(self.local_sequence), self.remote_sequence];
         if sequences.iter().flatten().any(|number| *number >= 1 << 31) {
             return Err(ImportError::Invalid("CSeq numbers", "must be below 2^31"));
@@ -269,6 +298,15 @@ mod tests {
                 due_milliseconds: None,
                 unsubscribed: false,
             }],
+            session: Some(ExportedSession {
+                interval: 1800,
+                we_refresh: true,
+                min_se: 90,
+                ends_milliseconds: 1_000_000,
+                updates: true,
+                description: None,
+                contact: None,
+            }),
             silent_milliseconds: 1250,
         }
     }
@@ -277,7 +315,7 @@ mod tests {
     fn what_is_written_is_read_again() {
         let dialog = sample();
         let text = dialog.to_json();
-        assert!(text.len() < 700, "{} bytes", text.len());
+        assert!(text.len() < 800, "{} bytes", text.len());
         assert_eq!(ExportedDialog::from_json(&text), Ok(dialog));
     }
 
