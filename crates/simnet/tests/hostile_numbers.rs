@@ -351,3 +351,51 @@ fn routes_and_breadths_of_any_kind_send_one_message_at_most() {
         }
     }
 }
+
+#[test]
+fn sessions_of_any_length_cost_few_messages_and_end() {
+    for interval in NUMBERS {
+        for more in [
+            "",
+            ";refresher=uac",
+            ";refresher=uas",
+            ";refresher=both",
+            ";refresher=uac;refresher=uas",
+        ] {
+            for least in [
+                "0",
+                "90",
+                "1801",
+                "4294967295",
+                "-1",
+                "99999999999999999999",
+            ] {
+                let mut world = World::new(85, Faults::none());
+                let bob = world.host("bob");
+                let more = format!(
+                    "To: <sip:bob@example.com>\r\nSupported: timer\r\nSession-Expires: {interval}{more}\r\nMin-SE: {least}\r\n"
+                );
+                send(
+                    &mut world,
+                    PEER,
+                    bob,
+                    request("INVITE", "1", "call", "first", &more),
+                );
+                if let Some(engine::Event::Request(invite)) = world.next_event(bob) {
+                    world.act(bob, |actions| actions.respond(invite.transaction, 200, SDP));
+                    let sent = world.sent(bob);
+                    let tag = sent.message.to().unwrap().tag().unwrap().to_owned();
+                    let to = format!("To: <sip:bob@example.com>;tag={tag}\r\n");
+                    let ack = request("ACK", "1", "call", "ack", &to);
+                    send(&mut world, PEER, bob, ack);
+                }
+                // Nobody refreshes, or answers a refresh: the call is over in time.
+                world.run(Duration::from_secs(13 * 3600));
+                world.events(bob);
+                let sent = world.count(|packet| packet.from == bob.address());
+                assert!(sent < 60, "{sent} messages for {more}");
+                world.rest();
+            }
+        }
+    }
+}
