@@ -519,7 +519,7 @@ class Agent:
             age: how long ago that was; seconds. Deadlines have come nearer by it.
 
         Raises:
-            ValueError: the value cannot be used, or a later release wrote it.
+            ValueError: the value cannot be used, or a later release wrote it; or `age` is negative or above a year.
             CommandFailed: `dialog-exists`, `no-transport` (no listener reaches the peer), `limit`; `unsupported` as above.
             ConnectionLost: there is no connection to an engine.
         """

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["export_dialog", "import_dialog"]
 
 _LOCAL_SDP = "local_sdp"
+# The oldest value that is taken over: whatever it was, nobody waits for it. A year; seconds.
+_OLDEST = 366 * 24 * 3600.0
 
 
 async def export_dialog(dispatcher: Dispatcher, reference: DialogReference, *, release: bool) -> str:
@@ -35,6 +37,10 @@ async def export_dialog(dispatcher: Dispatcher, reference: DialogReference, *, r
 
 async def import_dialog(dispatcher: Dispatcher, value: str, *, age: float) -> DialogHandle:
     """Takes a dialog over, and with it the call that it carries."""
+    if not isinstance(value, str):
+        raise TypeError(f"a dialog is the text that export_dialog gave, not {type(value).__name__}")
+    if not 0 <= age <= _OLDEST:
+        raise ValueError(f"age is seconds since the dialog was exported, 0 or more, not {age!r}")
     dialog = await dispatcher.link.import_dialog(value, age)
     parts = json.loads(value)
     if parts.get("invited") is True:

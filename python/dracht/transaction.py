@@ -379,7 +379,12 @@ class ClientTransaction(Sending):
             or not dispatcher.link.ready
         ):
             return False
-        again = self._retries.after(self._asked(), response.msg, self._body)
+        try:
+            again = self._retries.after(self._asked(), response.msg, self._body)
+        except Exception as error:
+            # The application's choice of credentials failed, or what it chose cannot be written: whoever waits is told.
+            self.failed(error)
+            return True
         if again is None:
             return False
         if self._deadline is not None and dispatcher.loop.time() + again.delay >= self._deadline:

@@ -98,6 +98,11 @@ async def test_what_cannot_be_moved_is_refused_by_name(stations: Stations, phone
         await station.agent.import_dialog(broken)
     with pytest.raises(ValueError, match="no exported dialog"):
         await station.agent.import_dialog("[]")
+    for age in (-1.0, float("nan"), float("inf"), 1e300):
+        with pytest.raises(ValueError, match="age is"):
+            await station.agent.import_dialog(value, age=age)
+    with pytest.raises(TypeError, match="text that export_dialog gave"):
+        await station.agent.import_dialog(json.loads(value))
     await hang_up(leg)
 
 

@@ -289,3 +289,17 @@ async def test_a_reinvite_that_met_another_is_sent_again(stations: Stations, pho
     bye = await station.agent.request(method="BYE", dialog=final.dialog_id)
     phone.reply(await phone.expect("BYE"), 200)
     await bye.final()
+
+
+async def test_an_error_in_the_choice_of_credentials_is_raised_where_the_response_is_awaited(
+    stations: Stations, phone: Phone
+) -> None:
+    def passwords(realm: str) -> tuple[str, str]:
+        raise KeyError(realm)
+
+    station = await stations.start(nobody)
+    tx = await station.agent.request(phone.uri, "OPTIONS", auth=passwords)
+    phone.reply(await phone.expect("OPTIONS"), 401, ("WWW-Authenticate", challenge("n1")), tag="c")
+    with pytest.raises(KeyError, match="example"):
+        await asyncio.wait_for(tx.final(), 5)
+    assert station.agent.idle

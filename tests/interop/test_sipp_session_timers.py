@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from dracht.link.options import EngineOptions
 
 from tests.conformance.station import Keeper
 from tests.interop.conftest import RealStations
@@ -23,15 +22,10 @@ from tests.interop.sdp import sdp
 
 pytestmark = pytest.mark.peer("sipp")
 
-timers = pytest.mark.skipif(
-    "session_expires" not in EngineOptions.__annotations__,
-    reason="this engine has no session timers of its own",
-)
 LONG = ("-timeout", "90s")
 """SIPp's patience for a call of that length."""
 
 
-@timers
 async def test_too_short_an_interval_is_refused(stations: RealStations, peers: Peers) -> None:
     ours = Party()
     ours.station = await stations.start(ours.handler, "invite", min_se=120)
@@ -60,7 +54,6 @@ async def test_a_callee_that_wants_longer_sessions_gets_them(stations: RealStati
     assert (second["Call-ID"], second.cseq) == (first["Call-ID"], first.cseq + 1)
 
 
-@timers
 async def test_a_caller_refreshes(stations: RealStations, peers: Peers) -> None:
     ours = Party()
     ours.station = await stations.start(ours.handler, "invite")
@@ -86,7 +79,6 @@ async def both_links(
         await stations.end()
 
 
-@timers
 async def test_the_engine_refreshes_at_half_the_interval(
     both_links: list[RealStations], peers: Peers
 ) -> None:

@@ -273,6 +273,27 @@ def test_what_cannot_be_answered_is_not_and_the_log_says_why(
     assert list(fields(asked)) == [("Authorization", "good")]
 
 
+@pytest.mark.parametrize("sign", ["\0", "\\\0"])
+@pytest.mark.parametrize("name", ["realm", "nonce", "opaque"])
+def test_a_challenge_that_could_not_be_given_back_is_not_answered(name: str, sign: str) -> None:
+    params = {"realm": "r", "nonce": "n", "opaque": "o"}
+    params[name] += sign
+    asked = answering(("u", "p"))
+    field = ", ".join(f'{one}="{value}"' for one, value in params.items())
+    assert not asked.challenged(challenged(401, f"Digest {field}"))
+
+
+def test_a_hundred_realms_at_once_are_not_all_answered(caplog: pytest.LogCaptureFixture) -> None:
+    many = [f'Digest realm="r{n}", nonce="n", qop="auth"' for n in range(100)]
+    asked = answering(("u", "p"))
+    caplog.set_level("INFO")
+    assert asked.challenged(challenged(401, *many))
+    assert len(fields(asked)) == 16
+    assert not asked.challenged(challenged(401, *many))
+    assert len(caplog.records) <= 4, "the log says it in a line for each response"
+    assert max(len(record.getMessage()) for record in caplog.records) < 2000
+
+
 def test_a_401_without_a_challenge_is_not_answered() -> None:
     assert not answering(("u", "p")).challenged(challenged(401))
 

@@ -120,7 +120,7 @@ impl Default for SessionTimers {
 /// Bounds on what an engine holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Transactions, server and client together.
+    /// Transactions, server and client together. Past it new requests get 503; requests within dialogs, other than BYE, past a quarter more.
     pub transactions: usize,
     /// Dialogs.
     pub dialogs: usize,

@@ -5,6 +5,7 @@
 //! back from a store is input like any other: everything in it that will stand on the wire is checked when it is read. It holds no
 //! transaction, so what is under way while it is made (a re-INVITE, a 2xx without its ACK) does not move with it.
 use serde::{Deserialize, Serialize};
+use sip::header::EventPackage;
 use sip::{Address, Uri};
 use std::fmt;
 use std::net::SocketAddr;
@@ -59,6 +60,27 @@ pub struct ExportedSubscription {
     pub unsubscribed: bool,
 }
 
+/// The session timer of a dialog (RFC 4028).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ExportedSession {
+    /// The session interval, in seconds.
+    pub interval: u32,
+    /// Whether we refresh.
+    pub we_refresh: bool,
+    /// The largest Min-SE that anybody named, in seconds.
+    pub min_se: u32,
+    /// How long the session lives unless it is refreshed, in milliseconds.
+    pub ends_milliseconds: u64,
+    /// Whether the peer takes UPDATE.
+    pub updates: bool,
+    /// Our session description, where a refresh has to repeat it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Our Contact, where the application wrote its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
+}
+
 /// A confirmed dialog, to be taken over by another engine.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ExportedDialog {
@@ -93,6 +115,9 @@ pub struct ExportedDialog {
     /// The subscriptions that are open in it; none of those that are just asked for, or ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subscriptions: Vec<ExportedSubscription>,
+    /// Its session timer, while one runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<ExportedSession>,
     /// How long nothing had passed in it, in milliseconds.
     pub silent_milliseconds: u64,
 }
@@ -184,10 +209,12 @@ impl ExportedDialog {
             return Err(ImportError::Invalid("subscriptions", "are too many"));
         }
         for subscription in &self.subscriptions {
-            token("subscriptions", &subscription.package)?;
-            if !subscription.id.is_empty() {
-                token("subscriptions", &subscription.id)?;
-            }
+            event("subscriptions", &subscription.package, &subscription.id)?;
+        }
+        if let Some(contact) = self.session.as_ref().and_then(|one| one.contact.as_ref()) {
+            one_line("session", contact)?;
+            Address::parse(contact)
+                .map_err(|_| ImportError::Invalid("session", "has no Contact value"))?;
         }
         let sequences = [Some(self.local_sequence), self.remote_sequence];
         if sequences.iter().flatten().any(|number| *number >= 1 << 31) {
@@ -203,12 +230,20 @@ impl ExportedDialog {
     }
 }
 
-/// The name of an event package, or an `id`: it stands in the Event of what the engine sends.
-fn token(part: &'static str, text: &str) -> Result<(), ImportError> {
-    one_line(part, text)?;
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte);
-    if text.is_empty() || !text.bytes().all(is_token) {
-        return Err(ImportError::Invalid(part, "name an event that is no token"));
+/// An event package and its `id`, empty when there is none: they stand in the Event of what the engine sends.
+fn event(part: &'static str, package: &str, id: &str) -> Result<(), ImportError> {
+    let value = match id {
+        "" => package.to_owned(),
+        id => format!("{package};id={id}"),
+    };
+    one_line(part, &value)?;
+    let is_same =
+        |read: EventPackage<'_>| read.package == package && read.id.unwrap_or_default() == id;
+    if !EventPackage::parse(value.as_bytes()).is_ok_and(is_same) {
+        return Err(ImportError::Invalid(
+            part,
+            "name an event that cannot be read",
+        ));
     }
     Ok(())
 }
@@ -263,6 +298,15 @@ mod tests {
                 due_milliseconds: None,
                 unsubscribed: false,
             }],
+            session: Some(ExportedSession {
+                interval: 1800,
+                we_refresh: true,
+                min_se: 90,
+                ends_milliseconds: 1_000_000,
+                updates: true,
+                description: None,
+                contact: None,
+            }),
             silent_milliseconds: 1250,
         }
     }
@@ -271,8 +315,17 @@ mod tests {
     fn what_is_written_is_read_again() {
         let dialog = sample();
         let text = dialog.to_json();
-        assert!(text.len() < 700, "{} bytes", text.len());
+        assert!(text.len() < 800, "{} bytes", text.len());
         assert_eq!(ExportedDialog::from_json(&text), Ok(dialog));
+    }
+
+    #[test]
+    fn the_id_of_a_subscription_is_whatever_the_peer_wrote() {
+        for id in ["7", "\"a b\"", "a:b"] {
+            let mut dialog = sample();
+            dialog.subscriptions[0].id = id.to_owned();
+            assert_eq!(ExportedDialog::from_json(&dialog.to_json()), Ok(dialog));
+        }
     }
 
     #[test]

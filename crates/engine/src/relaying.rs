@@ -92,6 +92,11 @@ impl Engine {
     }
 
     fn relay_with_state(&mut self, arrival: &Arrival<'_>, forwarding: Forwarding) {
+        // Whoever knows our address can write a route through it.
+        if self.is_full_within() {
+            self.totals.add(Total::Full);
+            return self.refuse_busy(arrival);
+        }
         let server = self.open_server(arrival, Owner::Engine, None, None);
         let hop = Arc::clone(forwarding.next_hop());
         match self.open_client(

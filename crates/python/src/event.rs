@@ -132,24 +132,53 @@ pub fn failure<'py, 'a>(
     error: &'a CommandError,
 ) -> (&'py Bound<'py, PyString>, Cow<'a, str>) {
     let (code, detail) = match error {
-        CommandError::UnknownTransaction => (intern!(py, "unknown-transaction"), ""),
-        CommandError::UnknownDialog => (intern!(py, "unknown-dialog"), ""),
-        CommandError::AlreadyAnswered => (intern!(py, "already-answered"), ""),
-        CommandError::AlreadyProxied => (intern!(py, "already-proxied"), ""),
-        CommandError::AckIsAutomatic => (intern!(py, "ack-is-automatic"), ""),
-        CommandError::NoInvite => (intern!(py, "no-invite"), ""),
+        CommandError::UnknownTransaction => (
+            intern!(py, "unknown-transaction"),
+            "it is over, or another application's",
+        ),
+        CommandError::UnknownDialog => (
+            intern!(py, "unknown-dialog"),
+            "it has ended, or never was here",
+        ),
+        CommandError::AlreadyAnswered => {
+            (intern!(py, "already-answered"), "it has a final response")
+        }
+        CommandError::AlreadyProxied => (
+            intern!(py, "already-proxied"),
+            "it is being proxied, or was answered here",
+        ),
+        CommandError::AckIsAutomatic => (
+            intern!(py, "ack-is-automatic"),
+            "only a 2xx is acknowledged by the application",
+        ),
+        CommandError::NoInvite => (
+            intern!(py, "no-invite"),
+            "there is nothing that it could belong to",
+        ),
         CommandError::InvalidUri(detail) => (intern!(py, "invalid-uri"), detail.as_str()),
         CommandError::InvalidMethod(detail) => (intern!(py, "invalid-method"), detail.as_str()),
         CommandError::InvalidHeader(detail) => (intern!(py, "invalid-header"), detail.as_str()),
-        CommandError::MissingContentType => (intern!(py, "missing-content-type"), ""),
-        CommandError::TooManyHops => (intern!(py, "too-many-hops"), ""),
-        CommandError::Loop => (intern!(py, "loop"), ""),
+        CommandError::MissingContentType => (
+            intern!(py, "missing-content-type"),
+            "the body needs a Content-Type",
+        ),
+        CommandError::TooManyHops => (intern!(py, "too-many-hops"), "its Max-Forwards is 0"),
+        CommandError::Loop => (
+            intern!(py, "loop"),
+            "it passed here before, on its way to the same place",
+        ),
         CommandError::NoTransport(detail) => (intern!(py, "no-transport"), detail.as_str()),
         CommandError::RequestPending(what) => (intern!(py, "request-pending"), *what),
-        CommandError::No100rel => (intern!(py, "no-100rel"), ""),
+        CommandError::No100rel => (
+            intern!(py, "no-100rel"),
+            "the caller does not support reliable responses (100rel in Supported)",
+        ),
         CommandError::Limit(limit) => (intern!(py, "limit"), *limit),
-        CommandError::EarlyDialog => (intern!(py, "early-dialog"), ""),
-        CommandError::DialogExists => (intern!(py, "dialog-exists"), ""),
+        CommandError::EarlyDialog => (
+            intern!(py, "early-dialog"),
+            "only a confirmed dialog can be exported",
+        ),
+        CommandError::DialogExists => (intern!(py, "dialog-exists"), "the dialog is here already"),
         CommandError::Rejected(status) => {
             return (intern!(py, "rejected"), Cow::Owned(status.to_string()));
         }

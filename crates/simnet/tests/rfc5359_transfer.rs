@@ -355,11 +355,7 @@ fn a_click_makes_bobs_phone_call_carol() {
     let mut flow = Flow::new(36);
     let [computer, bob, carol] = [flow.agent("pc"), flow.agent("bob"), flow.agent("carol")];
     let target = format!("<{}>", carol.uri("carol"));
-    let fields = [
-        ("Refer-To", &*target),
-        ("Refer-Sub", "false"),
-        ("Supported", "norefersub"),
-    ];
+    let fields = [("Refer-To", &*target), ("Refer-Sub", "false")];
     flow.ask(computer, Method::Refer, &bob.uri("bob"), &fields, b"");
     let refer = flow.hears(bob, "REFER");
     let accepted = flow.answer(bob, &refer, 202, &[("Refer-Sub", "false")], b"");

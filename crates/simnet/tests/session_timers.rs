@@ -289,6 +289,44 @@ fn an_interval_below_the_minimum_is_refused_before_the_application_sees_it() {
 }
 
 #[test]
+fn a_refusal_as_too_brief_that_is_lost_comes_again() {
+    let mut world = World::new(219, Faults::none());
+    let alice = world.host("alice");
+    let strict = SessionTimers {
+        min_se: 600,
+        ..SessionTimers::default()
+    };
+    let bob = sessions::host(&mut world, "bob", strict);
+    let (here, there) = world.call(alice, bob);
+    world.act(alice, |actions| actions.send_in(here, Method::Update, b""));
+    let update = world.sent(alice).message;
+    let request = world.request(bob);
+    world.act(bob, |actions| {
+        actions.respond(request.transaction, 200, b"")
+    });
+    world.sent(bob);
+    world.response(alice);
+    // As no engine of ours would send it; and once more, as one does that did not hear the answer.
+    let number = update.cseq().unwrap().number;
+    let brief = String::from_utf8(update.as_bytes().to_vec())
+        .unwrap()
+        .replace("branch=z9hG4bK", "branch=z9hG4bKbrief")
+        .replace(
+            &format!("CSeq: {number}"),
+            &format!("Session-Expires: 300\r\nCSeq: {}", number + 1),
+        );
+    for _ in 0..2 {
+        world.inject(alice.address(), bob, brief.clone());
+        world.run(Duration::from_millis(50));
+    }
+    world.no_event(bob);
+    assert_eq!(world.count(|packet| packet.answers(500, "UPDATE")), 0);
+    assert_eq!(world.count(|packet| packet.answers(422, "UPDATE")), 2);
+    world.hang_up(bob, there, alice);
+    world.rest();
+}
+
+#[test]
 fn a_refresh_that_is_refused_as_too_brief_is_sent_again_for_longer() {
     for update in [true, false] {
         let mut world = World::new(207, Faults::none());

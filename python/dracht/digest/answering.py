@@ -29,6 +29,10 @@ _CONFIRMATIONS = (
 )
 # How often one request is sent with credentials: a server that invents realms does not keep us busy for ever.
 _MAX_ATTEMPTS = 10
+# How many realms are answered because of one response: those of the branches of a forking proxy, and of the proxies on the way.
+_MAX_REALMS = 16
+# How much of what one response has wrong the log says.
+_MAX_SHOWN = 8
 # How many servers with the same realm one response may speak for (RFC 3261 §22.3).
 _MAX_SAME_REALM = 4
 
@@ -88,17 +92,20 @@ class Answering:
     def challenged(self, response: Message) -> bool:
         """Takes the challenges of a 401 or 407; whether there is something new to answer with."""
         progress = False
+        refused: list[str] = []
         for key, asked in self._asked(response).items():
             answered = self._answered.get(key, 0)
             stale = any(one.params.get("stale", "").lower() == "true" for one in asked)
             self._ring.sessions.forget(key, {one.params["nonce"] for one in self._sessions.get(key, ())})
             if answered and not (stale and answered == 1):
                 # RFC 3261 §22.1: what has just been rejected is not sent again.
-                log.info("the credentials for %s were refused by realm %r", key[0], key[1])
+                refused.append(f"{key[0]} for realm {key[1]!r}")
                 continue
             self._answered[key] = answered + 1
             self._sessions[key] = asked
             progress = True
+        if refused:
+            log.info("the credentials were refused: %s", _shown(refused))
         self._attempts += progress
         return progress and self._attempts <= _MAX_ATTEMPTS
 
@@ -138,7 +145,7 @@ class Answering:
                     problems.append(f"a challenge cannot be read: {error}")
         if problems:
             level = logging.INFO if best else logging.WARNING
-            log.log(level, "challenges that are not answered: %s", "; ".join(problems))
+            log.log(level, "challenges that are not answered: %s", _shown(problems))
         return {key: held for key, (_, held) in best.items()}
 
     def _weigh(
@@ -150,6 +157,10 @@ class Answering:
         problems: list[str],
     ) -> None:
         realm = params.get("realm", "")
+        key = (answering, realm)
+        if key not in best and len(best) >= _MAX_REALMS:
+            problems.append(f"realm {realm!r}: {_MAX_REALMS} others are answered at once")
+            return
         digest = self._ring.find(realm)
         if digest is None:
             problems.append(f"realm {realm!r}: there are no credentials for it")
@@ -159,7 +170,6 @@ class Answering:
         except HeaderError as error:
             problems.append(f"realm {realm!r}: {error}")
             return
-        key = (answering, realm)
         held = best.get(key)
         if held is None or rank < held[0]:
             best[key] = (rank, [digest.session(params)])
@@ -204,6 +214,12 @@ class Answering:
             self._sessions[given.key] = [
                 renewed if one is given.session else one for one in self._sessions.get(given.key, ())
             ]
+
+
+def _shown(what: Sequence[str]) -> str:
+    more = len(what) - _MAX_SHOWN
+    text = "; ".join(one if len(one) <= 200 else one[:200] + "..." for one in what[:_MAX_SHOWN])
+    return f"{text}; and {more} more" if more > 0 else text
 
 
 def _meant(params: Params, info: Params) -> bool:

@@ -136,6 +136,9 @@ def _keep(params: Params, name: str, value: str, field: str) -> None:
     name = name.lower()
     if name in params:
         raise HeaderError(f"{name} is given twice: {_shown(field)}")
+    if "\r" in value or "\n" in value or "\0" in value:
+        # What it says is given back, and could not be.
+        raise HeaderError(f"the value of {name} holds a line break: {_shown(field)}")
     if len(params) >= _MAX_PARAMS:
         raise HeaderError(f"it has more than {_MAX_PARAMS} parameters: {_shown(field)}")
     params[name] = value

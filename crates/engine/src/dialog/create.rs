@@ -12,6 +12,11 @@ use crate::uas::Arrival;
 use crate::uas::in_dialog::contact_uri;
 use sip::{HeaderName, Message, Method};
 
+/// How many places that ring one INVITE makes dialogs with; a Max-Breadth of 60 (RFC 5393 §5.3.3) allows no more.
+const MOST_EARLY: usize = 64;
+/// How many it makes in all: whoever rings without end must not keep the one that answers from being heard.
+const MOST: usize = 2 * MOST_EARLY;
+
 /// A header field's value as text.
 fn value(message: &Message, name: HeaderName) -> Box<str> {
     message
@@ -157,7 +162,7 @@ impl Engine {
         Some(self.add_dialog_as(id, dialog))
     }
 
-    /// The dialog of a response to our request.
+    /// The dialog of a response to our request; none for one of more places than any proxy tries.
     pub(crate) fn create_client_dialog(
         &mut self,
         application: Option<ApplicationId>,
@@ -185,7 +190,17 @@ impl Engine {
         }
         let mut route_set = record_routes(message);
         route_set.reverse();
-        let offered = self.clients.get(transaction)?.offers;
+        let client = self.clients.get(transaction)?;
+        let most = if message.status() < 200 {
+            MOST_EARLY
+        } else {
+            MOST
+        };
+        if invite && client.forks.len() >= most {
+            tracing::debug!(status = message.status(), "one INVITE has too many dialogs");
+            return None;
+        }
+        let offered = client.offers;
         let dialog = Dialog {
             owner: application,
             confirmed: !invite,

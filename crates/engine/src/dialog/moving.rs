@@ -3,6 +3,7 @@ use super::Dialog;
 use crate::command::{Export, Import};
 use crate::config::shard_of;
 use crate::dialog::create::Ends;
+use crate::dialog::session_refresh::Session;
 use crate::dialog::subscription::Subscription;
 use crate::dialog::usages::Subscriptions;
 use crate::engine::Engine;
@@ -31,6 +32,7 @@ impl Dialog {
             origin,
             invited,
             subscriptions,
+            session,
             active,
             // Whoever imports it owns it; only what is confirmed is exported.
             owner: _,
@@ -52,8 +54,6 @@ impl Dialog {
             idle: _,
             // Of early dialogs only.
             early_description: _,
-            // The importer's next INVITE or UPDATE agrees on a timer anew.
-            session: _,
         } = self;
         ExportedDialog {
             version: VERSION,
@@ -78,6 +78,7 @@ impl Dialog {
                 .flat_map(|all| &all.list)
                 .filter_map(|one| one.export(now))
                 .collect(),
+            session: session.as_ref().map(|session| session.export(now)),
             silent_milliseconds: u64::try_from(now.since(*active).as_millis()).unwrap_or(u64::MAX),
         }
     }
@@ -130,6 +131,7 @@ impl Engine {
         let id = self.name_dialog(&dialog);
         self.add_dialog_as(id, dialog);
         self.watch_subscriptions(id);
+        self.session_resumed(id);
         let imported = Imported {
             command: import.id,
             dialog: id,
@@ -182,6 +184,10 @@ impl Engine {
             owner: Some(application),
             confirmed: true,
             invited: exported.invited,
+            session: exported
+                .session
+                .as_ref()
+                .map(|session| Box::new(Session::import(session, self.now, age))),
             subscriptions: (!subscriptions.is_empty())
                 .then(|| Box::new(Subscriptions::imported(subscriptions))),
             remote_target: exported.remote_target.as_str().into(),

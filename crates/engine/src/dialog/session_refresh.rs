@@ -5,19 +5,22 @@
 use super::glare::back_off;
 use super::offer::{Offer, Side};
 use super::session_terms::{self, DEFAULT_MIN_SE, TIMER, refreshes_session};
-use super::session_timer::{SessionTimer, Step};
+use super::session_timer::{SessionTimer, Step, Terms};
 use crate::command::SendRequest;
 use crate::draft::{Fields, looks_like_sdp};
 use crate::engine::{Engine, Timer};
 use crate::event::{CommandError, DialogEndReason};
+use crate::export::ExportedSession;
 use crate::id::{ApplicationId, DialogId, DialogRole, TransactionId};
 use crate::plan::{Contact, OwnRequest, Plan};
+use crate::time::Time;
 use crate::timer::TimerToken;
 use crate::transaction::client::{Announce, User};
 use crate::uas::via::unlimited;
 use bytes::Bytes;
 use sip::header::{Refresher, SessionExpires};
 use sip::{HeaderName, Message, Method};
+use std::time::Duration;
 
 /// A session whose timer runs.
 pub(crate) struct Session {
@@ -45,6 +48,49 @@ impl Session {
             refresh: None,
             held: Vec::new(),
             token: None,
+        }
+    }
+
+    /// What another engine needs to go on with it.
+    pub(crate) fn export(&self, now: Time) -> ExportedSession {
+        let SessionTimer { terms, min_se, .. } = self.timer;
+        ExportedSession {
+            interval: terms.interval,
+            we_refresh: terms.ours,
+            min_se,
+            ends_milliseconds: u64::try_from(self.timer.rest(now).as_millis()).unwrap_or(u64::MAX),
+            updates: self.updates,
+            // One that is no UTF-8 stays: the refresh is an UPDATE then.
+            description: self
+                .description
+                .as_ref()
+                .and_then(|body| std::str::from_utf8(body).ok())
+                .map(str::to_owned),
+            contact: self.contact.as_ref().map(ToString::to_string),
+        }
+    }
+
+    /// The session that another engine had `age` ago.
+    pub(crate) fn import(exported: &ExportedSession, now: Time, age: Duration) -> Session {
+        let rest = Duration::from_millis(exported.ends_milliseconds)
+            .saturating_sub(age)
+            .min(Duration::from_secs(u64::from(exported.interval)));
+        let terms = Terms {
+            interval: exported.interval,
+            ours: exported.we_refresh,
+        };
+        Session {
+            updates: exported.updates,
+            description: exported
+                .description
+                .as_ref()
+                .map(|body| body.as_bytes().into()),
+            contact: exported.contact.as_deref().map(Into::into),
+            ..Session::new(SessionTimer {
+                terms,
+                min_se: exported.min_se,
+                end: now + rest,
+            })
         }
     }
 
@@ -172,6 +218,15 @@ impl Engine {
             dialog.session = Some(session);
         }
         self.take_step(id, step);
+    }
+
+    /// A dialog was taken over: its session timer goes on.
+    pub(crate) fn session_resumed(&mut self, id: DialogId) {
+        let dialog = self.dialogs.get(id);
+        let session = dialog.and_then(|dialog| dialog.session.as_ref());
+        if let Some(step) = session.map(|session| session.timer.resume(self.now)) {
+            self.take_step(id, step);
+        }
     }
 
     /// Our refresh is due.

@@ -78,6 +78,18 @@ impl SessionTimer {
         (timer, step)
     }
 
+    /// Another engine agreed on it, and this one goes on: it refreshes when the other would have, or at once if that has passed.
+    pub(crate) fn resume(&self, now: Time) -> Step {
+        if !self.terms.ours {
+            return Step::EndAfter(self.rest(now));
+        }
+        let interval = self.terms.interval.max(FLOOR);
+        let last = Duration::from_secs(u64::from(interval - MARGIN.min(interval / 3)));
+        let half = Duration::from_millis(u64::from(interval) * 500);
+        let rest_then = last.saturating_sub(half);
+        Step::RefreshAfter(self.rest(now).saturating_sub(rest_then))
+    }
+
     /// Time to refresh. `busy`: another request of the session is on its way, either way.
     pub(crate) fn on_due(&self, now: Time, busy: bool, random: u64) -> Step {
         if busy {

@@ -174,10 +174,11 @@ impl Subscription {
         }
     }
 
-    /// What another engine needs to go on with it; none for one that is only asked for, or over.
+    /// What another engine needs to go on with it; none for one that is only asked for, or over, or whose Event could not be read.
     pub(crate) fn export(&self, now: Time) -> Option<ExportedSubscription> {
         let left = |at: Time| u64::try_from(at.since(now).as_millis()).unwrap_or(u64::MAX);
-        (self.stage == Stage::Open).then(|| ExportedSubscription {
+        let is_named = !self.event.package.is_empty();
+        (self.stage == Stage::Open && is_named).then(|| ExportedSubscription {
             role: match self.role {
                 Role::Subscriber => ExportedSide::Subscriber,
                 Role::Notifier => ExportedSide::Notifier,

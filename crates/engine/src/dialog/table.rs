@@ -1,4 +1,6 @@
-//! The table of dialogs: indexed by Call-ID, then told apart by tags (RFC 3261 §12).
+//! The table of dialogs: found by Call-ID and tags (RFC 3261 §12), or all those of a Call-ID.
+//!
+//! What a message costs may not grow with the dialogs that share its Call-ID: a peer chooses those.
 use super::Dialog;
 use crate::id::{ApplicationId, DialogId};
 use crate::transaction::key::{Digest, Digester};
@@ -8,6 +10,7 @@ use smallvec::SmallVec;
 /// The dialogs of a shard.
 pub(crate) struct DialogTable {
     by_id: FxHashMap<DialogId, Box<Dialog>>,
+    by_tags: FxHashMap<Digest, DialogId>,
     by_call: FxHashMap<Digest, SmallVec<[DialogId; 2]>>,
     digester: Digester,
 }
@@ -17,9 +20,18 @@ impl DialogTable {
     pub(crate) fn new(digester: Digester) -> DialogTable {
         DialogTable {
             by_id: FxHashMap::default(),
+            by_tags: FxHashMap::default(),
             by_call: FxHashMap::default(),
             digester,
         }
+    }
+
+    fn tags_key(&self, call_id: &str, local_tag: &str, remote_tag: &str) -> Digest {
+        self.digester.digest(&[
+            call_id.as_bytes(),
+            local_tag.as_bytes(),
+            remote_tag.as_bytes(),
+        ])
     }
 
     /// How many there are.
@@ -39,6 +51,8 @@ impl DialogTable {
 
     /// Adds a dialog.
     pub(crate) fn insert(&mut self, id: DialogId, dialog: Dialog) {
+        let key = self.tags_key(&dialog.call_id, &dialog.local_tag, &dialog.remote_tag);
+        self.by_tags.insert(key, id);
         self.by_call
             .entry(self.digester.digest(&[dialog.call_id.as_bytes()]))
             .or_default()
@@ -49,6 +63,11 @@ impl DialogTable {
     /// Removes a dialog.
     pub(crate) fn remove(&mut self, id: DialogId) -> Option<Box<Dialog>> {
         let dialog = self.by_id.remove(&id)?;
+        let key = self.tags_key(&dialog.call_id, &dialog.local_tag, &dialog.remote_tag);
+        // An application may have given two the same tags; the later one is found.
+        if self.by_tags.get(&key) == Some(&id) {
+            self.by_tags.remove(&key);
+        }
         let key = self.digester.digest(&[dialog.call_id.as_bytes()]);
         if let Some(ids) = self.by_call.get_mut(&key) {
             ids.retain(|other| *other != id);
@@ -79,13 +98,11 @@ impl DialogTable {
         local_tag: &str,
         remote_tag: &str,
     ) -> Option<DialogId> {
-        let ids = self
-            .by_call
-            .get(&self.digester.digest(&[call_id.as_bytes()]))?;
-        ids.iter().copied().find(|id| {
-            self.get(*id)
-                .is_some_and(|dialog| dialog.matches(call_id, local_tag, remote_tag))
-        })
+        let key = self.tags_key(call_id, local_tag, remote_tag);
+        let id = *self.by_tags.get(&key)?;
+        self.get(id)
+            .is_some_and(|dialog| dialog.matches(call_id, local_tag, remote_tag))
+            .then_some(id)
     }
 
     /// The dialog that an application means by Call-ID and the From tag of the creating request: of several forks the

@@ -17,7 +17,7 @@ enum Verdict {
     End,
     /// Answer it so, and its repetitions alike, whatever they find; the flag says whether with Retry-After.
     Refuse(u16, bool),
-    /// It asks for a session interval below our minimum.
+    /// It asks for a session interval below our minimum: as `Refuse`, with what we accept.
     TooBrief,
     /// Answer it so, without state: its repetitions find the same.
     RefuseAlways(u16),
@@ -58,6 +58,11 @@ impl Engine {
             self.totals.add(Total::UnknownDialogs);
             return self.refuse_unknown(arrival);
         };
+        // A call may be ended whatever happens.
+        if head.method != Method::Bye && self.is_full_within() {
+            self.totals.add(Total::Full);
+            return self.refuse_busy(arrival);
+        }
         match self.judge(id, arrival) {
             Verdict::Deliver => self.deliver_in_dialog(id, arrival),
             Verdict::End => {
@@ -65,7 +70,10 @@ impl Engine {
                 self.answer(transaction, 200, &[]);
                 self.remove_dialog(id);
             }
-            Verdict::TooBrief => self.refuse_too_brief(arrival),
+            Verdict::TooBrief => {
+                let headers = [(HeaderName::MinSe, self.config.session.min_se.to_string())];
+                self.refuse_with_state(arrival, 422, &headers);
+            }
             Verdict::Refuse(status, retry) => {
                 let mut headers = Vec::new();
                 if retry {
@@ -75,9 +83,7 @@ impl Engine {
                         (self.generator.next_u64() % 11).to_string(),
                     ));
                 }
-                self.totals.add(Total::Invalid);
-                let transaction = self.open_server(arrival, Owner::Engine, None, None);
-                self.answer(transaction, status, &headers);
+                self.refuse_with_state(arrival, status, &headers);
             }
             Verdict::RefuseAlways(status) => {
                 self.totals.add(Total::Invalid);
@@ -94,6 +100,18 @@ impl Engine {
         }
         let transaction = self.open_server(arrival, Owner::Engine, None, None);
         self.answer(transaction, 481, &[]);
+    }
+
+    /// Refuses a request whose CSeq number counts from now on, so that without a transaction its repetitions would get 500.
+    fn refuse_with_state(
+        &mut self,
+        arrival: &Arrival<'_>,
+        status: u16,
+        headers: &[(HeaderName, String)],
+    ) {
+        self.totals.add(Total::Invalid);
+        let transaction = self.open_server(arrival, Owner::Engine, None, None);
+        self.answer(transaction, status, headers);
     }
 
     fn judge(&mut self, id: DialogId, arrival: &Arrival<'_>) -> Verdict {

@@ -224,8 +224,18 @@ impl Engine {
     /// Whether a new request of this method finds no room: for its transaction, or for the dialog it may create.
     fn is_full(&self, method: &Method) -> bool {
         let bounds = &self.config.bounds;
-        self.servers.len() + self.clients.len() >= bounds.transactions
+        self.transactions() >= bounds.transactions
             || (crate::reply::creates_dialog(method) && self.dialogs.len() >= bounds.dialogs)
+    }
+
+    /// Whether a request within a dialog finds no room: the calls that there are have a quarter more than new ones.
+    pub(crate) fn is_full_within(&self) -> bool {
+        let most = self.config.bounds.transactions;
+        self.transactions() >= most.saturating_add(most / 4)
+    }
+
+    fn transactions(&self) -> usize {
+        self.servers.len() + self.clients.len()
     }
 
     /// What a request of this method has in common with itself arriving another way.

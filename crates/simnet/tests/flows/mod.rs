@@ -2,24 +2,26 @@
 //! the ladder, line by line. What holds of every flow is checked in [`wire`].
 #![allow(
     dead_code,
+    unused_imports,
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing
 )] // Each test file uses its part.
+pub mod following;
+pub mod references;
 pub mod wire;
 
-use engine::command::{Command, DialogReference, ProxyOptions, Respond, SendRequest};
+use engine::Resolved;
+use engine::command::{Command, DialogReference, SendRequest};
 use engine::event::{Request, Response, Sent};
-use engine::id::{CommandId, DialogId, TransactionId};
+use engine::id::DialogId;
 use engine::transport::Transport;
-use engine::{Event, Resolved};
+pub use following::{Ends, Follower, challenge, credentials, guarded, record_route, respond, to};
+pub use references::refer_to;
 use simnet::actions::draft;
 use simnet::host::config;
-use simnet::{Actions, Application, Faults, HostId, World};
-use sip::header::{Address, Replaces};
-use sip::{Method, Uri};
-use std::cell::RefCell;
-use std::rc::Rc;
+use simnet::{Actions, Faults, HostId, World};
+use sip::Method;
 use std::time::Duration;
 pub use wire::Lines;
 
@@ -47,115 +49,6 @@ pub fn sdp(version: u32, direction: &str) -> Vec<u8> {
 /// The usual offer and answer.
 pub fn talk() -> Vec<u8> {
     sdp(1, "sendrecv")
-}
-
-/// A Refer-To with a Replaces in it, and what it says once it is read.
-pub fn refer_to(uri: &str, replaces: &str) -> String {
-    let escaped = replaces
-        .replace(';', "%3B")
-        .replace('=', "%3D")
-        .replace('@', "%40");
-    let value = format!("<{uri}?Replaces={escaped}>");
-    let address = Address::parse(&value).unwrap();
-    let uri = Uri::parse(address.uri_text).unwrap();
-    let read = Replaces::from_uri(&uri).unwrap().unwrap();
-    assert_eq!(read.to_string(), replaces);
-    value
-}
-
-/// What a proxy does with each request that is not relayed by the engine alone.
-type Rule = Box<dyn FnMut(&Request, &mut Actions)>;
-
-/// How each request ended that a proxy forwarded.
-type Ends = Rc<RefCell<Vec<Option<u16>>>>;
-
-struct Follower {
-    rule: Rule,
-    ends: Ends,
-}
-
-impl Application for Follower {
-    fn event(&mut self, event: Event, actions: &mut Actions) {
-        match event {
-            // The engine cancels what it forwarded.
-            Event::Request(request) if request.message.method() == Method::Cancel => {}
-            Event::Request(request) => (self.rule)(&request, actions),
-            Event::ProxyDone(done) => self.ends.borrow_mut().push(done.status),
-            Event::Sent(_) | Event::ProxyResponse(_) => {}
-            other => panic!("the proxy does not expect {other:?}"),
-        }
-    }
-}
-
-/// In the path of the dialog.
-pub fn record_route() -> ProxyOptions {
-    ProxyOptions {
-        record_route: true,
-        ..ProxyOptions::default()
-    }
-}
-
-/// Forwards to these targets; to the request-URI when there are none.
-pub fn to(
-    targets: &[String],
-    options: ProxyOptions,
-) -> impl FnMut(&Request, &mut Actions) + 'static {
-    let targets = targets.to_vec();
-    move |request, actions| {
-        let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
-        actions.proxy(request.transaction, &targets, options.clone());
-    }
-}
-
-/// Asks for credentials of this realm, and does the rest once they are there.
-pub fn guarded(
-    realm: &'static str,
-    mut rest: impl FnMut(&Request, &mut Actions) + 'static,
-) -> impl FnMut(&Request, &mut Actions) + 'static {
-    move |request, actions| {
-        let sought = format!("realm=\"{realm}\"");
-        let mut given = request.message.named("Proxy-Authorization");
-        if given.any(|field| field.text().contains(&sought)) {
-            return rest(request, actions);
-        }
-        let fields = [("Proxy-Authenticate", &*challenge(realm))];
-        respond(actions, request.transaction, 407, &fields, b"");
-    }
-}
-
-/// A challenge of this realm.
-pub fn challenge(realm: &str) -> String {
-    format!(
-        "Digest realm=\"{realm}\", qop=\"auth\", nonce=\"f84f1cec41e6cbe5aea9c8e88d359\", opaque=\"\", stale=FALSE, algorithm=MD5"
-    )
-}
-
-/// Credentials of this realm, as fixed text: computing them is the application's.
-pub fn credentials(user: &str, realm: &str, uri: &str) -> String {
-    format!(
-        "Digest username=\"{user}\", realm=\"{realm}\", nonce=\"f84f1cec41e6cbe5aea9c8e88d359\", opaque=\"\", uri=\"{uri}\", \
-         response=\"42ce3cef44b22f50c6a6071bc8\""
-    )
-}
-
-/// A response with header fields and a body.
-pub fn respond(
-    actions: &mut Actions,
-    transaction: TransactionId,
-    status: u16,
-    fields: Fields<'_>,
-    body: &[u8],
-) -> CommandId {
-    let draft = draft(fields, body);
-    actions.command(|id| {
-        Command::Respond(Respond {
-            id,
-            transaction,
-            status,
-            reason: String::new(),
-            draft,
-        })
-    })
 }
 
 /// A flow: a world, its agents, and how far its ladder has been compared.
@@ -200,10 +93,9 @@ impl Flow {
         rule: impl FnMut(&Request, &mut Actions) + 'static,
     ) -> HostId {
         let id = self.host(name, Duration::from_micros(500));
-        let ends = Ends::default();
-        self.proxies.push((id, Rc::clone(&ends)));
-        let rule = Box::new(rule);
-        self.world.script(id, Follower { rule, ends });
+        let (follower, ends) = Follower::new(rule);
+        self.proxies.push((id, ends));
+        self.world.script(id, follower);
         id
     }
 
@@ -386,60 +278,6 @@ impl Flow {
         self.hears(to, "ACK");
     }
 
-    /// The latest answered INVITE, named as Replaces and Join name its dialog to its caller or its callee (RFC 3891 §3).
-    #[track_caller]
-    pub fn named_to(&self, caller: bool) -> String {
-        let lines = wire::lines(self.world.ladder());
-        let answered = lines.iter().rfind(|line| {
-            line.message.is_response()
-                && line.message.cseq().unwrap().method == Method::Invite
-                && !line.tag("To").is_empty()
-        });
-        let line = answered.unwrap();
-        let tags = [line.tag("From"), line.tag("To")];
-        let [own, peers] = if caller {
-            tags
-        } else {
-            let [from, to] = tags;
-            [to, from]
-        };
-        format!("{};to-tag={own};from-tag={peers}", line.call_id())
-    }
-
-    /// A REFER outside of a dialog is accepted, and told of at once: the dialogs of the subscription.
-    #[track_caller]
-    pub fn refer(
-        &mut self,
-        from: HostId,
-        to: HostId,
-        fields: Fields<'_>,
-    ) -> (DialogId, DialogId, Request) {
-        self.ask(from, Method::Refer, &to.uri("service"), fields, b"");
-        let refer = self.hears(to, "REFER");
-        let there = self.answer(to, &refer, 202, &[], b"").dialog.unwrap();
-        let here = self.gets(from, 202).dialog.unwrap();
-        self.report(to, there, from, "active;expires=60", "SIP/2.0 100 Trying");
-        (here, there, refer)
-    }
-
-    /// `from` takes the place of a party in the call that `named` names: both dialogs.
-    #[track_caller]
-    pub fn replace(
-        &mut self,
-        from: HostId,
-        to: HostId,
-        named: &str,
-        more: Fields<'_>,
-    ) -> (DialogId, DialogId) {
-        let own = [("Require", "replaces"), ("Replaces", named)];
-        let fields = [&own, more].concat();
-        self.ask(from, Method::Invite, &to.uri("alice"), &fields, &talk());
-        let invite = self.hears(to, "INVITE");
-        let given = invite.message.named("Replaces").next().unwrap();
-        assert_eq!(given.text(), named);
-        self.accept(to, &invite, from, &talk())
-    }
-
     /// A request in a dialog, and its 200.
     #[track_caller]
     pub fn exchange(
@@ -457,25 +295,6 @@ impl Flow {
         self.answer(to, &got, 200, &[], b"");
         self.gets(from, 200);
         got
-    }
-
-    /// A NOTIFY that tells of a reference's state (RFC 3515 §2.4.5), and its 200.
-    #[track_caller]
-    pub fn report(
-        &mut self,
-        from: HostId,
-        dialog: DialogId,
-        to: HostId,
-        state: &str,
-        fragment: &str,
-    ) {
-        let fields = [
-            ("Event", "refer"),
-            ("Subscription-State", state),
-            ("Content-Type", "message/sipfrag"),
-        ];
-        let body = format!("{fragment}\r\n");
-        self.exchange(from, dialog, to, Method::Notify, &fields, body.as_bytes());
     }
 
     /// `from` hangs up, `to` answers.
