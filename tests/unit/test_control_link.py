@@ -23,7 +23,7 @@ from dracht import (
 from dracht.dispatch import Dispatcher
 from dracht.link.backoff import Backoff
 from dracht.link.control import ControlLink
-from dracht.link.wire import Target
+from dracht.link.wire import Target, in_order
 
 from .control_peer import ControlPeer, Entry
 
@@ -483,3 +483,9 @@ async def test_the_dispatcher_holds_nothing_after_a_loss() -> None:
             await agent.drain(1.0)
         assert dispatcher.idle
         assert not dispatcher.invites
+
+
+def test_targets_for_a_server_without_q_are_bare_uris_in_the_order_of_their_q() -> None:
+    targets = ["<sip:a@h>;q=0.2", "<sip:b@h>;expires=60;q=0.9", "sip:c@h", "<sip:d@h;transport=tcp>;q=high"]
+    assert in_order(targets, "by_q") == ["sip:c@h", "sip:d@h;transport=tcp", "sip:b@h", "sip:a@h"]
+    assert in_order(targets, "serial") == ["sip:a@h", "sip:b@h", "sip:c@h", "sip:d@h;transport=tcp"]

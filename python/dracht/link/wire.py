@@ -3,6 +3,7 @@
 Nothing here keeps anything.
 """
 
+import re
 import ssl
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -170,11 +171,24 @@ def dialog_text(dialog: DialogReference | None) -> str:
 
 def in_order(targets: Sequence[str], forking: Forking) -> list[str]:
     """Targets for a server that knows nothing of q: bare URIs, for an order by q the highest q first."""
-    weighted = [target.rpartition(">;q=") for target in targets]
-    bare = [(uri.lstrip("<"), float(q)) if uri else (q.strip("<>"), 1.0) for uri, _, q in weighted]
+    bare = [(_uri(target), _weight(target)) for target in targets]
     if forking == "by_q":
         bare.sort(key=lambda one: -one[1])
     return [uri for uri, _ in bare]
+
+
+_Q = re.compile(r";\s*q\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*(?:;|$)", re.IGNORECASE)
+
+
+def _uri(target: str) -> str:
+    """The URI of a target that may be written as a Contact value is."""
+    return target[1:].partition(">")[0] if target.startswith("<") else target
+
+
+def _weight(target: str) -> float:
+    """Its q; 1 where there is none that can be read (RFC 3261 §20.10)."""
+    found = _Q.search(target.partition(">")[2])
+    return float(found[1]) if found else 1.0
 
 
 _PATHS = {"always": "remainInDialog", "if_supported": "pathIfSupported", "required": "pathRequired"}

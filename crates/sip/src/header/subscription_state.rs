@@ -120,7 +120,7 @@ impl<'a> SubscriptionState<'a> {
     /// Reads a value such as `terminated;reason=giveup;retry-after=30`.
     ///
     /// # Errors
-    /// The state is missing or no token, or a time is no number.
+    /// The state is missing or no token.
     pub fn parse(value: &'a [u8]) -> Result<SubscriptionState<'a>, HeaderError> {
         let fail = |what| HeaderError::new(HeaderName::SubscriptionState, what);
         let (state, params) = Params::split(value_text(HeaderName::SubscriptionState, value)?);
@@ -130,12 +130,8 @@ impl<'a> SubscriptionState<'a> {
             ));
         }
         let is = |name: &str| state.eq_ignore_ascii_case(name);
-        let seconds = |name| match params.get_raw(name) {
-            None => Ok(None),
-            Some(text) => number(text.unwrap_or("").as_bytes(), u32::MAX)
-                .map(Some)
-                .ok_or(fail("expires or retry-after is no number of seconds")),
-        };
+        // That a subscription is over counts, whatever else is wrong with the value: a time that cannot be read says nothing.
+        let seconds = |name| number(params.get_raw(name)?.unwrap_or("").as_bytes(), u32::MAX);
         Ok(SubscriptionState {
             state: if is("active") {
                 Substate::Active
@@ -151,8 +147,8 @@ impl<'a> SubscriptionState<'a> {
                 .flatten()
                 .filter(|text| is_token(text.as_bytes()))
                 .map(TerminationReason::parse),
-            expires: seconds("expires")?,
-            retry_after: seconds("retry-after")?,
+            expires: seconds("expires"),
+            retry_after: seconds("retry-after"),
         })
     }
 
@@ -229,8 +225,22 @@ mod tests {
         let ended = read("terminated;reason=NoResource");
         assert_eq!(ended.reason, Some(TerminationReason::NoResource));
         assert_eq!(ended.to_string(), "terminated;reason=noresource");
-        for bad in ["", ";reason=x", "active;expires=x", "active;expires", "a b"] {
+        for bad in ["", ";reason=x", "a b"] {
             assert!(SubscriptionState::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn that_it_is_over_counts_whatever_its_times_say() {
+        for text in [
+            "terminated;retry-after=x",
+            "terminated;expires",
+            "Terminated;retry-after=-1",
+        ] {
+            let ended = read(text);
+            assert!(
+                ended.is_terminated() && ended.retry_after.is_none() && ended.expires.is_none()
+            );
         }
     }
 
