@@ -188,6 +188,37 @@ fn an_invite_of_the_callee_that_overtakes_its_2xx_is_to_come_again() {
 }
 
 #[test]
+fn the_ack_of_an_answer_settles_nothing_of_an_invite_sent_since() {
+    let (mut world, [alice, bob], [here, there]) = called(8);
+    world.act(alice, |actions| actions.send_in(here, Method::Invite, SDP));
+    world.sent(alice);
+    let invite = world.request(bob);
+    world.hold(|packet| packet.is("ACK"));
+    world.act(bob, |actions| actions.respond(invite.transaction, 200, SDP));
+    world.sent(bob);
+    world.response(alice);
+    world.act(alice, |actions| actions.ack(here));
+    world.sent(alice);
+    world.act(bob, |actions| actions.send_in(there, Method::Invite, SDP));
+    world.sent(bob);
+    let invite = world.request(alice);
+    world.release();
+    world.request(bob);
+    world.act(bob, |actions| actions.send_in(there, Method::Update, SDP));
+    assert!(is_pending(&world.failed(bob).error));
+    world.act(alice, |actions| {
+        actions.respond(invite.transaction, 200, SDP)
+    });
+    world.sent(alice);
+    world.response(bob);
+    world.act(bob, |actions| actions.ack(there));
+    world.sent(bob);
+    world.request(alice);
+    world.hang_up(alice, here, bob);
+    world.rest();
+}
+
+#[test]
 fn a_second_invite_of_the_same_side_gets_500_with_retry_after() {
     let (mut world, [alice, bob], [here, there]) = called(7);
     world.act(alice, |actions| actions.send_in(here, Method::Invite, SDP));

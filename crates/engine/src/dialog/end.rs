@@ -88,7 +88,9 @@ impl Engine {
         // An early dialog of ours stays for the 2xx that may have crossed the BYE: it is acknowledged, and nobody is called.
         let invite = dialog.invite.filter(|_| !dialog.confirmed);
         if invite.is_some_and(|invite| self.clients.get(invite).is_some()) {
-            dialog.owner = None;
+            if !dialog.is_subscribed() {
+                dialog.owner = None;
+            }
             return;
         }
         // RFC 5057 §4.2: a subscription in the same dialog outlives the call, until its last NOTIFY.

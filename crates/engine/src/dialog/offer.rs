@@ -120,7 +120,8 @@ impl Offer {
             Carrier::Accepted if asked(By::Invite) || self == Offer::Due(from) => Offer::Stable,
             // The INVITE is over: what it offered is answered now, or void (RFC 6337 §3.4).
             Carrier::Refused => self.without_invite(),
-            Carrier::Ack => self.without_invite(),
+            // Of the sender's own INVITE: the other side may have sent one since its 2xx.
+            Carrier::Ack if self.is_of_invite(from) => Offer::Stable,
             Carrier::Prack if asked(By::Provisional) => Offer::Stable,
             Carrier::Prack if describes && matches!(self, Offer::Stable | Offer::Due(_)) => {
                 Offer::Offered(from, By::Prack)
@@ -132,10 +133,20 @@ impl Offer {
             Carrier::UpdateDone if asked(By::Update) => Offer::Stable,
             Carrier::Provisional
             | Carrier::Accepted
+            | Carrier::Ack
             | Carrier::Prack
             | Carrier::PrackDone
             | Carrier::Update
             | Carrier::UpdateDone => self,
+        }
+    }
+
+    /// Whether what is open belongs to an INVITE of this side.
+    fn is_of_invite(self, from: Side) -> bool {
+        match self {
+            Offer::Offered(side, By::Invite) => side == from,
+            Offer::Due(side) | Offer::Offered(side, By::Provisional | By::Accepted) => side != from,
+            Offer::Stable | Offer::Offered(_, By::Prack | By::Update) => false,
         }
     }
 

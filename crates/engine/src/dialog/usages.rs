@@ -423,7 +423,10 @@ impl Engine {
 
     /// Ends a dialog of which no usage is left.
     pub(crate) fn remove_if_unused(&mut self, id: DialogId) {
-        let unused = |dialog: &Dialog| !dialog.invited && !dialog.is_subscribed();
+        let unused = |dialog: &Dialog| {
+            // One whose 2xx waits for its ACK goes with that.
+            !dialog.invited && !dialog.is_subscribed() && dialog.answer.is_none()
+        };
         if self.dialogs.get(id).is_some_and(unused) {
             self.remove_dialog(id);
         }

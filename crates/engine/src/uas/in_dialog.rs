@@ -19,8 +19,6 @@ enum Verdict {
     Refuse(u16, bool),
     /// It asks for a session interval below our minimum: as `Refuse`, with what we accept.
     TooBrief,
-    /// Answer it so, without state: its repetitions find the same.
-    RefuseAlways(u16),
 }
 
 /// Methods whose request or 2xx moves the remote target (RFC 3261 §12.2.1.2, RFC 3311, RFC 6665, RFC 3515).
@@ -85,10 +83,6 @@ impl Engine {
                 }
                 self.refuse_with_state(arrival, status, &headers);
             }
-            Verdict::RefuseAlways(status) => {
-                self.totals.add(Total::Invalid);
-                self.refuse(arrival, status, &[]);
-            }
         }
     }
 
@@ -117,13 +111,13 @@ impl Engine {
     fn judge(&mut self, id: DialogId, arrival: &Arrival<'_>) -> Verdict {
         let head = &arrival.head;
         let Some(dialog) = self.dialogs.get_mut(id) else {
-            return Verdict::RefuseAlways(481);
+            return Verdict::Refuse(481, false);
         };
         if dialog.owner.is_none() {
             return if head.method == Method::Bye {
                 Verdict::End
             } else {
-                Verdict::RefuseAlways(481)
+                Verdict::Refuse(481, false)
             };
         }
         // The call is over, as the application knows, and the dialog is there for a subscription (RFC 5057 §4.2).

@@ -357,8 +357,12 @@ impl State {
     /// Whether nothing is under way in a dialog: what is does not move with it.
     fn is_quiet(&self, id: DialogId, leg: &Leg) -> bool {
         let asked = self.clients.iter().any(|(transaction, client)| {
-            (client.dialog == Some(id) || leg.invite == Some(*transaction))
-                && client.finals.is_empty()
+            let of = client.dialog == Some(id) || leg.invite == Some(*transaction);
+            // The ACK of a re-INVITE may have to be repeated.
+            let repeats = client.method == Method::Invite
+                && client.dialog == Some(id)
+                && client.finals.iter().any(|(status, ..)| *status < 300);
+            of && (client.finals.is_empty() || repeats)
         });
         let given = self.commands.values().any(|(what, outcomes)| {
             let of = match what {

@@ -180,12 +180,11 @@ fn every_transition() {
                     (Carrier::Accepted, _, Offered(Peer, Invite)) => Stable,
                     (Carrier::Accepted, true, Due(We)) => Offered(We, Accepted),
                     (Carrier::Accepted, false, Due(We)) => Stable,
-                    (Carrier::Refused | Carrier::Ack, _, Due(_)) => Stable,
-                    (
-                        Carrier::Refused | Carrier::Ack,
-                        _,
-                        Offered(_, Invite | Provisional | Accepted),
-                    ) => Stable,
+                    (Carrier::Refused, _, Due(_)) => Stable,
+                    (Carrier::Refused, _, Offered(_, Invite | Provisional | Accepted)) => Stable,
+                    // Ours is of our INVITE.
+                    (Carrier::Ack, _, Due(Peer) | Offered(We, Invite)) => Stable,
+                    (Carrier::Ack, _, Offered(Peer, Provisional | Accepted)) => Stable,
                     (Carrier::Prack, _, Offered(Peer, Provisional)) => Stable,
                     (Carrier::Prack, true, Stable | Due(_)) => Offered(We, Prack),
                     (Carrier::PrackDone, _, Offered(Peer, Prack)) => Stable,
