@@ -75,6 +75,14 @@ impl Engine {
 
     /// 64*T1 without an ACK: the call ends, by the BYE of its application where that waits already.
     pub(crate) fn answer_timed_out(&mut self, id: DialogId) {
+        // A BYE of the peer ended it meanwhile: there is nothing to end.
+        if let Some(dialog) = self.dialogs.get_mut(id).filter(|dialog| !dialog.invited) {
+            if let Some(answer) = dialog.answer.take() {
+                self.timers.cancel(answer.retransmit);
+                self.timers.cancel(answer.timeout);
+            }
+            return self.remove_if_unused(id);
+        }
         let Some(dialog) = self
             .dialogs
             .get_mut(id)

@@ -38,8 +38,11 @@ impl Engine {
         self.acknowledge_unasked(id, sequence);
         self.say_goodbye(id, reason);
         if let Some(dialog) = self.dialogs.get_mut(id) {
-            dialog.owner = None;
             dialog.invited = false;
+            // A subscription in it goes on (RFC 5057 §4.2).
+            if !dialog.is_subscribed() {
+                dialog.owner = None;
+            }
         }
     }
 
@@ -89,7 +92,10 @@ impl Engine {
             return;
         }
         // RFC 5057 §4.2: a subscription in the same dialog outlives the call, until its last NOTIFY.
-        if !dialog.is_subscribed() {
+        let subscribed = dialog.is_subscribed();
+        if self.awaits_acknowledgement(id) {
+            self.keep_for_acknowledgement(id);
+        } else if !subscribed {
             self.remove_dialog(id);
         }
         for invite in pending.into_iter().flatten() {
@@ -100,6 +106,20 @@ impl Engine {
             {
                 self.answer(invite, 487, &[]);
             }
+        }
+    }
+
+    /// A caller's BYE may come before it has our 2xx: that is repeated until its ACK all the same (RFC 3261 §13.3.1.4), or the
+    /// caller's INVITE would have no final response.
+    fn keep_for_acknowledgement(&mut self, id: DialogId) {
+        let Some(dialog) = self.dialogs.get_mut(id) else {
+            return;
+        };
+        if !dialog.is_subscribed() {
+            dialog.owner = None;
+        }
+        for (application, bye) in std::mem::take(&mut dialog.held) {
+            self.fail(application, bye.id, CommandError::UnknownDialog);
         }
     }
 
@@ -170,7 +190,11 @@ impl Engine {
             Method::Options => status == 481,
             _ => false,
         };
-        let call = |dialog: &Dialog| dialog.confirmed && dialog.invited && dialog.owner.is_some();
+        // While our 2xx has no ACK, the peer may know the dialog not yet: the request overtook the 2xx.
+        let call = |dialog: &Dialog| {
+            let known = dialog.answer.is_none() || status == 408;
+            dialog.confirmed && dialog.invited && dialog.owner.is_some() && known
+        };
         if !tells || self.config.drachtio_compatible || !self.dialogs.get(id).is_some_and(call) {
             return;
         }

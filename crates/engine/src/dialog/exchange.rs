@@ -86,6 +86,12 @@ impl Engine {
                 return Err(CommandError::RequestPending(what));
             }
         }
+        // RFC 3311 §5.1: who answered in a reliable provisional response must know that it came. The UPDATE may overtake it, and
+        // find no dialog.
+        if carrier == Carrier::Update && describes && dialog.awaits_prack_of_description() {
+            let what = "our answer in a reliable provisional response has no PRACK: wait for it";
+            return Err(CommandError::RequestPending(what));
+        }
         let offer = dialog.offer;
         offer
             .check(Side::We, carrier, describes)

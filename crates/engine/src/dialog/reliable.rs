@@ -75,6 +75,15 @@ impl Reliable {
     }
 }
 
+impl super::Dialog {
+    /// Whether a session description of ours waits for the PRACK of its reliable provisional response.
+    pub(crate) fn awaits_prack_of_description(&self) -> bool {
+        self.reliable
+            .as_deref()
+            .is_some_and(|reliable| reliable.describes)
+    }
+}
+
 /// The latest reliable provisional response of the peer.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) struct RemoteReliable {

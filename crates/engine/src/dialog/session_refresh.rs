@@ -140,8 +140,11 @@ impl Engine {
             }
             return;
         }
-        if !dialog.confirmed || !(200..300).contains(&status) {
+        if !(200..300).contains(&status) {
             return;
+        }
+        if !dialog.confirmed {
+            return self.note_early_offer(id, transaction);
         }
         if dialog.session.is_none() && response.header(HeaderName::SessionExpires).is_none() {
             dialog.early_description = None;
@@ -472,6 +475,15 @@ impl Engine {
             && (config.expires.is_some() || request.header(HeaderName::SessionExpires).is_some());
         if timed && request.allows(&Method::Update) != Some(true) {
             self.note_body(id, response.body());
+        }
+    }
+
+    /// An UPDATE of ours was accepted before the dialog was confirmed: its session description is later than the INVITE's.
+    fn note_early_offer(&mut self, id: DialogId, transaction: TransactionId) {
+        let sent = self.clients.get(transaction);
+        let sent = sent.map(|transaction| transaction.request.clone());
+        if let Some(update) = sent.and_then(|bytes| Message::parse(bytes, &unlimited()).ok()) {
+            self.note_body(id, update.body());
         }
     }
 

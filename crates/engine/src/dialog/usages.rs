@@ -422,7 +422,7 @@ impl Engine {
     }
 
     /// Ends a dialog of which no usage is left.
-    fn remove_if_unused(&mut self, id: DialogId) {
+    pub(crate) fn remove_if_unused(&mut self, id: DialogId) {
         let unused = |dialog: &Dialog| !dialog.invited && !dialog.is_subscribed();
         if self.dialogs.get(id).is_some_and(unused) {
             self.remove_dialog(id);

@@ -56,7 +56,7 @@ impl Engine {
                 return self.receive_new(arrival);
             }
             self.totals.add(Total::UnknownDialogs);
-            return self.refuse(arrival, 481, &[]);
+            return self.refuse_unknown(arrival);
         };
         // A call may be ended whatever happens.
         if head.method != Method::Bye && self.is_full_within() {
@@ -92,6 +92,16 @@ impl Engine {
         }
     }
 
+    /// 481, with state: the dialog may come to be before the request is repeated, when it overtook the response that makes it. One
+    /// transaction has one answer.
+    fn refuse_unknown(&mut self, arrival: &Arrival<'_>) {
+        if self.is_full(&arrival.head.method) {
+            return self.refuse(arrival, 481, &[]);
+        }
+        let transaction = self.open_server(arrival, Owner::Engine, None, None);
+        self.answer(transaction, 481, &[]);
+    }
+
     /// Refuses a request whose CSeq number counts from now on, so that without a transaction its repetitions would get 500.
     fn refuse_with_state(
         &mut self,
@@ -115,6 +125,10 @@ impl Engine {
             } else {
                 Verdict::RefuseAlways(481)
             };
+        }
+        // The call is over, as the application knows, and the dialog is there for a subscription (RFC 5057 §4.2).
+        if head.method == Method::Bye && !dialog.invited {
+            return Verdict::Refuse(481, false);
         }
         // Overtaken by a later request, these say what they say all the same; a 500, as RFC 3261 §12.2.2 wants it, would leave
         // a call that its other end has ended, or a provisional response that is never acknowledged.
@@ -218,5 +232,6 @@ impl Engine {
             self.emit(application, Event::Request(request));
         }
         self.send_held(id);
+        self.remove_if_unused(id);
     }
 }

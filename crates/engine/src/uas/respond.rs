@@ -1,5 +1,5 @@
 //! Responses: the application's, and the engine's own where the application leaves a request unanswered.
-use crate::command::{Respond, Written};
+use crate::command::{Draft, Respond, Written};
 use crate::dialog::reliable::Waiting;
 use crate::dialog::subscription::{EventName, Role};
 use crate::dialog::usages::declines_subscription;
@@ -248,6 +248,7 @@ impl Engine {
                     self.peer_request_done(dialog, id, &method, Some(response));
                     match method {
                         Method::Update if status < 300 => {
+                            self.note_body(dialog, response.body());
                             self.session_answered(dialog, request, response);
                         }
                         Method::Prack if status < 300 => self.note_body(dialog, response.body()),
@@ -332,7 +333,15 @@ impl Engine {
         } else {
             408
         };
+        let relayed = match transaction.owner {
+            Owner::Relay(client) if transaction.method == Method::Invite => Some(client),
+            _ => None,
+        };
         self.answer(id, status, &[]);
+        // Nobody waits for its answer any more: without a CANCEL it would, for as long as a call may ring (RFC 3261 §16.8).
+        if let Some(client) = relayed {
+            self.cancel_invite(client, None, Draft::default());
+        }
     }
 
     /// An application wants no answer sent: repetitions of the request are absorbed for a while, in silence.

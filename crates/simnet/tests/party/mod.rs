@@ -48,7 +48,7 @@ pub struct Leg {
     pub stage: Stage,
     /// How the call ended, as told, in this order.
     pub ended: Vec<String>,
-    /// The last offer and the answer to it.
+    /// The descriptions of both sides, as the last offer and its answer had them.
     pub session: Option<(String, String)>,
     /// The INVITE that made it.
     pub invite: Option<TransactionId>,
@@ -91,6 +91,9 @@ struct Server {
     mine: Option<String>,
     /// A final response was given to the engine.
     answered: bool,
+    /// The final status that went out.
+    status: u16,
+    acknowledged: bool,
     /// The engine answered it: a CANCEL or a BYE came.
     is_over: bool,
     /// A SUBSCRIBE or REFER, for what follows its answer.
@@ -235,6 +238,12 @@ pub fn description(body: &[u8]) -> Option<String> {
     Some(line.to_owned())
 }
 
+/// The session description with this origin line.
+fn describe_as(origin: &str) -> Vec<u8> {
+    format!("v=0\r\n{origin}\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n")
+        .into_bytes()
+}
+
 /// The dialog of a message: Call-ID and both tags, sorted.
 pub fn key(message: &Message) -> [String; 3] {
     let tag = |address: Result<sip::Address<'_>, sip::HeaderError>| {
@@ -263,10 +272,19 @@ impl State {
     fn describe(&mut self) -> (String, Vec<u8>) {
         self.versions += 1;
         let origin = format!("o={} 1 {} IN IP4 192.0.2.1", self.name, self.versions);
-        let text = format!(
-            "v=0\r\n{origin}\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
-        );
-        (origin, text.into_bytes())
+        let text = describe_as(&origin);
+        (origin, text)
+    }
+
+    /// An offer has its answer.
+    fn agreed(&mut self, dialog: DialogId, one: String, other: String) {
+        if let Some(leg) = self.legs.get_mut(&dialog) {
+            leg.session = Some(if one <= other {
+                (one, other)
+            } else {
+                (other, one)
+            });
+        }
     }
 
     fn later(&mut self, now: Time, after: Duration, task: Task) {
@@ -327,6 +345,52 @@ impl State {
             .iter()
             .find(|(_, leg)| leg.is_live() && !leg.hung_up);
         live.map(|(dialog, _)| *dialog)
+    }
+
+    /// The dialog that has no final answer yet.
+    pub fn early(&self) -> Option<DialogId> {
+        let mut legs = self.legs.iter();
+        let early = legs.find(|(_, leg)| leg.stage == Stage::Early && !leg.hung_up);
+        early.map(|(dialog, _)| *dialog)
+    }
+
+    /// Whether nothing is under way in a dialog: what is does not move with it.
+    fn is_quiet(&self, id: DialogId, leg: &Leg) -> bool {
+        let asked = self.clients.iter().any(|(transaction, client)| {
+            (client.dialog == Some(id) || leg.invite == Some(*transaction))
+                && client.finals.is_empty()
+        });
+        let given = self.commands.values().any(|(what, outcomes)| {
+            let of = match what {
+                What::Request(client) => client.dialog,
+                What::Ack(dialog, ..) | What::Export(dialog) | What::Import(dialog) => {
+                    Some(*dialog)
+                }
+                What::Answer(..) | What::Cancel(_) => None,
+            };
+            *outcomes == 0 && of == Some(id)
+        });
+        let waits = self.servers.iter().any(|(transaction, server)| {
+            let of = server.dialog == Some(id) || leg.invite == Some(*transaction);
+            let accepted = server.method == Method::Invite && server.status < 300;
+            of && !server.is_over && (server.status < 200 || (accepted && !server.acknowledged))
+        });
+        let watched = leg.watches.iter().any(|watch| watch.ended.is_empty());
+        !asked && !given && !waits && !watched
+    }
+
+    /// Lets the engine give the call away, and takes it over again.
+    pub fn relocate(&mut self, actions: &mut Actions) -> bool {
+        let quiet = self.call().filter(|call| {
+            let leg = self.legs.get(call);
+            leg.is_some_and(|leg| self.is_quiet(*call, leg))
+        });
+        let Some(dialog) = quiet else {
+            return false;
+        };
+        let id = actions.export(dialog, true);
+        self.commands.insert(id, (What::Export(dialog), 0));
+        true
     }
 
     /// The dialog with an open subscription of that role.
@@ -581,11 +645,11 @@ impl State {
 
     /// Hangs up.
     pub fn bye(&mut self, actions: &mut Actions, dialog: DialogId) -> bool {
-        let Some(leg) = self
-            .legs
-            .get_mut(&dialog)
-            .filter(|leg| leg.is_live() && !leg.hung_up)
-        else {
+        let may = |leg: &&mut Leg| {
+            leg.is_call && !leg.hung_up && (leg.is_caller || leg.stage == Stage::Confirmed)
+        };
+        let leg = self.legs.get_mut(&dialog).filter(may);
+        let Some(leg) = leg.filter(|leg| leg.stage != Stage::Ended) else {
             return false;
         };
         leg.hung_up = true;
@@ -604,9 +668,7 @@ impl State {
             let (mine, text) = self.describe();
             body = text;
             name = Some(mine.clone());
-            if let Some(leg) = self.legs.get_mut(&dialog) {
-                leg.session = Some((offered, mine));
-            }
+            self.agreed(dialog, offered, mine);
         }
         let draft = draft(&[], &body);
         let id = actions.command(|id| {

@@ -1,5 +1,5 @@
 //! What a party does about what its engine tells it.
-use super::{Client, Leg, Server, Stage, State, Task, What, description, key};
+use super::{Client, Leg, Server, Stage, State, Task, What, describe_as, description, key};
 use engine::Event;
 use engine::event::{
     CommandError, DialogEnded, Exported, Failed, Imported, Request, Response, Sent,
@@ -67,6 +67,17 @@ impl State {
         if let Some(leg) = self.legs.remove(&old) {
             self.legs.insert(imported.dialog, leg);
         }
+        let clients = self.clients.values_mut().map(|client| &mut client.dialog);
+        let servers = self.servers.values_mut().map(|server| &mut server.dialog);
+        for dialog in clients.chain(servers) {
+            *dialog = dialog.map(|dialog| {
+                if dialog == old {
+                    imported.dialog
+                } else {
+                    dialog
+                }
+            });
+        }
         for (_, task) in &mut self.tasks {
             if let Task::Retry(dialog, ..) | Task::Notify(dialog, ..) = task {
                 if *dialog == old {
@@ -87,10 +98,7 @@ impl State {
         if let (Some(dialog), Some(offered), Some(mine)) =
             (client.dialog, &client.offered, &client.offer)
         {
-            let session = Some((offered.clone(), mine.clone()));
-            if let Some(leg) = self.legs.get_mut(&dialog) {
-                leg.session = session;
-            }
+            self.agreed(dialog, offered.clone(), mine.clone());
         }
         self.clients.insert(sent.transaction, client);
     }
@@ -106,6 +114,9 @@ impl State {
         let Some(server) = self.servers.get(&transaction).cloned() else {
             return self.fault("an answer to nothing went out");
         };
+        if let Some(server) = self.servers.get_mut(&transaction) {
+            server.status = server.status.max(status);
+        }
         let dialog = server.dialog.or(sent.dialog);
         let message = sent.message.as_ref();
         if server.method == Method::Invite && server.dialog.is_none() {
@@ -114,9 +125,7 @@ impl State {
         // What only a reliable response or a 2xx carries counts.
         if let (Some(dialog), Some(offer), Some(described)) = (dialog, server.offer, described) {
             if status < 300 && matches!(server.method, Method::Invite | Method::Update) {
-                if let Some(leg) = self.legs.get_mut(&dialog) {
-                    leg.session = Some((offer, described));
-                }
+                self.agreed(dialog, offer, described);
             }
         }
         if let (Some(request), Some(dialog), 200..=299) = (server.request, dialog, status) {
@@ -227,6 +236,8 @@ impl State {
             offer: description(message.body()),
             mine: None,
             answered: false,
+            status: 0,
+            acknowledged: false,
             is_over: false,
             request: asks.then(|| request.message.clone()),
         };
@@ -267,7 +278,18 @@ impl State {
             self.count("refused 488");
             return self.respond(actions, request.transaction, 488, &[], b"");
         }
-        let (name, text) = self.describe();
+        // A refresh of the session (RFC 4028 §7.4): what we said last is said again.
+        let leg = request.dialog.and_then(|dialog| self.legs.get(&dialog));
+        let session = leg.and_then(|leg| leg.session.clone());
+        let (name, text) = match (session, description(request.message.body())) {
+            (Some((one, other)), Some(theirs)) if one == theirs || other == theirs => {
+                self.count("refreshed");
+                let mine = if one == theirs { other } else { one };
+                let text = describe_as(&mine);
+                (mine, text)
+            }
+            _ => self.describe(),
+        };
         if let Some(server) = self.servers.get_mut(&request.transaction) {
             server.mine = Some(name);
         }
@@ -283,9 +305,7 @@ impl State {
             .filter(|server| server.offer.is_none());
         let mine = mine.and_then(|server| server.mine.clone());
         if let (Some(mine), Some(theirs)) = (mine, description(message.body())) {
-            if let Some(leg) = self.legs.get_mut(&dialog) {
-                leg.session = Some((mine, theirs));
-            }
+            self.agreed(dialog, mine, theirs);
         }
     }
 
@@ -296,6 +316,9 @@ impl State {
         let Some(dialog) = request.dialog.filter(|_| answered) else {
             return self.fault("an ACK of nothing");
         };
+        if let Some(server) = self.servers.get_mut(&request.transaction) {
+            server.acknowledged = true;
+        }
         self.answer_came(request.transaction, dialog, &request.message);
     }
 
@@ -332,14 +355,14 @@ impl State {
         let Some(dialog) = request.dialog else {
             return self.fault("a BYE without a dialog");
         };
-        for server in self.servers.values_mut() {
+        let invite = self.legs.get(&dialog).and_then(|leg| leg.invite);
+        for (transaction, server) in &mut self.servers {
             let of_call = matches!(
                 server.method,
                 Method::Invite | Method::Update | Method::Prack | Method::Info
             );
-            if server.dialog == Some(dialog) && of_call {
-                server.is_over = true;
-            }
+            let of_call = of_call && server.dialog == Some(dialog);
+            server.is_over |= of_call || (invite == Some(*transaction) && !server.acknowledged);
         }
         match self.legs.get_mut(&dialog).filter(|leg| leg.is_call) {
             Some(leg) if leg.stage != Stage::Ended => {
@@ -416,11 +439,7 @@ impl State {
             return;
         };
         match client.offer.clone() {
-            Some(offer) => {
-                if let Some(leg) = self.legs.get_mut(&dialog) {
-                    leg.session = Some((offer, described));
-                }
-            }
+            Some(offer) => self.agreed(dialog, offer, described),
             None => client.offered = Some(described),
         }
     }
@@ -434,10 +453,12 @@ impl State {
         let Some(dialog) = response.dialog else {
             return self.fault("a 2xx without a dialog");
         };
-        let leg = self
-            .legs
-            .entry(dialog)
-            .or_insert_with(|| new_leg(message, true, invite));
+        let leg = self.legs.entry(dialog);
+        let leg = leg.or_insert_with(|| new_leg(message, true, invite));
+        // Our BYE crossed it: the engine acknowledges.
+        if leg.hung_up || leg.stage == Stage::Ended {
+            return;
+        }
         leg.stage = Stage::Confirmed;
         self.described(dialog, invite, message);
         // The engine acknowledges and ends what was answered after a CANCEL.
