@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -67,9 +68,11 @@ class Peer:
         self.name = name
         self.folder = folder
         self.log = folder / "output.log"
+        # A peer ends with the process that started it, however that ends: without its terminal linphonec would spin for ever.
+        guard = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [str(part) for part in command],
+                [*guard, *(str(part) for part in command)],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
