@@ -47,6 +47,7 @@ __all__ = [
     "UserToUser",
     "Via",
     "__version__",
+    "glare_back_off",
     "install_logging",
     "parse_uri",
     "reason_phrase",
