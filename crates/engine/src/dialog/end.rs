@@ -79,8 +79,13 @@ impl Engine {
             return;
         };
         dialog.invited = false;
+        let session = dialog.session.take();
         // RFC 3261 §15.1.2: what is still pending is answered 487.
         let pending = [dialog.invite, dialog.remote_invite];
+        // A 2xx that crossed the BYE may have set it again.
+        if let Some(session) = session {
+            self.drop_session(*session);
+        }
         self.give_up_invite(id);
         let Some(dialog) = self.dialogs.get_mut(id) else {
             return;
@@ -167,7 +172,7 @@ impl Engine {
             if dialog.local_invite.is_none() {
                 dialog.acknowledgement = None;
             }
-            let ended = dialog.owner.is_none() && !dialog.invited && !dialog.is_subscribed();
+            let ended = !dialog.invited && !dialog.is_subscribed();
             if !dialog.confirmed || ended {
                 self.remove_dialog(fork);
             }

@@ -11,7 +11,7 @@ use super::subscription::{
 use crate::draft::Fields;
 use crate::engine::{Engine, Timer};
 use crate::event::{CommandError, Event, SubscriptionEndReason, SubscriptionEnded};
-use crate::id::{DialogId, TransactionId};
+use crate::id::{DialogId, DialogRole, TransactionId};
 use crate::plan::Plan;
 use crate::time::Time;
 use crate::timer::TimerToken;
@@ -424,8 +424,10 @@ impl Engine {
     /// Ends a dialog of which no usage is left.
     pub(crate) fn remove_if_unused(&mut self, id: DialogId) {
         let unused = |dialog: &Dialog| {
-            // One whose 2xx waits for its ACK goes with that.
-            !dialog.invited && !dialog.is_subscribed() && dialog.answer.is_none()
+            // One whose 2xx waits for its ACK goes with that; one whose BYE our INVITE's 2xx may still cross, with the INVITE.
+            let crossed = dialog.role == DialogRole::Uac && !dialog.confirmed;
+            let waits = dialog.answer.is_some() || (crossed && dialog.invite.is_some());
+            !dialog.invited && !dialog.is_subscribed() && !waits
         };
         if self.dialogs.get(id).is_some_and(unused) {
             self.remove_dialog(id);
