@@ -217,7 +217,7 @@ def test_words() -> None:
         ("Session-Expires: soon", "session_expires"),
         ("Min-SE: soon", "min_se"),
         ("Event: ;id=1", "event"),
-        ("Subscription-State: active;expires=x", "subscription_state"),
+        ("Subscription-State: ;reason=x", "subscription_state"),
         ("Replaces: 1@h;to-tag=x", "replaces"),
         ("Refer-To: <sip:a@h>\r\nRefer-To: <sip:a@h>", "refer_to"),
         ("Replaces: 1;to-tag=x;from-tag=y\r\nReplaces: 1;to-tag=x;from-tag=y", "replaces"),
