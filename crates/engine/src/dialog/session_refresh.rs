@@ -2,6 +2,8 @@
 //!
 //! When and who is `session_timer`'s, what messages say `session_terms`'. Here the two meet the dialog. It refuses to answer a
 //! challenge to a refresh: it has no credentials. The session then lives until the application refreshes it, or ends.
+//!
+//! Above 400 lines, which wants a split: what is kept of a session (its export and import) apart from what is sent for it.
 use super::glare::back_off;
 use super::offer::{Offer, Side};
 use super::session_terms::{self, DEFAULT_MIN_SE, TIMER, refreshes_session};
