@@ -101,6 +101,7 @@ class App(Registration):
         keep_forks: bool = False,
         retry_glare: bool = True,
         retry_interval: bool = True,
+        session_timer: bool = True,
     ) -> ClientTransaction:
         """Sends a request: `Agent.request`, which documents the arguments. `RuntimeError` when the application does not serve."""
         return await self.agent.request(
@@ -115,6 +116,7 @@ class App(Registration):
             keep_forks=keep_forks,
             retry_glare=retry_glare,
             retry_interval=retry_interval,
+            session_timer=session_timer,
         )
 
     # ---- one request

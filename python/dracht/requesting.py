@@ -53,6 +53,7 @@ class Requesting(ABC):
         keep_forks: bool = False,
         retry_glare: bool = True,
         retry_interval: bool = True,
+        session_timer: bool = True,
     ) -> ClientTransaction:
         """Sends a request, outside a dialog or within one; returns once it is on the wire.
 
@@ -73,6 +74,8 @@ class Requesting(ABC):
             retry_glare: send a re-INVITE or UPDATE again after a 491, as RFC 3261 §14.1 says: after 2.1 to 4 s when the dialog
                 began with a request of ours, else after at most 2 s.
             retry_interval: send it again with the interval that a 422 (RFC 4028 §7.3) or 423 (RFC 3261 §10.2.8) asks for.
+            session_timer: False says nothing of session timers in an INVITE or UPDATE (RFC 4028): this call has none unless a
+                later request asks for one. A drachtio-server does not know this.
 
         However often it is sent, it is one request with one final response; `attempts` says what was sent and why.
 
@@ -104,6 +107,7 @@ class Requesting(ABC):
             keep_forks=keep_forks,
             retry_glare=retry_glare,
             retry_interval=retry_interval,
+            session_timer=session_timer,
         )
         return await transaction.start()
 

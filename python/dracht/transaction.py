@@ -66,6 +66,7 @@ class ClientTransaction(Sending):
         "_next_hop",
         "_pause",
         "_retries",
+        "_session_timer",
         "_taken",
         "_transaction",
         "_uri",
@@ -91,6 +92,7 @@ class ClientTransaction(Sending):
         retry_glare: bool = True,
         retry_interval: bool = True,
         keep_forks: bool = False,
+        session_timer: bool = True,
     ) -> None:
         super().__init__(dispatcher)
         self.method = method
@@ -101,6 +103,7 @@ class ClientTransaction(Sending):
         self._body = body
         self._dialog = dialog
         self._next_hop = next_hop
+        self._session_timer = session_timer
         self._deadline = None if timeout is None else dispatcher.loop.time() + timeout
         self._transaction: TransactionId | None = None
         self._cancelled: list[tuple[str, str]] | None = None
@@ -358,7 +361,14 @@ class ClientTransaction(Sending):
     def _send(self) -> None:
         headers = [*self._headers, *self._retries.fields]
         self._dispatcher.link.request(
-            self.method, self._uri, headers, self._body, self._dialog, self._next_hop, self
+            self.method,
+            self._uri,
+            headers,
+            self._body,
+            self._dialog,
+            self._next_hop,
+            self,
+            self._session_timer,
         )
 
     def _cancel(self, transaction: TransactionId, fields: list[tuple[str, str]]) -> SentRequest:

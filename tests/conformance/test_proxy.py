@@ -521,6 +521,8 @@ async def test_a_search_is_given_up_with_a_status_and_a_reason(stations: Station
     callee.reply(message, 200)
     await eventually(lambda: len(results) > 1)
     assert second.ladder == ["> MESSAGE", "< 503"]
+    # Over either link the result says what the caller got, which no target answered.
+    assert [(one.final_status, one.winner) for one in results] == [(480, None), (503, None)]
 
 
 async def test_targets_that_never_answer_end_in_408(stations: Stations) -> None:

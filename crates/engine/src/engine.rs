@@ -94,7 +94,7 @@ pub struct Engine {
     pub(crate) ways: Ways,
     pub(crate) totals: Totals,
     /// For what strangers can make the log say.
-    log: LogLimit,
+    pub(crate) log: LogLimit,
     counter: u64,
     transmits: VecDeque<Transmit>,
     events: VecDeque<(ApplicationId, Event)>,

@@ -233,7 +233,7 @@ impl Engine {
         let act = Act::of_draft(&send.method, &fields, plan.sequence);
         self.check_subscriptions(id, act.as_ref())?;
         match send.method {
-            Method::Bye => self.stop_session(id),
+            Method::Bye => self.pause_session(id),
             Method::Prack => self.note_body(id, &plan.body),
             _ => {}
         }

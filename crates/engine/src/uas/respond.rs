@@ -166,9 +166,15 @@ impl Engine {
         let effects = transaction.on_response(status, &self.config.timers);
         let dialog = self.answered(id, application, &request, message);
         self.apply_server(id, effects);
-        // A BYE that was challenged comes again, with credentials, in the same dialog (RFC 3261 §22.2).
-        if method == Method::Bye && status >= 200 && !matches!(status, 401 | 407) {
-            self.dialog_said_goodbye(dialog);
+        match (&method, status) {
+            // A BYE that was challenged comes again, with credentials, in the same dialog (RFC 3261 §22.2).
+            (Method::Bye, 401 | 407) => {
+                if let Some(dialog) = dialog {
+                    self.session_resumed(dialog);
+                }
+            }
+            (Method::Bye, 200..) => self.dialog_said_goodbye(dialog),
+            _ => {}
         }
         Ok((dialog, self.listeners.path(&destination)))
     }
@@ -318,7 +324,8 @@ impl Engine {
         Some(tag)
     }
 
-    /// The application let its time pass: 500 to an INVITE, 408 to the rest (invariant 6: nothing waits for ever).
+    /// The application let its time pass (invariant 6: nothing waits for ever): 500 to an INVITE, nothing to the rest, whose sender
+    /// has given up by now, and which a 408 would only mislead (RFC 4320 §4.2).
     pub(crate) fn request_unanswered(&mut self, id: TransactionId) {
         let Some(transaction) = self.servers.get(id) else {
             return;
@@ -328,20 +335,43 @@ impl Engine {
             return self.remove_server(id);
         }
         self.totals.add(Total::Unanswered);
-        let status = if transaction.method == Method::Invite {
-            500
-        } else {
-            408
-        };
+        if transaction.method != Method::Invite {
+            return self.leave_unanswered(id);
+        }
         let relayed = match transaction.owner {
-            Owner::Relay(client) if transaction.method == Method::Invite => Some(client),
+            Owner::Relay(client) => Some(client),
             _ => None,
         };
-        self.answer(id, status, &[]);
+        self.answer(id, 500, &[]);
         // Nobody waits for its answer any more: without a CANCEL it would, for as long as a call may ring (RFC 3261 §16.8).
         if let Some(client) = relayed {
             self.cancel_invite(client, None, Draft::default());
         }
+    }
+
+    /// Nobody answers a request other than INVITE any more: its dialog goes on as if it had been refused.
+    fn leave_unanswered(&mut self, id: TransactionId) {
+        let Some(transaction) = self.servers.get(id) else {
+            return;
+        };
+        let (dialog, method) = (transaction.dialog, transaction.method.clone());
+        let request = transaction.request.clone();
+        if let Some(suppressed) = self.log.allow(self.now) {
+            tracing::warn!(%method, suppressed, "an application left a request unanswered: it gets no answer any more");
+        }
+        match (dialog, method) {
+            (dialog, Method::Bye) => self.dialog_said_goodbye(dialog),
+            (Some(dialog), method @ (Method::Prack | Method::Update)) => {
+                self.peer_request_done(dialog, id, &method, None)
+            }
+            (Some(dialog), Method::Subscribe | Method::Refer | Method::Notify) => {
+                if let Some(request) = request {
+                    self.subscription_answered(dialog, &request, (408, None), false, true);
+                }
+            }
+            _ => {}
+        }
+        self.fall_silent(id);
     }
 
     /// An application wants no answer sent: repetitions of the request are absorbed for a while, in silence.
@@ -358,6 +388,8 @@ impl Engine {
         let (dialog, method) = (transaction.dialog, transaction.method.clone());
         match dialog {
             Some(dialog) if method == Method::Invite => self.invite_refused(dialog, id),
+            // The peer's call is over, ours is not: the next refresh shows it.
+            Some(dialog) if method == Method::Bye => self.session_resumed(dialog),
             Some(dialog) => self.peer_request_done(dialog, id, &method, None),
             None => {}
         }
