@@ -250,6 +250,14 @@ impl Engine {
         self.timers.next_deadline()
     }
 
+    /// How often a dialog was looked at since the start: the work that a message makes, for tests.
+    #[cfg(debug_assertions)]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn dialogs_looked_at(&self) -> u64 {
+        self.dialogs.looked()
+    }
+
     /// What the engine holds and has done.
     #[must_use]
     pub fn counts(&self) -> Counts {

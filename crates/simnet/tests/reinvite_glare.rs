@@ -379,3 +379,37 @@ fn both_sides_change_the_session_at_once_over_a_bad_network_and_both_get_through
     }
     assert!(glared > 100, "{glared}");
 }
+
+#[test]
+fn whose_2xx_has_no_ack_yet_waits_with_an_invite() {
+    let mut world = World::new(40, Faults::none());
+    let [alice, bob] = [world.host("alice"), world.host("bob")];
+    world.act(alice, |actions| actions.invite(&bob.uri("bob")));
+    world.sent(alice);
+    let invite = world.request(bob);
+    world.act(bob, |actions| actions.respond(invite.transaction, 200, SDP));
+    let there = world.sent(bob).dialog.unwrap();
+    let here = world.response(alice).dialog.unwrap();
+    world.act(bob, |actions| actions.send_in(there, Method::Invite, SDP));
+    let error = world.failed(bob).error;
+    assert!(
+        matches!(error, CommandError::RequestPending(what) if what.contains("no ACK")),
+        "RFC 3261 §14.1"
+    );
+    world.act(alice, |actions| actions.ack(here));
+    world.sent(alice);
+    world.request(bob);
+    world.act(bob, |actions| actions.send_in(there, Method::Invite, SDP));
+    world.sent(bob);
+    let again = world.request(alice);
+    world.act(alice, |actions| {
+        actions.respond(again.transaction, 200, SDP)
+    });
+    world.sent(alice);
+    world.response(bob);
+    world.act(bob, |actions| actions.ack(there));
+    world.sent(bob);
+    world.request(alice);
+    world.hang_up(alice, here, bob);
+    world.rest();
+}

@@ -414,3 +414,37 @@ fn over_a_bad_network_all_get_through_early_and_late() {
         world.rest();
     }
 }
+
+#[test]
+fn a_second_one_without_an_offer_is_refused_while_the_first_is_unanswered() {
+    let (mut world, [alice, bob], [here, there], invite) = ringing(8);
+    world.act(bob, |actions| actions.respond(invite, 200, b""));
+    world.sent(bob);
+    world.response(alice);
+    world.act(alice, |actions| actions.ack(here));
+    world.sent(alice);
+    world.request(bob);
+    world.act(alice, |actions| actions.send_in(here, Method::Update, b""));
+    world.sent(alice);
+    let first = world.request(bob);
+    world.act(alice, |actions| actions.send_in(here, Method::Update, b""));
+    world.sent(alice);
+    let refused = world.response(alice).message;
+    assert_eq!(refused.status(), 500, "RFC 3311 §5.2");
+    assert!(refused.header(HeaderName::RetryAfter).is_some());
+    world.no_event(bob);
+    world.act(bob, |actions| actions.respond(first.transaction, 200, b""));
+    world.sent(bob);
+    assert_eq!(world.response(alice).message.status(), 200);
+    // Then another passes, the other way as well.
+    for (from, to, dialog) in [(alice, bob, here), (bob, alice, there)] {
+        world.act(from, |actions| actions.send_in(dialog, Method::Update, b""));
+        world.sent(from);
+        let update = world.request(to);
+        world.act(to, |actions| actions.respond(update.transaction, 200, b""));
+        world.sent(to);
+        assert_eq!(world.response(from).message.status(), 200);
+    }
+    world.hang_up(alice, here, bob);
+    world.rest();
+}

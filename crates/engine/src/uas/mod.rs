@@ -7,6 +7,7 @@ pub(crate) mod in_dialog;
 pub(crate) mod malformed;
 pub(crate) mod refuse;
 pub(crate) mod respond;
+pub(crate) mod silence;
 pub(crate) mod via;
 
 use crate::application::Selection;
