@@ -216,7 +216,8 @@ fn proxied_with(
             })
         })
     });
-    if let Some(engine::Event::Failed(failed)) = world.next_event(proxy) {
+    let events = world.events(proxy);
+    if let Some(engine::Event::Failed(failed)) = events.into_iter().next() {
         world.act(proxy, |actions| actions.respond(seen.transaction, 500, b""));
         world.events(proxy);
         world.rest();

@@ -113,8 +113,8 @@ fn what_the_application_never_answers_gets_no_answer_and_its_repetitions_reach_n
     config.timers.application = Duration::from_secs(5);
     let bob = world.host_with("bob", config);
     let (here, _) = world.call(alice, bob);
-    for method in [Method::Message, Method::Info] {
-        let dialog = method == Method::Info;
+    for method in [Method::Message, Method::Options] {
+        let dialog = method == Method::Options;
         world.act(alice, |actions| {
             if dialog {
                 actions.send_in(here, method.clone(), b"")
@@ -144,7 +144,7 @@ fn what_the_application_never_answers_gets_no_answer_and_its_repetitions_reach_n
             engine::event::CommandError::UnknownTransaction
         );
     }
-    world.events(alice);
+    world.hang_up(alice, here, bob);
     world.rest();
 }
 

@@ -1,5 +1,5 @@
-//! Responses: the application's, and the engine's own where the application leaves a request unanswered.
-use crate::command::{Draft, Respond, Written};
+//! Responses: the application's, and the engine's own to requests that have a transaction.
+use crate::command::{Respond, Written};
 use crate::dialog::reliable::Waiting;
 use crate::dialog::subscription::{EventName, Role};
 use crate::dialog::usages::declines_subscription;
@@ -8,12 +8,9 @@ use crate::engine::Engine;
 use crate::event::{CommandError, Event, Sent};
 use crate::id::{ApplicationId, DialogId, TransactionId};
 use crate::reply::{self, Reply, creates_dialog};
-use crate::totals::Total;
-use crate::transaction::Effect;
 use crate::transaction::server::{Owner, ServerTransaction};
 use crate::transport::Origin;
 use crate::uas::via::unlimited;
-use bytes::Bytes;
 use sip::header::Address;
 use sip::{CSeq, HeaderName, Message, Method};
 use std::sync::Arc;
