@@ -43,9 +43,7 @@ class Recorder(RequestView):
         self.msg = dracht.Message.parse(REQUEST.encode())  # type: ignore[misc]
         self.sent: list[tuple[object, list[tuple[str, str]], str | bytes | None]] = []
 
-    async def proxy(
-        self, target: str, *, headers: HeadersInput | None = None, trusted: bool = True
-    ) -> None:
+    async def proxy(self, target: str, *, headers: HeadersInput | None = None, trusted: bool = True) -> None:
         self.sent.append((target, header_list(headers), None if trusted else "untrusted"))
 
     async def request(
