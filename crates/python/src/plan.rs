@@ -76,7 +76,7 @@ impl Plan {
             transport: planned.transport,
             peer: SocketAddr::new(peer, PEER_PORT),
             local: SocketAddr::new(local, planned.bound.port()),
-            connection: is_stream.then(|| ConnectionId(1)),
+            connection: is_stream.then_some(ConnectionId(1)),
         };
         let unwritten = || {
             PyRuntimeError::new_err(format!(
