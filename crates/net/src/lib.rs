@@ -14,7 +14,7 @@ mod incoming;
 pub mod listen;
 mod outgoing;
 mod readiness;
-mod resolve;
+pub mod resolve;
 mod server;
 mod source;
 mod tcp;
@@ -23,7 +23,8 @@ mod totals;
 mod udp;
 mod udp_batch;
 
-pub use config::{Companion, ResolverConfig, ServerConfig, TcpConfig};
+pub use config::{Companion, ServerConfig, TcpConfig};
 pub use error::StartError;
 pub use listen::{ListenError, ListenSpec};
+pub use resolve::DnsConfig;
 pub use server::Server;
