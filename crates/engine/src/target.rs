@@ -73,7 +73,11 @@ pub(crate) fn target(text: &str) -> Result<Target, CommandError> {
         None => host_address(uri.host()),
     };
     if let Some(address) = address {
-        let usual = if secure { Transport::Tls } else { Transport::Udp };
+        let usual = if secure {
+            Transport::Tls
+        } else {
+            Transport::Udp
+        };
         let transport = transport.unwrap_or(usual);
         let port = uri.port().unwrap_or_else(|| transport.default_port());
         return Ok(Target::Address(Resolved {

@@ -114,9 +114,10 @@ impl Engine {
     fn draw_for(&mut self, id: TransactionId) -> u64 {
         let plan = self.clients.get(id).and_then(|known| known.plan.as_ref());
         match plan {
-            Some(Plan::Relay(forwarding, _)) => {
-                self.digester.digest(&[forwarding.branch().as_bytes()]).number()
-            }
+            Some(Plan::Relay(forwarding, _)) => self
+                .digester
+                .digest(&[forwarding.branch().as_bytes()])
+                .number(),
             Some(Plan::Own(_) | Plan::Branch(..)) | None => self.generator.next_u64(),
         }
     }

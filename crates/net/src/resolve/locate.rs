@@ -60,10 +60,7 @@ impl Search<'_> {
     }
 
     /// Where requests go.
-    pub(super) async fn run(
-        &mut self,
-        question: &Resolve,
-    ) -> Result<Vec<Resolved>, ResolveError> {
+    pub(super) async fn run(&mut self, question: &Resolve) -> Result<Vec<Resolved>, ResolveError> {
         let mut draw = Draw::new(question.draw);
         let host = question.host.trim_end_matches('.');
         if let Some(addresses) = self.cache.servers().in_hosts(host) {

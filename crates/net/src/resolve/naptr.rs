@@ -74,7 +74,10 @@ mod tests {
 
     fn transports(can_send: impl Fn(Transport) -> bool) -> Vec<Transport> {
         let choices = choices(&sample(), can_send);
-        choices.into_iter().map(|(transport, _)| transport).collect()
+        choices
+            .into_iter()
+            .map(|(transport, _)| transport)
+            .collect()
     }
 
     #[test]

@@ -212,7 +212,11 @@ fn record(kind: Kind, data: &RData) -> Option<Record> {
 
 /// When the system's files changed last.
 fn stamps() -> [Option<SystemTime>; 2] {
-    [RESOLV_CONF, HOSTS].map(|path| std::fs::metadata(path).and_then(|data| data.modified()).ok())
+    [RESOLV_CONF, HOSTS].map(|path| {
+        std::fs::metadata(path)
+            .and_then(|data| data.modified())
+            .ok()
+    })
 }
 
 fn hosts(config: &DnsConfig) -> Arc<Hosts> {

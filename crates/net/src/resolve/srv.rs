@@ -44,7 +44,11 @@ fn drawn(mut left: Vec<Srv>, draw: &mut Draw) -> Vec<Srv> {
     let mut order = Vec::with_capacity(left.len());
     while let Some(priority) = left.first().map(|srv| srv.priority) {
         let same = left.partition_point(|srv| srv.priority == priority);
-        let sum: u64 = left.iter().take(same).map(|srv| u64::from(srv.weight)).sum();
+        let sum: u64 = left
+            .iter()
+            .take(same)
+            .map(|srv| u64::from(srv.weight))
+            .sum();
         let wanted = draw.up_to(sum);
         let mut running = 0;
         let chosen = left.iter().take(same).position(|srv| {
