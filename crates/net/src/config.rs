@@ -36,7 +36,7 @@ pub struct ServerConfig {
     /// The send buffer of a UDP socket, in bytes.
     pub udp_send_buffer: usize,
     /// Bounds of stream connections.
-    pub tcp: TcpConfig,
+    pub stream: StreamConfig,
     /// Name resolution (RFC 3263).
     pub dns: DnsConfig,
     /// Tasks that share the thread of shard 0.
@@ -56,7 +56,7 @@ impl Default for ServerConfig {
             session: SessionTimers::default(),
             udp_receive_buffer: 4 << 20,
             udp_send_buffer: 4 << 20,
-            tcp: TcpConfig::default(),
+            stream: StreamConfig::default(),
             dns: DnsConfig::default(),
             companions: Vec::new(),
         }
@@ -75,7 +75,7 @@ impl fmt::Debug for ServerConfig {
 
 /// Bounds of stream connections. Each shard holds its own connections.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct TcpConfig {
+pub struct StreamConfig {
     /// Connections per shard, accepted and opened: 16,384. Past it new ones are refused, and none is opened.
     pub connections: usize,
     /// How long opening a connection may take: 4 s, so that another target can be tried before timer B or F.
@@ -96,9 +96,9 @@ pub struct TcpConfig {
     pub backlog: u16,
 }
 
-impl Default for TcpConfig {
-    fn default() -> TcpConfig {
-        TcpConfig {
+impl Default for StreamConfig {
+    fn default() -> StreamConfig {
+        StreamConfig {
             connections: 16_384,
             connect_timeout: Duration::from_secs(4),
             idle_timeout: Duration::from_secs(600),

@@ -17,13 +17,13 @@ mod readiness;
 pub mod resolve;
 mod server;
 mod source;
-mod tcp;
+mod stream;
 mod time;
 mod totals;
 mod udp;
 mod udp_batch;
 
-pub use config::{Companion, ServerConfig, TcpConfig};
+pub use config::{Companion, ServerConfig, StreamConfig};
 pub use error::StartError;
 pub use listen::{ListenError, ListenSpec};
 pub use resolve::DnsConfig;
