@@ -23,6 +23,7 @@ mod totals;
 mod udp;
 mod udp_batch;
 
+pub use bind::plan;
 pub use config::{Companion, ServerConfig, StreamConfig};
 pub use error::StartError;
 pub use listen::{ListenError, ListenSpec};
