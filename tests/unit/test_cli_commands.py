@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -21,14 +22,15 @@ LISTEN = "sip:127.0.0.1:0;transport=udp"
 
 
 def dracht(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs `dracht` to its end."""
+    """Runs the `dracht` that is tested to its end: that of PYTHONPATH, where one is set."""
+    kept = {name: value for name, value in os.environ.items() if name == "PYTHONPATH"}
     return subprocess.run(
         [sys.executable, "-m", "dracht.cli", *arguments],
         capture_output=True,
         text=True,
         timeout=30,
         check=False,
-        env={"PATH": "/usr/bin", **environment},
+        env={"PATH": "/usr/bin", **kept, **environment},
     )
 
 
