@@ -1,10 +1,11 @@
-"""The places, once for all tests, and the phones at them. Without root the tests say so and skip; with CI=true that is a failure."""
+"""The places, once for all tests, and the phones at them. Without root the tests say so and skip; with CI=true they fail."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterator
 
+import dracht
 import pytest
 
 from tests.namespaces.phones import DistantPhone
@@ -25,6 +26,10 @@ _HOSTS = {
     "six": "2001:db8:1::60",
     "office": "10.10.0.20",
 }
+
+
+KNOWS_FLOWS = hasattr(dracht, "ProxyTarget")
+"""Whether a proxy finds its way back to a phone behind a NAT (RFC 5626)."""
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Several machines on this one: network namespaces joined by virtual cables, with NATs between. Needs root, iproute2 and nftables.
+"""Several machines on this one: network namespaces joined by virtual cables, with NATs between. Takes root, iproute2, nftables.
 
     phone "home"          192.168.7.2 ── 192.168.7.1  NAT, changes ports  203.0.113.20 ─┐
     phone "public"                                                        203.0.113.50 ─┤
@@ -43,7 +43,7 @@ table ip nat {
   }
 }
 """,
-    # A home router: everybody behind it shares an address, each flow gets another port, and nothing comes in that nobody asked for.
+    # A home router: everybody behind it shares an address, each flow gets another port, and nothing comes in unasked.
     "nat2": """
 table ip nat {
   chain postrouting {
@@ -70,7 +70,10 @@ def unavailable() -> str | None:
         if _program(program) is None:
             return f"{program} is not installed: run 'make peers' with root"
     tried = subprocess.run(
-        [_program("ip") or "ip", "netns", "add", f"{_PREFIX}{os.getpid()}-try"], capture_output=True, text=True, check=False
+        [_program("ip") or "ip", "netns", "add", f"{_PREFIX}{os.getpid()}-try"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if tried.returncode:
         return f"this system makes no network namespaces: {tried.stderr.strip()}"
@@ -181,7 +184,9 @@ class Places:
 
 def _remove_left_behind() -> None:
     """Takes down what a run left that was killed."""
-    listed = subprocess.run([_program("ip") or "ip", "netns", "list"], capture_output=True, text=True, check=False)
+    listed = subprocess.run(
+        [_program("ip") or "ip", "netns", "list"], capture_output=True, text=True, check=False
+    )
     for name, process in re.findall(rf"(?m)^({_PREFIX}(\d+)-\S+)", listed.stdout):
         if not Path("/proc", process).exists():
             _delete(name)

@@ -1,4 +1,4 @@
-"""The server at its place: `dracht run`, or `dracht serve` from a file with the application connected, in the server's namespace."""
+"""The server at its place: `dracht run`, or `dracht serve` from a file with the application connected to it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from tests.namespaces.places import Places
 __all__ = ["CONFIG", "LISTEN", "dracht", "serving"]
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-LISTEN = ("sip:*:5060;transport=udp,tcp;advertise=203.0.113.10", "sip:[2001:db8:1::10]:5060;transport=udp,tcp")
+LISTEN = (
+    "sip:*:5060;transport=udp,tcp;advertise=203.0.113.10",
+    "sip:[2001:db8:1::10]:5060;transport=udp,tcp",
+)
 CONFIG = f"""
 [server]
 listen = ["{LISTEN[0]}", "{LISTEN[1]}"]
@@ -47,12 +50,19 @@ def serving(places: Places, way: str, folder: Path, example: str, *listen: str) 
         started.append(process)
         deadline = time.monotonic() + _READY
         while ready not in log.read_text(errors="replace"):
-            assert process.poll() is None and time.monotonic() < deadline, log.read_text(errors="replace")
+            assert process.poll() is None, log.read_text(errors="replace")
+            assert time.monotonic() < deadline, log.read_text(errors="replace")
             time.sleep(0.02)
 
     try:
         if way == "embedded":
-            start("run", "serves on", "run", file, *(part for one in listen or LISTEN for part in ("--listen", one)))
+            start(
+                "run",
+                "serves on",
+                "run",
+                file,
+                *(part for one in listen or LISTEN for part in ("--listen", one)),
+            )
         else:
             config = folder / "dracht.toml"
             config.write_text(CONFIG)

@@ -1,7 +1,7 @@
 """What crosses a segment: SIP messages as they are on the wire there, with the addresses of the packets that carry them.
 
-A packet socket sees the frames of an interface. Messages of a test are short, so that a TCP segment is one of them, and nothing is put
-together again.
+A packet socket sees the frames of an interface. Messages of a test are short, so that a TCP segment is one of them: nothing is
+put together again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Frame(NamedTuple):
 
 
 class Wire:
-    """Listens on an interface of a namespace; without one on all of them, to what comes in. `messages` gives what crossed so far."""
+    """Listens on an interface of a namespace; without one, to what comes in on all. `messages` gives what crossed so far."""
 
     def __init__(self, namespace: str, interface: str | None = None) -> None:
         with entered(namespace):
