@@ -30,15 +30,18 @@ __all__ = ["Places", "entered", "unavailable"]
 _CLONE_NEWNET = 0x4000_0000
 _PREFIX = "dracht-test-"
 _RULES = {
-    # One to one: whatever the server sends bears the public address, and what comes for that goes to the server. Ports stay.
+    # One to one: whatever the server sends bears the public address, and what comes for that goes to the server. Ports stay, but
+    # for one: 35080 outside is 5080 inside.
     "nat1": """
 table ip nat {
   chain prerouting {
     type nat hook prerouting priority -100;
+    iifname "outside" udp dport 35080 dnat to 10.10.0.5:5080
     iifname "outside" dnat to 10.10.0.5
   }
   chain postrouting {
     type nat hook postrouting priority 100;
+    oifname "outside" ip saddr 10.10.0.5 udp sport 5080 snat to 203.0.113.10:35080
     oifname "outside" ip saddr 10.10.0.5 snat to 203.0.113.10
   }
 }

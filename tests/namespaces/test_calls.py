@@ -173,6 +173,23 @@ async def test_an_application_that_answers_is_reached_where_it_says(
             await phone.expect(200, of="BYE")
 
 
+async def test_a_port_that_the_nat_forwards_as_another_is_advertised(
+    places: Places, phones: dict[str, DistantPhone], tmp_path: Path
+) -> None:
+    outside = ("203.0.113.10", 35080)
+    listen = "sip:10.10.0.5:5080;transport=udp;advertise=203.0.113.10:35080"
+    with serving(places, "embedded", tmp_path, "uas", listen):
+        for name in ("public", "home"):
+            leg = phones[name].leg(outside, "sip:anybody@203.0.113.10:35080")
+            await leg.send("INVITE", TYPE, body=SDP)
+            answer = await phones[name].expect(200, of="INVITE")
+            assert answer.source == outside
+            assert place_of(uri_of(answer["Contact"])) == host_port(outside), answer
+            await leg.ack(answer)
+            await leg.send("BYE")
+            await phones[name].expect(200, of="BYE")
+
+
 @pytest.mark.skipif(not KNOWS_FLOWS, reason="local networks are not told apart yet")
 async def test_the_doctor_says_what_the_phones_are_told(
     places: Places, phones: dict[str, DistantPhone], tmp_path: Path
