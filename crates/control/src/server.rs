@@ -93,7 +93,7 @@ impl Server {
 }
 
 fn shard(json: &mut String, counts: &Counts) {
-    let fields: [(&str, usize); 9] = [
+    let fields: [(&str, usize); 11] = [
         ("shard", usize::from(counts.shard)),
         ("server_transactions", counts.server_transactions),
         ("client_transactions", counts.client_transactions),
@@ -103,6 +103,8 @@ fn shard(json: &mut String, counts: &Counts) {
         ("resolves", counts.resolves),
         ("applications", counts.applications),
         ("connections", counts.connections),
+        ("bans", counts.bans),
+        ("sources", counts.sources),
     ];
     json.push('{');
     for (name, number) in fields {

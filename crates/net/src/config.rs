@@ -1,4 +1,5 @@
 //! What a server is told at its start. Plain data; the defaults are for a server on the open Internet.
+use crate::admission::AdmissionConfig;
 use crate::listen::ListenSpec;
 use engine::config::{Bounds, SessionTimers, Timers};
 use engine::seam::Commands;
@@ -36,6 +37,8 @@ pub struct ServerConfig {
     pub udp_send_buffer: usize,
     /// Bounds of stream connections.
     pub tcp: TcpConfig,
+    /// What is taken from whom.
+    pub admission: AdmissionConfig,
     /// Bounds of name resolution.
     pub resolver: ResolverConfig,
     /// Tasks that share the thread of shard 0.
@@ -56,6 +59,7 @@ impl Default for ServerConfig {
             udp_receive_buffer: 4 << 20,
             udp_send_buffer: 4 << 20,
             tcp: TcpConfig::default(),
+            admission: AdmissionConfig::default(),
             resolver: ResolverConfig::default(),
             companions: Vec::new(),
         }

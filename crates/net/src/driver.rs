@@ -3,6 +3,7 @@
 //! A turn takes everything that waits (commands and messages of the inbox, datagrams of each socket, timers that are due), lets
 //! the engine handle it (`incoming.rs`), then sends once, delivers once (`outgoing.rs`), and sleeps. Only here does a shard learn the time. What a message means
 //! is the engine's business; what costs a panic is one message (invariant 4 of ARCHITECTURE.md).
+use crate::admission::Gate;
 use crate::applications::Applications;
 use crate::inbox::{Inbox, Item};
 use crate::resolve::Resolver;
@@ -42,6 +43,7 @@ pub(crate) struct Driver {
     pub applications: Applications,
     pub totals: Totals,
     pub log: LogLimit,
+    pub gate: Gate,
     pub batches: Option<(ReceiveBatch, SendBatch)>,
     /// Connections to close when the turn's answers are written.
     pub hang_ups: Vec<ConnectionId>,
@@ -158,7 +160,12 @@ impl Driver {
                 });
             }
             Item::Message(origin, message) => {
-                self.totals.stream_received += u64::from(origin.transport.is_reliable());
+                if origin.transport.is_reliable() {
+                    self.totals.stream_received += 1;
+                    if !self.admits(now, &origin, message.as_bytes()) {
+                        return;
+                    }
+                }
                 self.handle_message(now, origin, message);
             }
             Item::Malformed(origin, bytes, error) => {
@@ -191,7 +198,10 @@ impl Driver {
                     engine.handle_resolved(now, id, answer)
                 });
             }
+            Item::Ban(ban) => drop(self.gate.apply(now, ban)),
+            Item::Known(source) => self.engine.handle_known(now, source),
             // The one who asked may have stopped waiting.
+            Item::Bans(sender) => drop(sender.try_send(self.gate.list(now))),
             Item::Counts(sender) => drop(sender.try_send(self.counts())),
             Item::Stop => self.is_stopping = true,
         }

@@ -3,6 +3,7 @@
 //! The only crate, with `control`'s listener, that knows the runtime, and the only one that asks what time it is. Knows nothing of
 //! transactions or dialogs: bytes become messages, messages go to the engine that owns their call, and what that engine wants is sent.
 mod addresses;
+pub mod admission;
 mod applications;
 mod bind;
 pub mod config;
@@ -23,6 +24,7 @@ mod totals;
 mod udp;
 mod udp_batch;
 
+pub use admission::AdmissionConfig;
 pub use config::{Companion, ResolverConfig, ServerConfig, TcpConfig};
 pub use error::StartError;
 pub use listen::{ListenError, ListenSpec};

@@ -1,4 +1,5 @@
 //! A running server: its shards' threads, and the handle through which applications and operators reach them.
+use crate::admission::{AdmissionConfig, Gate};
 use crate::applications::Applications;
 use crate::bind::{self, Opened, Sockets};
 use crate::config::{Companion, ResolverConfig, ServerConfig, TcpConfig};
@@ -12,6 +13,7 @@ use crate::time::Clock;
 use crate::totals::Totals;
 use crate::udp::UdpListener;
 use crate::udp_batch::{ReceiveBatch, SendBatch};
+use engine::admit::{Ban, Prefix};
 use engine::config::Listener;
 use engine::counts::Counts;
 use engine::id::{ApplicationId, Generator};
@@ -45,6 +47,7 @@ struct Shard {
     engine: Config,
     limits: sip::Limits,
     tcp: TcpConfig,
+    admission: Arc<AdmissionConfig>,
     resolver: ResolverConfig,
     listeners: Arc<[Listener]>,
     inboxes: Arc<[Inbox]>,
@@ -72,6 +75,7 @@ impl Server {
         let inboxes: Arc<[Inbox]> = shards.iter().map(|_| Inbox::default()).collect();
         let handle = Arc::new(Handle::new(inboxes.clone(), bind::hostports(&listeners)));
         let listeners: Arc<[Listener]> = listeners.into();
+        let admission = Arc::new(config.admission.clone());
         let mut companions = std::mem::take(&mut config.companions);
         let server = Server {
             handle,
@@ -89,6 +93,7 @@ impl Server {
                 engine: engine_config(number, &config, &server.listeners),
                 limits: config.limits.clone(),
                 tcp: config.tcp.clone(),
+                admission: admission.clone(),
                 resolver: config.resolver.clone(),
                 listeners: server.listeners.clone(),
                 inboxes: server.inboxes.clone(),
@@ -165,6 +170,14 @@ impl Commands for Server {
         self.handle.counts()
     }
 
+    fn ban(&self, network: Prefix, time: Option<Duration>) {
+        self.handle.ban(network, time);
+    }
+
+    fn bans(&self) -> Vec<Ban> {
+        self.handle.bans()
+    }
+
     fn hostports(&self) -> (Vec<String>, Vec<String>) {
         self.handle.hostports()
     }
@@ -180,6 +193,7 @@ fn engine_config(shard: u8, config: &ServerConfig, listeners: &[Listener]) -> Co
         udp_request_limit: config.udp_request_limit,
         drachtio_compatible: config.drachtio_compatible,
         session: config.session.clone(),
+        admission: config.admission.limits.clone(),
     }
 }
 
@@ -266,6 +280,7 @@ impl Shard {
             applications: Applications::new(number),
             totals: Totals::default(),
             log: LogLimit::default(),
+            gate: Gate::new(self.admission),
             batches: Some((ReceiveBatch::new(), SendBatch::new())),
             hang_ups: Vec::new(),
             timers_from: Time::ZERO,

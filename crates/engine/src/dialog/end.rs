@@ -247,6 +247,9 @@ impl Engine {
     /// Forgets a dialog and its timers.
     pub(crate) fn remove_dialog(&mut self, id: DialogId) {
         if let Some(dialog) = self.dialogs.remove(id) {
+            if let Some(ticket) = dialog.ticket {
+                self.admit.usage.close_dialog(ticket);
+            }
             let answer = dialog
                 .answer
                 .map(|answer| [answer.retransmit, answer.timeout]);

@@ -37,6 +37,13 @@ impl Digester {
         Digester(hasher)
     }
 
+    /// A number that follows from the input, for whoever needs no more than that.
+    pub(crate) fn number(&self, part: &[u8]) -> u64 {
+        let mut hasher = self.0.clone();
+        hasher.write(part);
+        hasher.finish()
+    }
+
     /// The digest of a list of parts; the boundaries count.
     pub(crate) fn digest(&self, parts: &[&[u8]]) -> Digest {
         let mut hasher = self.0.clone();
