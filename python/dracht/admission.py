@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Literal
 
 __all__ = ["Admission", "Filter"]
@@ -19,28 +19,26 @@ __all__ = ["Admission", "Filter"]
 class Filter:
     """A rule about requests, read from their bytes before they are parsed. It fits a request that has all that it names.
 
-    Args:
-        user_agent: the User-Agent, in which `*` stands for anything; upper and lower case are the same.
-        methods: the methods; empty for every one.
-        head_over: fits what has a longer head, in bytes.
-        message_over: fits what is longer, in bytes.
-        action: `"drop"`: without a word; a status from 400 to 699: it is answered so, as often as `Admission.refused_rate` allows;
-            `"ban"`: as drop, and nothing is taken from its source for `seconds` (a known source over UDP is not banned: its address
-            may have been forged for that); `"admit"`: it is let in, whatever rules follow.
-        seconds: how long a ban lasts.
-        name: what the log calls it; made from the rest when empty.
-
     Raises:
         ValueError: it fits everything, or a value cannot be used.
     """
 
     user_agent: str | None = None
+    """The User-Agent, in which `*` stands for anything; upper and lower case are the same."""
     methods: Sequence[str] = ()
+    """The methods; empty for every one."""
     head_over: int | None = None
+    """Fits what has a longer head, in bytes."""
     message_over: int | None = None
+    """Fits what is longer, in bytes."""
     action: Literal["drop", "ban", "admit"] | int = "drop"
+    """`"drop"`: without a word; a status from 400 to 699: it is answered so, as often as `refused_rate` allows; `"ban"`: as drop, and
+    nothing is taken from its source for `seconds` (a known source over UDP is not banned: its address may have been forged for that);
+    `"admit"`: it is let in, whatever rules follow."""
     seconds: float = 3600.0
+    """How long a ban lasts."""
     name: str = ""
+    """What the log calls it; made from the rest when empty."""
 
     def __post_init__(self) -> None:
         if isinstance(self.methods, str):
@@ -70,55 +68,60 @@ class Admission:
 
     The defaults are for a server on the open Internet: no peer that makes calls reaches them, and everything is taken from loopback.
 
-    Args:
-        trusted: networks from which everything is taken, without any of these limits: carriers, load tests.
-        rate, burst: of a stranger. None is no limit, here and in the other rates.
-        known_rate, known_burst: of a known source.
-        strangers_rate, strangers_burst: requests of all strangers together, and again so many responses.
-        refused_rate, refused_burst: answers that the engine itself gives to one stranger whose requests it refuses (400, 405, 481,
-            503, ...); past it there is silence, so that nobody is answered who did not ask.
-        known_for: how long a source stays known after it last showed it; seconds.
-        transactions, known_transactions, strangers_transactions: server transactions of one stranger, of one known source, of all
-            strangers together.
-        half_open, known_half_open, strangers_half_open: INVITEs that are not answered or not acknowledged, likewise.
-        dialogs: dialogs that one source has opened.
-        connections: stream connections that one source may have at a time.
-        stranger_event_age: how far the application may be behind for a stranger's new request over UDP to be let in; seconds. Past it
-            the request is passed over, and its repetition tries again.
-        full_repeats: repeat final responses to strangers over UDP as long as RFC 3261 §17.2.1 and §13.3.1.4 say, 11 times; else 3
-            times: an INVITE with a forged address is not to make a server send many times what it got.
-        scanners: whether requests of programs that search the Internet for open servers are dropped, by their User-Agent.
-        ban: for how many seconds their source is banned as well; None: not at all. Whoever knows the address of a peer that is a
-            stranger here can forge one such request over UDP, and have that peer banned.
-        filters: further rules, which go before those about scanners; the first that fits decides.
-
     Raises:
         ValueError: a value cannot be used.
     """
 
     trusted: Sequence[str] = ("127.0.0.0/8", "::1")
+    """Networks from which everything is taken, without any of these limits: carriers, load tests."""
     rate: int | None = 1_000
+    """Messages a second of a stranger. None is no limit, here and in the other rates."""
     burst: int = 2_000
+    """How many may come at once after a silence."""
     known_rate: int | None = 10_000
+    """Messages a second of a known source."""
     known_burst: int = 20_000
+    """How many of those may come at once."""
     strangers_rate: int | None = 5_000
+    """Requests a second of all strangers together, and again so many responses."""
     strangers_burst: int = 5_000
+    """How many of those may come at once."""
     refused_rate: int | None = 10
+    """Answers a second that the engine itself gives to one stranger whose requests it refuses (400, 405, 481, 503, ...). Past it there
+    is silence, so that nobody is answered often who did not ask."""
     refused_burst: int = 20
+    """How many of those may go out at once."""
     known_for: float = 3600.0
+    """How long a source stays known after it last showed it, in seconds."""
     transactions: int = 10_000
+    """Server transactions of one stranger."""
     known_transactions: int = 250_000
+    """Server transactions of one known source."""
     strangers_transactions: int = 250_000
+    """Server transactions of all strangers together."""
     half_open: int = 200
+    """INVITEs of one stranger that are not answered or not acknowledged."""
     known_half_open: int = 10_000
+    """Those of one known source."""
     strangers_half_open: int = 5_000
+    """Those of all strangers together."""
     dialogs: int = 100_000
+    """Dialogs that one source has opened."""
     connections: int = 1_000
+    """Stream connections that one source may have at a time."""
     stranger_event_age: float = 0.05
+    """How far the application may be behind for a stranger's new request over UDP to be let in, in seconds. Past it the request is passed
+    over in silence, and its repetition tries again."""
     full_repeats: bool = False
+    """Repeat final responses to strangers over UDP as long as RFC 3261 §17.2.1 and §13.3.1.4 say, 11 times; else 3 times: an INVITE with
+    a forged address is not to make a server send many times what it got."""
     scanners: bool = True
+    """Drop the requests of programs that search the Internet for open servers, by their User-Agent."""
     ban: float | None = None
-    filters: Sequence[Filter] = field(default=())
+    """For how many seconds their source is banned as well; None: not at all. Whoever knows the address of a peer that is a stranger here can
+    forge one such request over UDP, and have that peer banned."""
+    filters: Sequence[Filter] = ()
+    """Further rules, which go before those about scanners; the first that fits decides."""
 
     def __post_init__(self) -> None:
         if isinstance(self.trusted, str):

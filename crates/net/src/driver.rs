@@ -7,7 +7,7 @@ use crate::admission::Gate;
 use crate::applications::Applications;
 use crate::inbox::{Inbox, Item};
 use crate::resolve::Resolver;
-use crate::tcp::Pool;
+use crate::stream::Pool;
 use crate::time::Clock;
 use crate::totals::Totals;
 use crate::udp::UdpListener;
@@ -174,13 +174,20 @@ impl Driver {
             Item::Hangup(connection) => self.hang_ups.push(connection),
             Item::Accepted(accepted) => {
                 let peer = accepted.peer;
-                if !self.pool.accept(accepted, &mut self.totals)
-                    && let Some(suppressed) = self.log.allow(now)
-                {
+                if !self.may_connect(now, peer) {
+                    return;
+                }
+                let newest = self.pool.newest();
+                let is_accepted = self.pool.accept(accepted, &mut self.totals);
+                if self.pool.newest() != newest {
+                    self.gate.opened(self.pool.newest(), peer.ip());
+                }
+                if !is_accepted && let Some(suppressed) = self.log.allow(now) {
                     tracing::warn!(%peer, suppressed, "refused a connection: there are as many as the configuration allows");
                 }
             }
             Item::Closed(connection) => {
+                self.gate.closed(connection);
                 self.pool.forget(connection);
                 guarded(&mut self.totals, "the end of a connection", || {
                     engine.handle_connection_closed(now, connection)

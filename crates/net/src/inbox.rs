@@ -3,7 +3,7 @@
 //! Commands of applications, messages of stream connections, messages that another shard received, answers of the resolver:
 //! all come in here, in order. Datagrams of the shard's own sockets do not: the driver reads them itself.
 use crate::admission::NewBan;
-use crate::tcp::Accepted;
+use crate::stream::Accepted;
 use bytes::Bytes;
 use engine::admit::{Ban, Source};
 use engine::counts::Counts;

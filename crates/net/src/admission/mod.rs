@@ -19,7 +19,7 @@ use engine::id::ConnectionId;
 use engine::transport::Origin;
 use rustc_hash::FxHashMap;
 use scan::Start;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,14 +96,14 @@ impl Gate {
     /// Whether one more connection from there is to be accepted; otherwise why not.
     pub fn accepts(&mut self, now: Time, peer: IpAddr) -> Result<(), &'static str> {
         if self.bans.holds(now, peer) {
-            return Err("banned");
+            return Err("its source is banned");
         }
         if self.config.limits.trusts(peer) {
             return Ok(());
         }
         let held = self.per_source.get(&Source::of(peer)).copied();
         if held.unwrap_or(0) >= self.config.connections {
-            return Err("connections");
+            return Err("its source has as many as one may");
         }
         Ok(())
     }
@@ -167,6 +167,18 @@ impl Driver {
             None => true,
             Some(filter) => self.filtered(now, origin, bytes, filter, standing),
         }
+    }
+
+    /// Whether a connection from there is to be accepted. Counts and logs when not.
+    pub(crate) fn may_connect(&mut self, now: Time, peer: SocketAddr) -> bool {
+        let Err(reason) = self.gate.accepts(now, peer.ip()) else {
+            return true;
+        };
+        self.totals.refused_source += 1;
+        if let Some(suppressed) = self.gate.drops.note(now, Source::of(peer.ip()), reason) {
+            tracing::warn!(%peer, reason, suppressed, "refused a connection");
+        }
+        false
     }
 
     /// A rule fits.
@@ -233,7 +245,7 @@ impl Driver {
         let Some(connection) = origin.connection else {
             return;
         };
-        let owner = crate::tcp::shard(connection);
+        let owner = crate::stream::shard(connection);
         if owner == self.shard {
             self.hang_ups.push(connection);
         } else if let Some(inbox) = self.inboxes.get(usize::from(owner)) {
