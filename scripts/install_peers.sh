@@ -11,6 +11,7 @@ need kamailio kamailio
 need baresip baresip-core
 need linphonec linphone-cli
 need sipsak sipsak
+need svmap sipvicious
 need stunnel4 stunnel4
 need openssl openssl
 need chromium chromium

@@ -1,8 +1,9 @@
-"""`Admission`: what an engine takes from whom, and `Filter`: a rule about requests. Frozen values; the engine acts on them, in Rust.
+"""`Admission`: what an engine takes from whom; `Filter`: a rule about requests. Frozen values; the engine acts on them.
 
-A *stranger* has shown nothing yet; over UDP its address may be forged. A *known* source has shown that it gets what is sent to it: an
-ACK with our tag, a request in a dialog, a response to our request, credentials that the application accepted. *Trusted* networks are
-named here. A source is an IPv4 address or the /64 of an IPv6 one. Everything is counted in each shard for itself.
+A *stranger* has shown nothing yet; over UDP its address may be forged. A *known* source has shown that it gets what is sent
+to it: an ACK with our tag, a request in a dialog, a response to our request, credentials that the application accepted.
+*Trusted* networks are named here. A source is an IPv4 address or the /64 of an IPv6 one. Everything is counted in each shard
+for itself.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ class Filter:
     message_over: int | None = None
     """Fits what is longer, in bytes."""
     action: Literal["drop", "ban", "admit"] | int = "drop"
-    """`"drop"`: without a word; a status from 400 to 699: it is answered so, as often as `refused_rate` allows; `"ban"`: as drop, and
-    nothing is taken from its source for `seconds` (a known source over UDP is not banned: its address may have been forged for that);
-    `"admit"`: it is let in, whatever rules follow."""
+    """`"drop"`: without a word; a status from 400 to 699: it is answered so, as often as `refused_rate` allows; `"ban"`: as
+    drop, and nothing is taken from its source for `seconds` (a known source over UDP is not banned: its address may have
+    been forged for that); `"admit"`: it is let in, whatever rules follow."""
     seconds: float = 3600.0
     """How long a ban lasts."""
     name: str = ""
@@ -66,7 +67,8 @@ class Filter:
 class Admission:
     """What an engine takes from whom; rates are messages a second and have a burst, what may come at once after a silence.
 
-    The defaults are for a server on the open Internet: no peer that makes calls reaches them, and everything is taken from loopback.
+    The defaults are for a server on the open Internet: no peer that makes calls reaches them, and everything is taken from
+    loopback.
 
     Raises:
         ValueError: a value cannot be used.
@@ -87,8 +89,8 @@ class Admission:
     strangers_burst: int = 5_000
     """How many of those may come at once."""
     refused_rate: int | None = 10
-    """Answers a second that the engine itself gives to one stranger whose requests it refuses (400, 405, 481, 503, ...). Past it there
-    is silence, so that nobody is answered often who did not ask."""
+    """Answers a second that the engine itself gives to one stranger whose requests it refuses (400, 405, 481, 503, ...).
+    Past it there is silence, so that nobody is answered often who did not ask."""
     refused_burst: int = 20
     """How many of those may go out at once."""
     known_for: float = 3600.0
@@ -110,16 +112,16 @@ class Admission:
     connections: int = 1_000
     """Stream connections that one source may have at a time."""
     stranger_event_age: float = 0.05
-    """How far the application may be behind for a stranger's new request over UDP to be let in, in seconds. Past it the request is passed
-    over in silence, and its repetition tries again."""
+    """How far the application may be behind for a stranger's new request over UDP to be let in, in seconds. Past it the
+    request is passed over in silence, and its repetition tries again."""
     full_repeats: bool = False
-    """Repeat final responses to strangers over UDP as long as RFC 3261 §17.2.1 and §13.3.1.4 say, 11 times; else 3 times: an INVITE with
-    a forged address is not to make a server send many times what it got."""
+    """Repeat final responses to strangers over UDP as long as RFC 3261 §17.2.1 and §13.3.1.4 say, 11 times; else 3 times: an
+    INVITE with a forged address is not to make a server send many times what it got."""
     scanners: bool = True
     """Drop the requests of programs that search the Internet for open servers, by their User-Agent."""
     ban: float | None = None
-    """For how many seconds their source is banned as well; None: not at all. Whoever knows the address of a peer that is a stranger here can
-    forge one such request over UDP, and have that peer banned."""
+    """For how many seconds their source is banned as well; None: not at all. Whoever knows the address of a peer that is a
+    stranger here can forge one such request over UDP, and have that peer banned."""
     filters: Sequence[Filter] = ()
     """Further rules, which go before those about scanners; the first that fits decides."""
 

@@ -178,10 +178,12 @@ class Links(ABC):
     def ban(self, network: str, seconds: float = 3600.0) -> None:
         """Takes nothing from a network for so many seconds: no message, no connection; what it sends is dropped unread.
 
-        The engines of all links do so. A drachtio-server knows no such thing: a warning is logged. What is banned is in `dracht status`.
+        The engines of all links do so. A drachtio-server knows no such thing: a warning is logged. What is banned is in
+        `dracht status`.
 
         Args:
-            network: an address, or a network as `192.0.2.0/24` or `2001:db8::/32`. `req.source[0]` is the address a request came from.
+            network: an address, or a network as `192.0.2.0/24` or `2001:db8::/32`. `req.source[0]` is the address a request
+            came from.
                 Over UDP that may be forged: ban for what a source has shown to be its own doing, as wrong passwords are.
             seconds: how long; banning again sets a new end.
 

@@ -154,8 +154,8 @@ class Request(RequestView):
     def drop(self) -> None:
         """Forgets it: the caller gets no answer, and neither do its repetitions. For what should not be answered at all.
 
-        Over a connection to a drachtio-server, whose protocol has no word for it, the request stays unanswered until the server answers
-        it itself. To refuse everything from where it came, see `Agent.ban`.
+        Over a connection to a drachtio-server, whose protocol has no word for it, the request stays unanswered until the
+        server answers it itself. To refuse everything from where it came, see `Agent.ban`.
         """
         self.proxied = True
         self._dispatcher.forget(self)
@@ -181,7 +181,8 @@ class Request(RequestView):
         (`cancel_proxy`): the branches are cancelled, and the caller gets 487.
 
         Args:
-            targets: where to, in order of preference; none: the request-URI. A target is a URI (one without scheme gets `sip:`),
+            targets: where to, in order of preference; none: the request-URI. A target is a URI (one without scheme gets
+            `sip:`),
                 a URI with its q from 0 to 1 as `(uri, q)`, or an `Address` as `msg.contacts` has it, whose `q` counts.
             headers: header fields to add to what is forwarded.
             record_route: stay in the path of the dialog; for REGISTER add Path (RFC 3327).
@@ -192,7 +193,8 @@ class Request(RequestView):
             follow_redirects: try the Contacts of a 3xx as further targets, by their q, none twice and at most 16 of them.
             provisional_timeout: give up a target without a provisional response; seconds, or `"2s"`, `"100ms"`.
             final_timeout: give up a target without a final response; seconds, or a text as above.
-            type: `"stateless"` forwards to the first target without transaction state (RFC 3261 §16.11), and returns at once. The
+            type: `"stateless"` forwards to the first target without transaction state (RFC 3261 §16.11), and returns at
+            once. The
                 handler sees repetitions of the request again, and must choose the same target for them; the CANCEL of an INVITE
                 and the ACK of its refusal follow it by themselves.
 

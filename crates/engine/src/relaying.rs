@@ -158,7 +158,7 @@ impl Engine {
                 .is_some_and(|branch| branch.starts_with("z9hG4bKs"));
             marked && self.listeners.is_own(via.host, via.port)
         });
-        if !ours || !self.stateless {
+        if !ours || !self.stateless || !self.is_marked(message) {
             return false;
         }
         let answered = !self.ways.is_empty()

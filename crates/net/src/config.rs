@@ -35,9 +35,9 @@ pub struct ServerConfig {
     pub udp_receive_buffer: usize,
     /// The send buffer of a UDP socket, in bytes.
     pub udp_send_buffer: usize,
-    /// Bounds of stream connections.
     /// What is taken from whom.
     pub admission: AdmissionConfig,
+    /// Bounds of stream connections.
     pub stream: StreamConfig,
     /// Bounds of name resolution.
     pub resolver: ResolverConfig,

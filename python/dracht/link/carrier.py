@@ -125,7 +125,8 @@ class ConnectionLink:
             connection.cancel_proxy(transaction, status, reason)
 
     def drop(self, transaction: TransactionId) -> None:
-        """Forgets a request: a word of dracht's own server; a drachtio-server waits for an answer as long as it does, and gives one."""
+        """Forgets a request: a word of dracht's own server; a drachtio-server waits for an answer as long as it does, and
+        gives one."""
         connection = self._connection
         if connection is not None and connection.ready:
             connection.drop(transaction)

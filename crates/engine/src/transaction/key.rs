@@ -17,6 +17,11 @@ const CANCEL_BIT: u64 = 1 << 55;
 pub(crate) struct Digest(u64, u64);
 
 impl Digest {
+    /// Half of it.
+    pub(crate) fn first(self) -> u64 {
+        self.0
+    }
+
     /// Sixteen hexadecimal digits that follow from the input: the To tag of a response without state.
     pub(crate) fn token(self) -> String {
         format!("{:016x}", self.1)
