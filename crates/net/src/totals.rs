@@ -55,7 +55,7 @@ totals! {
     /// Connections refused because their source is banned, or has as many as one may.
     refused_source => "connections_refused_source",
     /// Bans that rules began.
-    bans => "bans",
+    bans => "bans_begun",
     /// Panics caught: each is a bug, and cost a message.
     panics => "panics",
 }
