@@ -26,7 +26,8 @@ MODES = {
     "svwar-invite": ("svwar", ("-e", "100-104", "-m", "INVITE", "--force"), "| 101"),
     "svcrack": ("svcrack", ("-u", "101", "-r", "1-5"), "| 3"),
 }
-pytestmark = pytest.mark.peer("sipvicious")
+# Which link the application has makes no difference to what never reaches it.
+pytestmark = [pytest.mark.peer("sipvicious"), pytest.mark.parametrize("stations", ["embedded"], indirect=True)]
 
 
 def service() -> Any:
@@ -35,7 +36,7 @@ def service() -> Any:
 
     async def handler(req: Request, res: Response) -> None:
         user = req.msg.to.uri.user
-        if req.source[0] == "127.0.0.1":
+        if "friendly-scanner" not in (req.msg.header("User-Agent") or ""):
             await res.send(200)
         elif req.method == "REGISTER" and user == "101":
             await challenger.authenticate(req)

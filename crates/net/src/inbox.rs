@@ -52,6 +52,8 @@ pub(crate) enum Item {
     Bans(SyncSender<Vec<Ban>>),
     /// Another shard's engine knows this source.
     Known(Source),
+    /// Take no new work.
+    Drain,
     Stop,
 }
 

@@ -26,6 +26,7 @@ mod udp;
 mod udp_batch;
 
 pub use admission::AdmissionConfig;
+pub use bind::plan;
 pub use config::{Companion, ResolverConfig, ServerConfig, StreamConfig};
 pub use error::StartError;
 pub use listen::{ListenError, ListenSpec};
