@@ -27,7 +27,10 @@ MODES = {
     "svcrack": ("svcrack", ("-u", "101", "-r", "1-5"), "| 3"),
 }
 # Which link the application has makes no difference to what never reaches it.
-pytestmark = [pytest.mark.peer("sipvicious"), pytest.mark.parametrize("stations", ["embedded"], indirect=True)]
+pytestmark = [
+    pytest.mark.peer("sipvicious"),
+    pytest.mark.parametrize("stations", ["embedded"], indirect=True),
+]
 
 
 def service() -> Any:
