@@ -15,6 +15,12 @@ async def invite(req: Request, res: Response) -> None:
     await res.send(200)
 
 
+@app.on("INVITE", in_dialog=True)
+async def again(req: Request, res: Response) -> None:
+    """Goes on with it."""
+    await res.send(200)
+
+
 @app.options
 async def options(req: Request, res: Response) -> None:
     """Is there."""
@@ -22,15 +28,10 @@ async def options(req: Request, res: Response) -> None:
 
 
 if __name__ == "__main__":
-    way, where, control, secret = sys.argv[1:]
+    way, where, control, secret, t1 = sys.argv[1:]
     if way == "embedded":
         admission = Admission(trusted=[])
-        app.run(
-            listen=f"sip:{where};transport=udp,tcp",
-            control=control,
-            secret=secret,
-            admission=admission,
-            shards=2,
-        )
+        listen = f"sip:{where};transport=udp,tcp"
+        app.run(listen=listen, control=control, secret=secret, admission=admission, shards=2, t1=float(t1))
     else:
         app.run(connect=f"tcp://{control}", secret=secret)

@@ -34,6 +34,7 @@ class _Header(ctypes.Structure):
         ("control", ctypes.c_void_p),
         ("control_length", ctypes.c_size_t),
         ("flags", ctypes.c_int),
+        ("padding", ctypes.c_int),
         ("sent", ctypes.c_uint32),
     )
 

@@ -7,7 +7,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -78,13 +78,13 @@ class Outcome:
 
 
 @contextmanager
-def started(folder: Path, way: str) -> Iterator[Server]:
-    """A server that trusts nobody, and its application."""
+def started(folder: Path, way: str, *, t1: float = 0.5) -> Iterator[Server]:
+    """A server that trusts nobody, and its application. With a shorter T1 transactions end sooner, for those who cannot wait."""
     port, control = free_port(), free_port()
     module = [sys.executable, "-m", "bench.hostile.application"]
     path = {"PYTHONPATH": f"{ROOT / 'python'}:{ROOT}"}
     if way == "embedded":
-        command = [*module, way, f"127.0.0.1:{port}", f"127.0.0.1:{control}", SECRET]
+        command = [*module, way, f"127.0.0.1:{port}", f"127.0.0.1:{control}", SECRET, str(t1)]
         with running("application", command, folder, path) as one:
             wait_for_tcp(control, one)
             yield Server(port, control, [one])
@@ -92,16 +92,16 @@ def started(folder: Path, way: str) -> Iterator[Server]:
     config = folder / "dracht.toml"
     config.write_text(
         f'[server]\nlisten = ["sip:127.0.0.1:{port};transport=udp,tcp"]\ncontrol = "127.0.0.1:{control}"\n'
-        f'secret = "{SECRET}"\nshards = 2\n\n[admission]\ntrusted = []\n'
+        f'secret = "{SECRET}"\nshards = 2\n\n[timers]\nt1 = {t1}\n\n[admission]\ntrusted = []\n'
     )
     with running("serve", [DRACHT, "serve", "--config", config], folder, path) as server:
         wait_for_tcp(control, server)
-        command = [*module, way, "-", f"127.0.0.1:{control}", SECRET]
+        command = [*module, way, "-", f"127.0.0.1:{control}", SECRET, str(t1)]
         with running("application", command, folder, path) as application:
             yield Server(port, control, [server, application])
 
 
-def _generators(name: str, port: int, seconds: float, rates: dict[str, float]) -> list[list[str]]:
+def _generators(name: str, port: int, seconds: float, rates: Mapping[str, float]) -> list[list[str]]:
     def module(which: str, *arguments: object) -> list[str]:
         return [sys.executable, "-m", f"{_ATTACK}.{which}", *(str(one) for one in arguments)]
 
@@ -159,7 +159,7 @@ async def _lines(
     return json.loads(await reading), said, most
 
 
-def attack(server: Server, name: str, seconds: float, rates: dict[str, float], folder: Path) -> Outcome:
+def attack(server: Server, name: str, seconds: float, rates: Mapping[str, float], folder: Path) -> Outcome:
     """One attack, for so long."""
     before, resident = server.totals(), server.resident()
     commands = _generators(name, server.port, seconds, rates)
