@@ -1,6 +1,7 @@
 //! What a server is told at its start. Plain data; the defaults are for a server on the open Internet.
 use crate::admission::AdmissionConfig;
 use crate::listen::ListenSpec;
+use crate::resolve::DnsConfig;
 use engine::config::{Bounds, SessionTimers, Timers};
 use engine::seam::Commands;
 use std::fmt;
@@ -39,8 +40,8 @@ pub struct ServerConfig {
     pub admission: AdmissionConfig,
     /// Bounds of stream connections.
     pub stream: StreamConfig,
-    /// Bounds of name resolution.
-    pub resolver: ResolverConfig,
+    /// Name resolution (RFC 3263).
+    pub dns: DnsConfig,
     /// Tasks that share the thread of shard 0.
     pub companions: Vec<Companion>,
 }
@@ -60,7 +61,7 @@ impl Default for ServerConfig {
             udp_send_buffer: 4 << 20,
             admission: AdmissionConfig::default(),
             stream: StreamConfig::default(),
-            resolver: ResolverConfig::default(),
+            dns: DnsConfig::default(),
             companions: Vec::new(),
         }
     }
@@ -110,27 +111,6 @@ impl Default for StreamConfig {
             write_queue: 4 << 20,
             write_queues: 256 << 20,
             backlog: 1024,
-        }
-    }
-}
-
-/// Bounds of name resolution, per shard.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ResolverConfig {
-    /// How many names are looked up at a time.
-    pub concurrent: usize,
-    /// How many questions may wait; past it they fail at once.
-    pub waiting: usize,
-    /// How long a question may take, waiting included.
-    pub timeout: Duration,
-}
-
-impl Default for ResolverConfig {
-    fn default() -> ResolverConfig {
-        ResolverConfig {
-            concurrent: 16,
-            waiting: 10_000,
-            timeout: Duration::from_secs(5),
         }
     }
 }

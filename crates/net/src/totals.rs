@@ -56,6 +56,12 @@ totals! {
     refused_source => "connections_refused_source",
     /// Bans that rules began.
     bans => "bans_begun",
+    /// Host names that the engine asked for.
+    dns_questions => "dns_questions",
+    /// Those of them for which no name server had to be asked.
+    dns_cached => "dns_cached",
+    /// Those of them that led nowhere.
+    dns_failed => "dns_failed",
     /// Panics caught: each is a bug, and cost a message.
     panics => "panics",
 }
