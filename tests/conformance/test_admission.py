@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 
 import pytest
 from dracht import Admission, Filter, Request, Response
@@ -178,3 +179,19 @@ async def test_a_call_of_a_stranger_makes_it_known_and_leaves_nothing(stations: 
         await phone.expect(200, of="BYE")
     assert station.counts()["refused_quota"] == 0
     await eventually(lambda: station.counts()["sources"] == 0, station.counts)
+
+
+async def test_the_command_bans_and_lifts(stations: Stations) -> None:
+    station = await stations.start(fine, "options")
+    host, port = station.control
+    command = [sys.executable, "-m", "dracht.cli", "ban", "--control", f"{host}:{port}", "--secret", SECRET]
+    process = await asyncio.create_subprocess_exec(*command, "192.0.2.0/24", "60")
+    assert await process.wait() == 0
+    await eventually(lambda: station.counts()["bans"] == 1)
+    process = await asyncio.create_subprocess_exec(*command, "192.0.2.0/24", "--lift")
+    assert await process.wait() == 0
+    await eventually(lambda: station.counts()["bans"] == 0)
+    process = await asyncio.create_subprocess_exec(*command, "example.com", stderr=asyncio.subprocess.PIPE)
+    _, errors = await process.communicate()
+    assert process.returncode == 2
+    assert b"no address or network" in errors
