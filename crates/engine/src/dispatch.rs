@@ -177,6 +177,7 @@ impl Engine {
                     }
                 }
                 Effect::SendAck => self.send_automatic_ack(id, incoming),
+                Effect::SetRetransmit(_) if transaction.once => {}
                 Effect::SetRetransmit(after) => {
                     let token = self
                         .timers

@@ -233,6 +233,32 @@ fn what_nobody_acknowledges_is_repeated_three_times_and_to_known_sources_as_the_
 }
 
 #[test]
+fn the_bye_of_a_call_that_nobody_acknowledged_is_said_once() {
+    for (is_known, byes) in [(false, 1), (true, 11)] {
+        let (mut world, bob) = world(|_| {});
+        if is_known {
+            let tag = call(&mut world, bob, PEER, "known");
+            bye(&mut world, bob, PEER, "known", &tag);
+        }
+        send(
+            &mut world,
+            PEER,
+            bob,
+            request(PEER, "INVITE", 1, "never", ""),
+        );
+        let invite = world.request(bob);
+        world.act(bob, |actions| actions.respond(invite.transaction, 200, SDP));
+        world.sent(bob);
+        world.strays();
+        world.run(Duration::from_secs(100));
+        let sent = world.strays().iter().filter(|p| p.is("BYE")).count();
+        assert_eq!(sent, byes);
+        world.events(bob);
+        world.rest();
+    }
+}
+
+#[test]
 fn an_unknown_dialog_is_answered_now_and_then_and_leaves_no_more_than_the_quota() {
     let (mut world, bob) = world(|limits| {
         limits.transactions = 50;
