@@ -99,7 +99,7 @@ pub struct Engine {
     /// Who sends here, and what they hold.
     pub(crate) admit: Admit,
     /// For what strangers can make the log say.
-    log: LogLimit,
+    pub(crate) log: LogLimit,
     counter: u64,
     transmits: VecDeque<Transmit>,
     events: VecDeque<(ApplicationId, Event)>,
@@ -262,6 +262,14 @@ impl Engine {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         self.timers.next_deadline()
+    }
+
+    /// How often a dialog was looked at since the start: the work that a message makes, for tests.
+    #[cfg(debug_assertions)]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn dialogs_looked_at(&self) -> u64 {
+        self.dialogs.looked()
     }
 
     /// What the engine holds and has done.
