@@ -211,8 +211,7 @@ class Message:
     def values(self, name: str) -> list[str]:
         """Every single value of that header: comma-separated lists split outside quotes and angle brackets."""
     def fields(self) -> list[tuple[str, str]]:
-        """Every header field in order: name as sent (compact forms in the long one, known names spelled as in the RFC),
-        value."""
+        """Every header field in order: name as sent (compact forms in the long one, known names spelled as in the RFC), value."""
     @property
     def from_(self) -> Address:
         """The From header field.
@@ -262,8 +261,7 @@ class Message:
         """How long the session lives without a refresh (Session-Expires, RFC 4028 §4). Raises dracht.errors.HeaderError."""
     @property
     def min_se(self) -> int | None:
-        """The shortest session interval that is accepted, in seconds (Min-SE, RFC 4028 §5). Raises
-        dracht.errors.HeaderError."""
+        """The shortest session interval that is accepted, in seconds (Min-SE, RFC 4028 §5). Raises dracht.errors.HeaderError."""
     @property
     def event(self) -> EventPackage | None:
         """The event package (Event, RFC 6665 §8.2.1). Raises dracht.errors.HeaderError."""
@@ -332,8 +330,7 @@ class Message:
         """The event packages of Allow-Events (RFC 6665 §8.2.2)."""
     @property
     def asserted_identities(self) -> list[Address]:
-        """The caller as the trusted network asserts it (P-Asserted-Identity, RFC 3325 §9.1). Raises
-        dracht.errors.HeaderError."""
+        """The caller as the trusted network asserts it (P-Asserted-Identity, RFC 3325 §9.1). Raises dracht.errors.HeaderError."""
     @property
     def preferred_identities(self) -> list[Address]:
         """The identity that is asked for (P-Preferred-Identity, RFC 3325 §9.2). Raises dracht.errors.HeaderError."""
@@ -374,8 +371,7 @@ class Message:
     def allows(self, method: str) -> bool | None:
         """Whether Allow has that method; None without Allow, which says nothing (RFC 3261 §20.5)."""
     def body_part(self, media_type: str) -> bytes | None:
-        """The body, or the first part of a multipart one, of a media type such as `application/sdp` (RFC 5621); None
-        without."""
+        """The body, or the first part of a multipart one, of a media type such as `application/sdp` (RFC 5621); None without."""
     def body_part_by_id(self, content_id: str) -> bytes | None:
         """The part of a multipart body with that Content-ID, without brackets: what a `cid:` URI names (RFC 2392)."""
     def __bytes__(self) -> bytes: ...
@@ -576,8 +572,7 @@ class SubscriptionState:
         """The state in lower case: `active`, `pending`, `terminated`."""
     @property
     def reason(self) -> str | None:
-        """Why it ended, in lower case: `deactivated`, `probation`, `rejected`, `timeout`, `giveup`, `noresource`,
-        `invariant`."""
+        """Why it ended, in lower case: `deactivated`, `probation`, `rejected`, `timeout`, `giveup`, `noresource`, `invariant`."""
     @property
     def expires(self) -> int | None:
         """How long it lives yet, in seconds."""
@@ -902,8 +897,7 @@ class GeolocationError:
 
 @final
 class Sdp:
-    """A session description (RFC 8866), immutable. Methods that change something give another one, all other bytes as they
-    were.
+    """A session description (RFC 8866), immutable. Methods that change something give another one, all other bytes as they were.
 
     Media sections are counted from 0. `str` and `bytes` are the description itself. Methods with `media=` raise IndexError
     where there is no such section.
@@ -1110,8 +1104,7 @@ class Engine:
             session_timers: whether the engine takes part in session timers (RFC 4028): negotiates, refreshes, ends what is not.
             session_expires: the interval to ask for where nobody else does; seconds, at least `min_se`. None: do not ask.
             min_se: the shortest interval accepted, and the least asked for; seconds, at least 90.
-            session_refresher: who refreshes where neither the peer nor the application says: "uac", the sender of the
-            INVITE, or
+            session_refresher: who refreshes where neither the peer nor the application says: "uac", the sender of the INVITE, or
                 "uas", its receiver. None: the sender, if it can.
             admission: what is taken from whom; None: the defaults of `dracht.Admission`.
 

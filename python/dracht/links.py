@@ -182,9 +182,8 @@ class Links(ABC):
         `dracht status`.
 
         Args:
-            network: an address, or a network as `192.0.2.0/24` or `2001:db8::/32`. `req.source[0]` is the address a request
-            came from.
-                Over UDP that may be forged: ban for what a source has shown to be its own doing, as wrong passwords are.
+            network: an address, or a network as `192.0.2.0/24` or `2001:db8::/32`. `req.source[0]` is where a request came
+                from. Over UDP that may be forged: ban for what a source has shown to be its own doing, as wrong passwords are.
             seconds: how long; banning again sets a new end.
 
         Raises:

@@ -182,8 +182,7 @@ class Request(RequestView):
         (`cancel_proxy`): the branches are cancelled, and the caller gets 487.
 
         Args:
-            targets: where to, in order of preference; none: the request-URI. A target is a URI (one without scheme gets
-            `sip:`),
+            targets: where to, in order of preference; none: the request-URI. A target is a URI (one without scheme gets `sip:`),
                 a URI with its q from 0 to 1 as `(uri, q)`, or an `Address` as `msg.contacts` has it, whose `q` counts.
             headers: header fields to add to what is forwarded. A Route given here stands before those of the request, and its
                 first value is where the request is sent (RFC 3261 §16.6 item 6); a server that is compatible with drachtio's
@@ -196,8 +195,7 @@ class Request(RequestView):
             follow_redirects: try the Contacts of a 3xx as further targets, by their q, none twice and at most 16 of them.
             provisional_timeout: give up a target without a provisional response; seconds, or `"2s"`, `"100ms"`.
             final_timeout: give up a target without a final response; seconds, or a text as above.
-            type: `"stateless"` forwards to the first target without transaction state (RFC 3261 §16.11), and returns at
-            once. The
+            type: `"stateless"` forwards to the first target without transaction state (RFC 3261 §16.11), and returns at once. The
                 handler sees repetitions of the request again, and must choose the same target for them; the CANCEL of an INVITE
                 and the ACK of its refusal follow it by themselves.
             trusted: False when the targets are outside the trusted network (RFC 3325 §5): what `withheld_from_untrusted` names
