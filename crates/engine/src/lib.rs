@@ -24,6 +24,7 @@ mod relaying;
 pub mod reply;
 pub mod resolve;
 pub mod seam;
+mod shrink;
 mod target;
 pub mod time;
 mod timer;

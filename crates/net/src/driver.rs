@@ -6,6 +6,7 @@
 use crate::admission::Gate;
 use crate::applications::Applications;
 use crate::inbox::{Inbox, Item};
+use crate::memory::{self, Memory};
 use crate::resolve::Resolver;
 use crate::stream::Pool;
 use crate::time::Clock;
@@ -44,6 +45,7 @@ pub(crate) struct Driver {
     pub totals: Totals,
     pub log: LogLimit,
     pub gate: Gate,
+    pub memory: Memory,
     pub batches: Option<(ReceiveBatch, SendBatch)>,
     /// Connections to close when the turn's answers are written.
     pub hang_ups: Vec<ConnectionId>,
@@ -118,6 +120,10 @@ impl Driver {
             now = self.receive(now, &mut receive);
             self.handle_timers(now);
             self.drain(&mut send);
+            if self.memory.has_left(self.engine.held()) {
+                self.engine.shrink();
+                memory::give_back();
+            }
             self.batches = Some((receive, send));
         }
     }

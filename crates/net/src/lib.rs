@@ -13,6 +13,7 @@ mod handle;
 mod inbox;
 mod incoming;
 pub mod listen;
+mod memory;
 mod outgoing;
 mod readiness;
 pub mod resolve;

@@ -7,6 +7,7 @@ use crate::driver::Driver;
 use crate::error::StartError;
 use crate::handle::{Handle, IS_SHARD};
 use crate::inbox::{Inbox, Item};
+use crate::memory::Memory;
 use crate::resolve::{NamesThread, Resolver, Way};
 use crate::stream::{self, Pool};
 use crate::time::Clock;
@@ -307,6 +308,7 @@ impl Shard {
             totals: Totals::default(),
             log: LogLimit::default(),
             gate: Gate::new(self.admission),
+            memory: Memory::default(),
             batches: Some((ReceiveBatch::new(), SendBatch::new())),
             hang_ups: Vec::new(),
             timers_from: Time::ZERO,

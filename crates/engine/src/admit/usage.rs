@@ -81,6 +81,11 @@ impl Usage {
         self.change(ticket, |held| held.dialogs = held.dialogs.saturating_sub(1));
     }
 
+    /// Gives back room that is not needed.
+    pub(crate) fn shrink(&mut self) {
+        self.sources.shrink_to_fit();
+    }
+
     fn change(&mut self, ticket: Ticket, change: impl Fn(&mut Held)) {
         let held = self.sources.entry(ticket.source).or_default();
         change(held);

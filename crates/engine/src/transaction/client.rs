@@ -252,6 +252,11 @@ impl ClientTable {
         self.by_id.remove(&id)
     }
 
+    /// Gives back room that is not needed.
+    pub(crate) fn shrink(&mut self) {
+        self.by_id.shrink_to_fit();
+    }
+
     /// The INVITEs of this application that have no final response, and the rest of its transactions, in the order they were sent.
     pub(crate) fn of(&self, application: ApplicationId) -> Vec<TransactionId> {
         let mut ids: Vec<TransactionId> = self

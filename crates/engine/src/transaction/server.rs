@@ -170,6 +170,13 @@ impl ServerTable {
         self.by_id.insert(id, Box::new(transaction));
     }
 
+    /// Gives back room that is not needed.
+    pub(crate) fn shrink(&mut self) {
+        self.by_id.shrink_to_fit();
+        self.by_key.shrink_to_fit();
+        self.merged.shrink_to_fit();
+    }
+
     /// Removes a transaction.
     pub(crate) fn remove(&mut self, id: TransactionId) -> Option<Box<ServerTransaction>> {
         let transaction = self.by_id.remove(&id)?;
