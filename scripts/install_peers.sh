@@ -13,6 +13,7 @@ need linphonec linphone-cli
 need ip iproute2
 need nft nftables
 need sipsak sipsak
+need svmap sipvicious
 need stunnel4 stunnel4
 need openssl openssl
 need chromium chromium

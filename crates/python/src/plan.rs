@@ -3,6 +3,7 @@
 //! The addresses are not worked out here: an engine as it would run is given a call from the peer, and what it writes is read. So
 //! whoever asks (`dracht doctor`) sees what the peer would see.
 use crate::start;
+use engine::admit::Admission;
 use engine::command::{Draft, Forking, Proxy, ProxyOptions, Respond};
 use engine::config::{Bounds, Config, Listener, SessionTimers, Timers};
 use engine::event::Request;
@@ -153,6 +154,7 @@ impl Plan {
             udp_request_limit: None,
             drachtio_compatible: false,
             session: SessionTimers::default(),
+            admission: Admission::everybody(),
         };
         let mut engine = Engine::new(config, Generator::new([7; 32]));
         engine.handle_attach(now, APPLICATION);
