@@ -30,7 +30,12 @@ def dracht(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
         text=True,
         timeout=30,
         check=False,
+<<<<<<< HEAD
         env={"PATH": "/usr/bin", **kept, **environment},
+=======
+        # The package under test, wherever it lies.
+        env={"PATH": "/usr/bin", "PYTHONPATH": os.environ.get("PYTHONPATH", ""), **environment},
+>>>>>>> main
     )
 
 
