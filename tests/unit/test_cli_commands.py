@@ -22,20 +22,15 @@ LISTEN = "sip:127.0.0.1:0;transport=udp"
 
 
 def dracht(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs the `dracht` that is tested to its end: that of PYTHONPATH, where one is set."""
-    kept = {name: value for name, value in os.environ.items() if name == "PYTHONPATH"}
+    """Runs `dracht` to its end."""
     return subprocess.run(
         [sys.executable, "-m", "dracht.cli", *arguments],
         capture_output=True,
         text=True,
         timeout=30,
         check=False,
-<<<<<<< HEAD
-        env={"PATH": "/usr/bin", **kept, **environment},
-=======
         # The package under test, wherever it lies.
         env={"PATH": "/usr/bin", "PYTHONPATH": os.environ.get("PYTHONPATH", ""), **environment},
->>>>>>> main
     )
 
 
