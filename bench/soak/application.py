@@ -39,6 +39,14 @@ async def invite(req: Request, res: Response) -> None:
             raise SipError(486)
 
 
+@app.bye
+async def bye(req: Request, res: Response) -> None:
+    """The end of a call; kept back where the caller will be gone."""
+    if "X-Kept-Back" in req.headers:
+        await asyncio.sleep(0.5)
+    await res.send(200)
+
+
 @app.register
 async def register(req: Request, res: Response) -> None:
     """A binding that lives a minute."""

@@ -71,6 +71,8 @@ class _UdpLine(Line, asyncio.DatagramProtocol):
         self._transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
             lambda: self, local_addr=("127.0.0.1", 0)
         )
+        endpoint: socket.socket = self._transport.get_extra_info("socket")
+        endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_000_000)
         self._server = server
         self.sent_by = "{}:{}".format(*self._transport.get_extra_info("sockname"))
 
@@ -79,9 +81,6 @@ class _UdpLine(Line, asyncio.DatagramProtocol):
 
     def send(self, message: bytes) -> None:
         self._transport.sendto(message, self._server)
-
-    def reply(self, message: bytes, to: tuple[str, int]) -> None:
-        self._transport.sendto(message, to)
 
     def reset(self) -> None:
         """There is nothing to reset."""

@@ -1,0 +1,182 @@
+"""TLS as OpenSSL sees it: what we show to `openssl s_client`, and which `openssl s_server` we refuse, with which words."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dracht import App, Request, Response, Tls
+
+from bench.processes import free_port
+from tests.conformance.station import Station
+from tests.interop.certificates import Authority, Issued
+from tests.interop.conftest import RealStations
+from tests.interop.peers.process import Peer, Peers, eventually
+from tests.interop.tls_probe import Handshake, handshake, offered, weaknesses
+
+pytestmark = pytest.mark.peer("openssl")
+
+LISTEN = ("sip:127.0.0.1:0;transport=udp,tcp", "sip:127.0.0.1:0;transport=tls")
+OPTIONS = (
+    b"OPTIONS sip:localhost SIP/2.0\r\nVia: SIP/2.0/TLS 127.0.0.1:5061;branch=z9hG4bKopenssl;rport\r\n"
+    b"From: <sip:openssl@localhost>;tag=1\r\nTo: <sip:localhost>\r\nCall-ID: openssl\r\nCSeq: 1 OPTIONS\r\n"
+    b"Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+)
+
+
+def service() -> App:
+    """Answers OPTIONS, and says whose certificate it came with."""
+    app = App()
+
+    @app.options
+    async def options(req: Request, res: Response) -> None:
+        names = req.peer_certificate.names if req.peer_certificate else ["nobody"]
+        await res.send(200, headers={"X-Peer": ", ".join(names)})
+
+    return app
+
+
+async def start(stations: RealStations, *certificates: Issued, **options: Any) -> Station:
+    """The service with these certificates."""
+    tls = Tls(certificates=[one.pair for one in certificates], **options)
+    return await stations.start(service(), listen=LISTEN, tls=tls)
+
+
+def secure(station: Station) -> tuple[str, int]:
+    """Where it speaks TLS."""
+    bound = next(one for one in station.engine.hostports()[1] if one.startswith("tls/"))
+    host, _, port = bound.removeprefix("tls/").rpartition(":")
+    return host, int(port)
+
+
+async def shake(station: Station, *options: str, name: str | None = None, say: bytes = b"") -> Handshake:
+    """A handshake with it."""
+    return await asyncio.to_thread(handshake, secure(station), *options, name=name, say=say)
+
+
+# ---- what we offer
+
+
+@pytest.mark.parametrize("minimum", ["1.2", "1.3"])
+async def test_versions_and_ciphers(stations: RealStations, tmp_path: Path, minimum: str) -> None:
+    station = await start(stations, Authority(tmp_path).issue("localhost"), minimum_version=minimum)
+    taken = await asyncio.to_thread(offered, secure(station), "localhost")
+    print("\n".join(f"{version}: {', '.join(ciphers) or 'refused'}" for version, ciphers in taken.items()))
+    assert taken["TLSv1"] == []
+    assert taken["TLSv1.1"] == []
+    assert bool(taken["TLSv1.2"]) == (minimum == "1.2")
+    assert len(taken["TLSv1.3"]) >= 3, "RFC 8446 §9.1"
+    for version, ciphers in taken.items():
+        for cipher in ciphers:
+            assert weaknesses(version, cipher) == [], f"{version} {cipher}"
+
+
+async def test_each_name_has_its_certificate(stations: RealStations, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    first, second = authority.issue("a.example"), authority.issue("b.example", "*.b.example")
+    station = await start(stations, first, second)
+    subjects = {}
+    for name in ("a.example", "b.example", "sip.b.example"):
+        checked = await shake(
+            station,
+            "-CAfile",
+            str(authority.file),
+            "-verify_hostname",
+            name,
+            "-verify_return_error",
+            name=name,
+        )
+        assert checked.verified, checked.said
+        subjects[name] = checked.subject
+    assert subjects["a.example"] != subjects["b.example"] == subjects["sip.b.example"]
+    for name in (None, "c.example"):
+        assert (await shake(station, name=name)).subject == subjects["a.example"], "the first is the default"
+
+
+async def test_a_request_over_tls(stations: RealStations, tmp_path: Path) -> None:
+    station = await start(stations, Authority(tmp_path).issue("localhost"))
+    answer = await shake(station, "-ign_eof", "-no_ign_eof", name="localhost", say=OPTIONS)
+    assert "SIP/2.0 200 OK" in answer.said
+    assert "X-Peer: nobody" in answer.said
+
+
+async def test_a_client_certificate_is_demanded(
+    stations: RealStations, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ours, theirs = Authority(tmp_path), Authority(tmp_path, "partner")
+    station = await start(
+        stations, ours.issue("localhost"), client_certificates="demanded", authorities=[str(theirs.file)]
+    )
+    known, stranger = theirs.issue("trunk.partner.example"), ours.issue("trunk.partner.example")
+    expired = theirs.issue("trunk.partner.example", days=-1)
+
+    async def asks_with(client: Issued | None) -> str:
+        options = ("-cert", str(client.certificate), "-key", str(client.key)) if client else ()
+        return (await shake(station, *options, name="localhost", say=OPTIONS)).said
+
+    assert "X-Peer: trunk.partner.example" in await asks_with(known)
+    for client, words in (
+        (None, "no certificate"),
+        (stranger, "unknown"),
+        (expired, "expired"),
+    ):
+        caplog.clear()
+        assert "SIP/2.0" not in await asks_with(client)
+        await logged(caplog, "127.0.0.1", words)
+
+
+async def logged(caplog: pytest.LogCaptureFixture, *words: str) -> str:
+    """Waits for a warning with these words."""
+
+    def lines() -> list[str]:
+        return [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+
+    def found() -> str | None:
+        return next((line for line in lines() if all(word.lower() in line.lower() for word in words)), None)
+
+    await eventually(found, lambda: f"a warning with {words}; there are {lines()}", limit=10.0)
+    line = found()
+    assert line is not None
+    return line
+
+
+# ---- whom we refuse
+
+
+@pytest.mark.parametrize("fault", ["none", "name", "expired", "authority", "version"])
+async def test_a_server_is_verified(
+    stations: RealStations, peers: Peers, tmp_path: Path, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    known, unknown = Authority(tmp_path, "known"), Authority(tmp_path, "unknown")
+    issued = {
+        "none": lambda: known.issue("localhost"),
+        "version": lambda: known.issue("localhost"),
+        "name": lambda: known.issue("elsewhere.example"),
+        "expired": lambda: known.issue("localhost", days=-1),
+        "authority": lambda: unknown.issue("localhost"),
+    }[fault]()
+    station = await start(stations, known.issue("localhost"), authorities=[str(known.file)])
+    port = free_port()
+    old = ("-tls1_1", "-cipher", "ALL:@SECLEVEL=0") if fault == "version" else ()
+    command = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-naccept", "1", "-quiet", *old]
+    command += ["-cert", str(issued.certificate), "-key", str(issued.key)]
+    server = await peers.start(Peer("s_server", command, peers.folder("s_server")))
+    await eventually(lambda: f"0100007F:{port:04X}" in Path("/proc/net/tcp").read_text())
+    asked = await station.agent.request(f"sip:localhost:{port};transport=tls", "OPTIONS", timeout=20.0)
+    if fault == "none":
+        await server.until(lambda: "OPTIONS sip:localhost" in server.output(), "our request")
+        await asked.cancel()
+        return
+    answer = await asked.final()
+    assert answer.status == 503
+    assert "OPTIONS" not in server.output()
+    said = {
+        "name": ("localhost", "elsewhere.example"),
+        "expired": ("expired",),
+        "authority": ("unknown",),
+        "version": ("version",),
+    }[fault]
+    await logged(caplog, f"127.0.0.1:{port}", *said)
