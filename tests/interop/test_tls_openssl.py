@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from dracht import App, Request, Response, Tls
@@ -60,9 +60,12 @@ async def shake(station: Station, *options: str, name: str | None = None, say: b
 # ---- what we offer
 
 
-@pytest.mark.parametrize("minimum", ["1.2", "1.3"])
-async def test_versions_and_ciphers(stations: RealStations, tmp_path: Path, minimum: str) -> None:
-    station = await start(stations, Authority(tmp_path).issue("localhost"), minimum_version=minimum)
+@pytest.mark.parametrize(("minimum", "rsa"), [("1.2", False), ("1.2", True), ("1.3", False)])
+async def test_versions_and_ciphers(
+    stations: RealStations, tmp_path: Path, minimum: Literal["1.2", "1.3"], rsa: bool
+) -> None:
+    issued = Authority(tmp_path).issue("localhost", rsa=rsa)
+    station = await start(stations, issued, minimum_version=minimum)
     taken = await asyncio.to_thread(offered, secure(station), "localhost")
     print("\n".join(f"{version}: {', '.join(ciphers) or 'refused'}" for version, ciphers in taken.items()))
     assert taken["TLSv1"] == []

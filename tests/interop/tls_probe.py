@@ -1,4 +1,4 @@
-"""Which versions and ciphers of TLS a server takes: one handshake of `openssl s_client` for each.
+"""Which versions and ciphers of TLS a server takes: a handshake of `openssl s_client` for each.
 
     python -m tests.interop.tls_probe 127.0.0.1:5061 [NAME]
 
@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 __all__ = ["VERSIONS", "Handshake", "available", "handshake", "offered", "weaknesses"]
@@ -108,19 +107,25 @@ def _known(version: str) -> Sequence[str]:
 
 
 def offered(address: tuple[str, int], name: str | None = None) -> dict[str, list[str]]:
-    """The cipher suites that a server takes, by version; a version that it refuses has none."""
+    """The cipher suites that a server takes, by version, in its order; a version that it refuses has none.
 
-    def takes(version: str, cipher: str) -> bool:
-        chosen = ["-ciphersuites", cipher] if version == "TLSv1.3" else ["-cipher", f"{cipher}:@SECLEVEL=0"]
-        return handshake(address, VERSIONS[version], *chosen, name=name).version == version
-
-    asked = [(version, cipher) for version in VERSIONS for cipher in _known(version)]
-    with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda pair: takes(*pair), asked))
-    taken: dict[str, list[str]] = {version: [] for version in VERSIONS}
-    for (version, cipher), yes in zip(asked, answers, strict=True):
-        if yes:
-            taken[version].append(cipher)
+    All are proposed at once, then all but the one that was chosen, until nothing is chosen any more.
+    """
+    taken: dict[str, list[str]] = {}
+    for version, flag in VERSIONS.items():
+        left, taken[version] = list(_known(version)), []
+        while left:
+            proposed = ":".join(left)
+            options = (
+                ("-ciphersuites", proposed)
+                if version == "TLSv1.3"
+                else ("-cipher", f"{proposed}:@SECLEVEL=0")
+            )
+            answer = handshake(address, flag, *options, name=name)
+            if answer.version != version:
+                break
+            taken[version].append(answer.cipher)
+            left.remove(answer.cipher)
     return taken
 
 
