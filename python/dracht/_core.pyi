@@ -11,6 +11,9 @@ nothing by themselves.
 from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias, final
 
+from dracht.streams import Streams
+from dracht.tls import Tls
+
 __all__ = [
     "EVENT_DIALOG_ENDED",
     "EVENT_EXPORTED",
@@ -32,6 +35,7 @@ __all__ = [
     "Join",
     "Message",
     "Origin",
+    "Plan",
     "Privacy",
     "RAck",
     "Reason",
@@ -1073,6 +1077,8 @@ class Engine:
         session_expires: int | None = None,
         min_se: int = 90,
         session_refresher: Literal["uac", "uas"] | None = None,
+        tls: Tls | None = None,
+        streams: Streams | None = None,
     ) -> Engine:
         """Opens the listeners and starts the I/O threads. Call it after any fork.
 
@@ -1102,10 +1108,18 @@ class Engine:
             min_se: the shortest interval accepted, and the least asked for; seconds, at least 90.
             session_refresher: who refreshes where neither the peer nor the application says: "uac", the sender of the INVITE, or
                 "uas", its receiver. None: the sender, if it can.
+            tls: certificates and trust; listeners of TLS and WSS need it.
+            streams: bounds of connections over TCP, TLS and WebSocket.
 
         Raises:
             ValueError: an argument cannot be used; the text says which and why.
             OSError: a listener cannot be opened.
+        """
+    def reload_certificates(self) -> bool:
+        """Reads the files of `tls=` again; whether there are any. Open connections keep their certificates.
+
+        Raises:
+            ValueError: a file cannot be used; the text says which and why. The certificates in use stay.
         """
     def fileno(self) -> int:
         """The descriptor that is readable while events wait. Watch it; do not read or close it."""
@@ -1245,10 +1259,45 @@ class Engine:
     @property
     def control_address(self) -> tuple[str, int] | None:
         """Address and port of the control listener."""
+    def drain(self) -> None:
+        """From now on new requests get 503 with Retry-After, so that peers go elsewhere; the calls that there are go on.
+
+        It cannot be taken back: the way to an end without lost calls is to drain, to wait until `counts` says that nothing is
+        left, and to stop.
+        """
     def stop(self, timeout: float = 5.0) -> bool:
         """Closes the listeners and ends the threads; waits without the interpreter for at most `timeout` seconds.
 
         Returns whether they ended in time. Events that wait can still be taken. Calling it again does nothing.
+        """
+
+@final
+class Plan:
+    """What an engine would listen on, and what its peers would be told, without opening anything.
+
+    Addresses are not worked out apart from the engine: one that has these listeners is given a call, and what it writes is read.
+    """
+
+    def __new__(cls, listen: Sequence[str], *, advertise: str | None = None) -> Plan:
+        """Reads the listeners as `Engine.start` does.
+
+        Raises:
+            ValueError: an argument cannot be used; the text says which and why.
+        """
+    @property
+    def listeners(self) -> list[tuple[_Transport, str, int, tuple[str, int] | None]]:
+        """Transport, bound address and port of each, in order, and the host and port that it advertises."""
+    def seen_by(self, listener: int, peer: str, local: str) -> tuple[str, str, str]:
+        """Via, Contact and Record-Route as a peer sees them: Contact in the answer to its call, the others in a call that is
+        forwarded to it.
+
+        Args:
+            listener: which one it reaches; an index of `listeners`.
+            peer: its IP address.
+            local: the address of ours that it reaches.
+
+        Raises:
+            ValueError: there is no such listener, or a text is not an address.
         """
 
 def install_logging(level: str = "warning") -> None:

@@ -9,49 +9,39 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 __all__ = ["Tls"]
-
-ClientCertificates = Literal["no", "asked", "demanded"]
-"""Whether those who connect show a certificate: they are not asked; they are asked and may have none; without one they are refused."""
-MinimumVersion = Literal["1.2", "1.3"]
-
-Path = str | os.PathLike[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """How TLS is spoken: given as `tls=` to `App.run`, `Agent.run`, `ServerConfig` and `Engine.start`.
+    """How TLS is spoken: `tls=` of `App.run`, `Agent.run`, `ServerConfig` and `Engine.start`. Times are in seconds.
 
-    Args:
-        certificates: pairs of files, certificate chain and private key, both PEM: the server's own certificate comes first in its file,
-            followed by those that lead to its authority. A client that asks for a name (SNI) gets the first certificate for it, and
-            any other one the first of all, which is also the one that we show to a server that asks for ours. Without certificates
-            connections are opened over TLS, and none is accepted.
-        client_certificates: `"no"`: those who connect are not asked for a certificate. `"asked"`: they are, and may have none; one
-            that cannot be trusted is refused. `"demanded"`: without one that can be trusted they are refused. The verified names are
-            in `req.peer_certificate`.
-        authorities: files with the certificates, PEM, of those who may have issued a peer's certificate. Empty: the system's.
-        verify: whether a server that we connect to must show a certificate by a trusted authority, for the domain of the URI (RFC 5922
-            §4). False is for tests: whoever is between us and the server reads and changes everything.
-        minimum_version: `"1.2"` (and so 1.3 too), or `"1.3"` alone.
-        reload_interval: how often the files are looked at, in seconds; 0: only when told (`reload_certificates`, SIGHUP). Connections
-            that are open keep the certificate that they began with; files that cannot be used leave those in use as they are, and are
-            logged.
-        expiry_warning: how long before its end a certificate is warned of in the log, in seconds.
+    Without certificates connections are opened over TLS, and none is accepted.
 
     Raises:
         ValueError: an argument cannot be used. A file that cannot is found when the listeners are opened (`ValueError` too).
     """
 
-    certificates: Sequence[tuple[Path, Path]] = ()
-    client_certificates: ClientCertificates = "no"
-    authorities: Sequence[Path] = ()
+    certificates: Sequence[tuple[os.PathLike[str] | str, os.PathLike[str] | str]] = ()
+    """Pairs of PEM files: certificate chain (the server's own certificate first) and private key. A client that asks for a name (SNI) gets
+    the first certificate for it, any other one the first of all, which is also what we show to a server that asks for ours."""
+    client_certificates: Literal["no", "asked", "demanded"] = "no"
+    """Whether those who connect show a certificate: they are not asked; they are, and may have none; without one they are refused. One that
+    cannot be trusted is always refused. The verified names are in `req.peer_certificate`."""
+    authorities: Sequence[os.PathLike[str] | str] = ()
+    """PEM files with the certificates of those who may have issued a peer's certificate; empty: the authorities of the system."""
     verify: bool = True
-    minimum_version: MinimumVersion = "1.2"
+    """Whether a server that we connect to must show a certificate by a trusted authority, for the domain of the URI (RFC 5922 §4). False is
+    for tests: whoever is between us and the server reads and changes everything."""
+    minimum_version: Literal["1.2", "1.3"] = "1.2"
+    """The oldest TLS version spoken: `1.2` (and so 1.3 too), or `1.3` alone."""
     reload_interval: float = 5.0
-    expiry_warning: float = 14 * 86_400.0
+    """How often the files are looked at; 0: only when told (`reload_certificates`, SIGHUP). Open connections keep their certificate; files
+    that cannot be used leave those in use as they are, and are logged."""
+    expiry_warning: float = 1_209_600.0
+    """How long before its end a certificate is warned of in the log: 14 days."""
 
     def __post_init__(self) -> None:
         if isinstance(self.certificates, str | os.PathLike) or not all(
@@ -66,8 +56,8 @@ class Tls:
         object.__setattr__(self, "certificates", tuple((chain, key) for chain, key in self.certificates))
         object.__setattr__(self, "authorities", tuple(self.authorities))
         for name, allowed in (
-            ("client_certificates", get_args(ClientCertificates)),
-            ("minimum_version", get_args(MinimumVersion)),
+            ("client_certificates", ("no", "asked", "demanded")),
+            ("minimum_version", ("1.2", "1.3")),
         ):
             given = getattr(self, name)
             if given not in allowed:

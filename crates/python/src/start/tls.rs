@@ -47,6 +47,7 @@ pub fn config(given: Option<&Bound<'_, PyAny>>) -> PyResult<Option<TlsConfig>> {
 
 /// Reads the files.
 pub fn store(config: TlsConfig) -> PyResult<Arc<Store>> {
-    let store = Store::open(config).map_err(|error| PyValueError::new_err(format!("TLS: {error}")))?;
+    let store =
+        Store::open(config).map_err(|error| PyValueError::new_err(format!("TLS: {error}")))?;
     Ok(Arc::new(store))
 }
