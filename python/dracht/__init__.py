@@ -26,6 +26,8 @@ from dracht.proxy import BranchResponse, BranchResponses, ProxyResult
 from dracht.request import Request
 from dracht.response import Response, SentResponse
 from dracht.sending import SentRequest
+from dracht.streams import Streams
+from dracht.tls import Tls
 from dracht.transaction import ClientTransaction
 
 if TYPE_CHECKING:
@@ -101,8 +103,10 @@ __all__ = [
     "SentResponse",
     "SessionExpires",
     "SipError",
+    "Streams",
     "SubscriptionState",
     "TargetDialog",
+    "Tls",
     "Uri",
     "UriError",
     "UserToUser",

@@ -11,6 +11,9 @@ nothing by themselves.
 from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias, final
 
+from dracht.streams import Streams
+from dracht.tls import Tls
+
 __all__ = [
     "EVENT_DIALOG_ENDED",
     "EVENT_EXPORTED",
@@ -1074,6 +1077,8 @@ class Engine:
         session_expires: int | None = None,
         min_se: int = 90,
         session_refresher: Literal["uac", "uas"] | None = None,
+        tls: Tls | None = None,
+        streams: Streams | None = None,
     ) -> Engine:
         """Opens the listeners and starts the I/O threads. Call it after any fork.
 
@@ -1103,10 +1108,18 @@ class Engine:
             min_se: the shortest interval accepted, and the least asked for; seconds, at least 90.
             session_refresher: who refreshes where neither the peer nor the application says: "uac", the sender of the INVITE, or
                 "uas", its receiver. None: the sender, if it can.
+            tls: certificates and trust; listeners of TLS and WSS need it.
+            streams: bounds of connections over TCP, TLS and WebSocket.
 
         Raises:
             ValueError: an argument cannot be used; the text says which and why.
             OSError: a listener cannot be opened.
+        """
+    def reload_certificates(self) -> bool:
+        """Reads the files of `tls=` again; whether there are any. Open connections keep their certificates.
+
+        Raises:
+            ValueError: a file cannot be used; the text says which and why. The certificates in use stay.
         """
     def fileno(self) -> int:
         """The descriptor that is readable while events wait. Watch it; do not read or close it."""

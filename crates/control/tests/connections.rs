@@ -104,6 +104,7 @@ fn request() -> Event {
             local: peer,
             connection: None,
         },
+        peer_certificate: None,
         wire_bytes: 411,
     })
 }

@@ -20,6 +20,7 @@ mod source;
 mod stream;
 
 mod time;
+pub mod tls;
 mod totals;
 mod udp;
 mod udp_batch;

@@ -9,6 +9,7 @@ use crate::inbox::{Inbox, Item};
 use crate::resolve::Resolver;
 use crate::stream::{self, Pool};
 use crate::time::Clock;
+use crate::tls;
 use crate::totals::Totals;
 use crate::udp::UdpListener;
 use crate::udp_batch::{ReceiveBatch, SendBatch};
@@ -45,6 +46,7 @@ struct Shard {
     engine: Config,
     limits: sip::Limits,
     stream: StreamConfig,
+    tls: Option<Arc<tls::Store>>,
     resolver: ResolverConfig,
     listeners: Arc<[Listener]>,
     inboxes: Arc<[Inbox]>,
@@ -73,6 +75,7 @@ impl Server {
         let handle = Arc::new(Handle::new(inboxes.clone(), bind::hostports(&listeners)));
         let listeners: Arc<[Listener]> = listeners.into();
         let mut companions = std::mem::take(&mut config.companions);
+        companions.extend(config.tls.clone().and_then(tls::watch));
         let server = Server {
             handle,
             inboxes,
@@ -89,6 +92,7 @@ impl Server {
                 engine: engine_config(number, &config, &server.listeners),
                 limits: config.limits.clone(),
                 stream: config.stream.clone(),
+                tls: config.tls.clone(),
                 resolver: config.resolver.clone(),
                 listeners: server.listeners.clone(),
                 inboxes: server.inboxes.clone(),
@@ -270,6 +274,7 @@ impl Shard {
             pool: Pool::new(
                 number,
                 self.stream,
+                self.tls,
                 limits,
                 listeners.clone(),
                 inboxes.clone(),

@@ -124,7 +124,7 @@ def _run(source: Source, settings: ServerConfig, drain: float) -> None:
         say(f"SIP on {', '.join(server.hostports)}", "green")
         say(f"applications on tcp://{server.control}", "green")
         while signals.get() == signal.SIGHUP:
-            _reload(source, settings)
+            _reload(server, source, settings)
         if drain:
             _drain(server, drain, signals)
         say("stopping")
@@ -142,8 +142,13 @@ def _drain(server: Server, seconds: float, signals: queue.SimpleQueue[int]) -> N
                 return
 
 
-def _reload(source: Source, running: ServerConfig) -> None:
+def _reload(server: Server, source: Source, running: ServerConfig) -> None:
     """Takes over what can be changed while calls go on, and says what cannot."""
+    try:
+        if server.reload_certificates():
+            notice("dracht: certificates read again")
+    except ValueError as error:
+        notice(f"dracht: the certificates in use stay: {error}")
     try:
         settings, process = source.read()
     except Failure as failure:

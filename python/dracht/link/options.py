@@ -2,6 +2,9 @@
 
 from typing import Literal, TypedDict
 
+from dracht.streams import Streams
+from dracht.tls import Tls
+
 
 class EngineOptions(TypedDict, total=False):
     """Options of an engine; times in seconds. `dracht._core.Engine.start` documents each."""
@@ -27,3 +30,5 @@ class EngineOptions(TypedDict, total=False):
     session_expires: int | None
     min_se: int
     session_refresher: Literal["uac", "uas"] | None
+    tls: Tls | None
+    streams: Streams | None

@@ -10,6 +10,9 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal
 
+from dracht.streams import Streams
+from dracht.tls import Tls
+
 __all__ = ["ServerConfig", "group", "host_and_port", "setting"]
 
 
@@ -104,6 +107,8 @@ class ServerConfig:
         "limits", "how far an application may fall behind before new requests get 503", 1.0, least=0.001
     )
     max_message_bytes: int = setting("limits", "the largest message accepted", 65_535, least=1024)
+    tls: Tls | None = group("tls", "TLS: certificates, and whom to trust. Listeners of TLS and WSS need it.")
+    streams: Streams | None = group("streams", "Bounds of connections over TCP, TLS and WebSocket.")
 
     def __post_init__(self) -> None:
         if not self.listen:

@@ -36,6 +36,10 @@ class Server:
         """From now on new requests get 503; the calls that there are go on, and their applications stay connected."""
         self.engine.drain()
 
+    def reload_certificates(self) -> bool:
+        """Reads the certificates' files again (`Engine.reload_certificates`); whether there are any."""
+        return self.engine.reload_certificates()
+
     @property
     def calls(self) -> int:
         """How many calls there are: dialogs that end here, and requests that are being proxied.
