@@ -166,8 +166,11 @@ class _WebSocketLine(Line):
         self._sending: set[asyncio.Task[None]] = set()
 
     async def _read(self) -> None:
-        async for message in self._socket:
-            self.receive(self, message.encode() if isinstance(message, str) else message)
+        from websockets.exceptions import ConnectionClosed
+
+        with contextlib.suppress(ConnectionClosed):
+            async for message in self._socket:
+                self.receive(self, message.encode() if isinstance(message, str) else message)
         self.open = False
 
     def send(self, message: bytes) -> None:

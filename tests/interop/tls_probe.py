@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -63,14 +64,11 @@ def handshake(
     Args:
         options: of `openssl s_client`.
         name: the server name that is asked for (SNI); none by default.
-        say: bytes for the server; what it answers is at the end of `said`.
+        say: bytes for the server; its answer, up to the first empty line, is in `said`.
     """
     command = ["openssl", "s_client", "-connect", f"{address[0]}:{address[1]}", "-brief", *options]
     command += ["-servername", name] if name else ["-noservername"]
-    run = subprocess.run(
-        command, input=say, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=_LIMIT, check=False
-    )
-    said = run.stdout.decode("utf-8", "replace")
+    said = _run(command, say).decode("utf-8", "replace")
 
     def found(label: str) -> str:
         match = re.search(rf"^{label}: (.*)$", said, re.MULTILINE)
@@ -83,6 +81,31 @@ def handshake(
         found("Verification") == "OK",
         said,
     )
+
+
+def _run(command: Sequence[str], say: bytes) -> bytes:
+    """Runs s_client. At the end of its input it leaves at once, so that end waits for the answer to what was said."""
+    output = b""
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        ending = threading.Timer(_LIMIT, process.kill)
+        ending.start()
+        try:
+            if say:
+                process.stdin.write(say)
+                process.stdin.flush()
+                while (line := process.stdout.readline()).strip() or (line and b"SIP/2.0" not in output):
+                    output += line
+            process.stdin.close()
+            output += process.stdout.read()
+        except BrokenPipeError:
+            output += process.stdout.read()
+        finally:
+            ending.cancel()
+    return output
 
 
 @functools.cache
