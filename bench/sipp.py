@@ -57,7 +57,7 @@ class Load:
 
 def transport_flag(transport: str) -> list[str]:
     flags = {"udp": "u1", "tcp": "t1", "tcp, a connection a call": "tn"}
-    return ["-t", flags[transport]]
+    return ["-t", flags[transport], "-max_socket", "1000"]
 
 
 @contextmanager
