@@ -1,26 +1,23 @@
-"""sipsak over UDP, TCP and TLS: it asks, registers with digest, and sends what is no SIP message, which harms nobody.
+"""sipsak over UDP and TCP: it asks, registers, and sends what is no SIP message, which harms nobody.
 
-sipsak 0.9.8 cuts the last digit off a port of five digits in the request-URI, and answers a challenge by MD5 only where that is
-the first.
+sipsak 0.9.8 cuts the last digit off a port of five digits in the request-URI. Its TLS is left out: it fails with `openssl s_server`
+too ("select returned error"), before it has sent its request.
 """
 
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
-from dracht import Tls
+from dracht import App, Request, Response
 
 from tests.conformance.sip import Sip
 from tests.conformance.station import Station
-from tests.interop.certificates import Authority
 from tests.interop.conftest import RealStations
-from tests.interop.office import PASSWORD, office
 
 pytestmark = pytest.mark.peer("sipsak")
 
-TRANSPORTS = ("udp", "tcp", "tls")
+TRANSPORTS = ("udp", "tcp")
 
 
 async def sipsak(*arguments: str) -> tuple[int, list[Sip], str]:
@@ -38,31 +35,35 @@ async def sipsak(*arguments: str) -> tuple[int, list[Sip], str]:
     return process.returncode, found, output.decode("utf-8", "replace")
 
 
-class Served:
-    """The registrar on every transport, and how sipsak gets there."""
+def service() -> App:
+    """Answers OPTIONS, and REGISTER with what is registered."""
+    app = App()
 
-    def __init__(self, station: Station, authority: Authority) -> None:
-        self.station = station
-        self._authority = authority
+    @app.options
+    async def options(req: Request, res: Response) -> None:
+        await res.send(200)
 
-    def by(self, transport: str, user: str) -> list[str]:
-        """Arguments for a transport, with the URI."""
-        bound = next(one for one in self.station.engine.hostports()[1] if one.startswith(f"{transport}/"))
-        chosen = [f"--transport={transport}", "-s", f"sip:{user}@{bound.partition('/')[2]}"]
-        return [*chosen, f"--tls-ca-cert={self._authority.file}"] if transport == "tls" else chosen
+    @app.register
+    async def register(req: Request, res: Response) -> None:
+        await res.send(200, headers={"Contact": f"<{req.contacts[0].uri_text}>;expires=15"})
+
+    return app
+
+
+def by(station: Station, transport: str, user: str) -> list[str]:
+    """Arguments for a transport, with the URI."""
+    host, port = station.address
+    return [f"--transport={transport}", "-s", f"sip:{user}@{host}:{port}"]
 
 
 @pytest.fixture
-async def served(stations: RealStations, tmp_path: Path) -> Served:
-    authority = Authority(tmp_path)
-    listen = ("sip:127.0.0.1:0;transport=udp,tcp", "sip:127.0.0.1:0;transport=tls")
-    tls = Tls(certificates=[authority.issue("127.0.0.1", "localhost").pair])
-    return Served(await stations.start(office(["MD5"]), listen=listen, tls=tls), authority)
+async def served(stations: RealStations) -> Station:
+    return await stations.start(service())
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_it_asks_and_is_answered(served: Served, transport: str) -> None:
-    status, responses, output = await sipsak(*served.by(transport, "ping"))
+async def test_it_asks_and_is_answered(served: Station, transport: str) -> None:
+    status, responses, output = await sipsak(*by(served, transport, "ping"))
     assert status == 0, output
     assert [response.status for response in responses] == [200]
     assert responses[0]["Via"].startswith(f"SIP/2.0/{transport.upper()} ")
@@ -70,14 +71,14 @@ async def test_it_asks_and_is_answered(served: Served, transport: str) -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_it_registers_with_digest(served: Served, transport: str) -> None:
-    status, responses, output = await sipsak("-U", *served.by(transport, "alice"), "-a", PASSWORD)
+async def test_it_registers(served: Station, transport: str) -> None:
+    status, responses, output = await sipsak("-U", "-i", *by(served, transport, "alice"))
     assert status == 0, output
-    assert [response.status for response in responses if response.method == "REGISTER"] == [401, 200]
+    assert [response.status for response in responses if response.method == "REGISTER"] == [200]
     assert "sip:alice@" in responses[-1]["Contact"]
 
 
-async def test_trash_harms_nobody(served: Served) -> None:
-    await sipsak("-R", "-t", "40", *served.by("udp", "trash"))
+async def test_trash_harms_nobody(served: Station) -> None:
+    await sipsak("-R", "-t", "40", *by(served, "udp", "trash"))
     for transport in TRANSPORTS:
-        assert (await sipsak(*served.by(transport, "ping")))[0] == 0
+        assert (await sipsak(*by(served, transport, "ping")))[0] == 0
