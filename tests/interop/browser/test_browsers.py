@@ -122,7 +122,7 @@ async def test_a_telephone_calls_a_browser(
             "uac_browser",
             exchange.station.address,
             keys={"domain": DOMAIN},
-            options=("-s", "bob", "-d", "300"),
+            options=("-s", "bob", "-d", "2000"),
         )
         await bob.shows(call="incoming")
         await bob.press("Answer")
