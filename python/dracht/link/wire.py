@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from dracht.errors import CommandFailed, UriError
 from dracht.link.base import DialogReference, Forking, HeaderList, ProxyOptions
+from dracht.tls import Tls
 
 __all__ = [
     "Target",
@@ -90,8 +91,11 @@ class Target(NamedTuple):
             raise ValueError(f"{text!r} is no address of a server: write tcp://HOST:PORT or tls://HOST:PORT")
         return Target(scheme == "tls", host, number)
 
-    def context(self, tls: ssl.SSLContext | bool | None) -> ssl.SSLContext | None:
+    def context(self, tls: Tls | ssl.SSLContext | bool | None) -> ssl.SSLContext | None:
         """The TLS context to connect with: the one given, the system's for `tls://` or True, or none."""
+        if isinstance(tls, Tls):
+            # Where servers and listeners share one configuration, `tcp://` stays what it says.
+            return tls.client_context() if self.secure else None
         if isinstance(tls, ssl.SSLContext):
             return tls
         return ssl.create_default_context() if self.secure or tls else None
