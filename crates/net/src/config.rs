@@ -1,5 +1,6 @@
 //! What a server is told at its start. Plain data; the defaults are for a server on the open Internet.
 use crate::listen::ListenSpec;
+use crate::resolve::DnsConfig;
 use crate::tls;
 use engine::config::{Bounds, SessionTimers, Timers};
 use engine::seam::Commands;
@@ -39,8 +40,8 @@ pub struct ServerConfig {
     pub stream: StreamConfig,
     /// Certificates and trust, for the listeners of TLS and WSS; none: there can be no such listener.
     pub tls: Option<Arc<tls::Store>>,
-    /// Bounds of name resolution.
-    pub resolver: ResolverConfig,
+    /// Name resolution (RFC 3263).
+    pub dns: DnsConfig,
     /// Tasks that share the thread of shard 0.
     pub companions: Vec<Companion>,
 }
@@ -60,7 +61,7 @@ impl Default for ServerConfig {
             udp_send_buffer: 4 << 20,
             stream: StreamConfig::default(),
             tls: None,
-            resolver: ResolverConfig::default(),
+            dns: DnsConfig::default(),
             companions: Vec::new(),
         }
     }
@@ -127,27 +128,6 @@ impl Default for StreamConfig {
             pong_timeout: Duration::from_secs(10),
             origins: Vec::new(),
             backlog: 1024,
-        }
-    }
-}
-
-/// Bounds of name resolution, per shard.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ResolverConfig {
-    /// How many names are looked up at a time.
-    pub concurrent: usize,
-    /// How many questions may wait; past it they fail at once.
-    pub waiting: usize,
-    /// How long a question may take, waiting included.
-    pub timeout: Duration,
-}
-
-impl Default for ResolverConfig {
-    fn default() -> ResolverConfig {
-        ResolverConfig {
-            concurrent: 16,
-            waiting: 10_000,
-            timeout: Duration::from_secs(5),
         }
     }
 }
