@@ -159,6 +159,9 @@ class Origin:
     @property
     def listener(self) -> int:
         """The index of the listener, in the order of `Engine.hostports()`."""
+    @property
+    def peer_certificate(self) -> tuple[list[str], str] | None:
+        """Names and subject of the certificate that the sender of a request proved to have, over TLS and WSS."""
 
 # ---- messages -----------------------------------------------------------------------------------------------------------
 

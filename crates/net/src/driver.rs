@@ -182,6 +182,7 @@ impl Driver {
             Item::Certified(connection, certificate) => {
                 engine.handle_connection_certified(now, connection, certificate);
             }
+            Item::Alias(connection, key) => self.pool.alias(connection, key),
             Item::Fault(fault) => self.note_fault(now, &fault),
             Item::Outgoing(outgoing) => self.pool.send(outgoing, &mut self.totals),
             Item::Undelivered(token, error) => {

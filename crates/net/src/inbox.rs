@@ -2,7 +2,7 @@
 //!
 //! Commands of applications, messages of stream connections, messages that another shard received, answers of the resolver:
 //! all come in here, in order. Datagrams of the shard's own sockets do not: the driver reads them itself.
-use crate::stream::{Accepted, Fault};
+use crate::stream::{Accepted, Fault, Key};
 use bytes::Bytes;
 use engine::counts::Counts;
 use engine::id::{ApplicationId, ConnectionId, ResolveId};
@@ -40,6 +40,8 @@ pub(crate) enum Item {
     Closed(ConnectionId),
     /// The peer of a connection, of this shard or another, proved to have this certificate.
     Certified(ConnectionId, Arc<PeerCertificate>),
+    /// The peer of a connection of ours asks for requests to this name of its own to take it (RFC 5923).
+    Alias(ConnectionId, Key),
     /// A connection of ours came to nothing: to be logged and counted.
     Fault(Box<Fault>),
     /// Another shard's message for a connection of ours.

@@ -3,6 +3,7 @@
 Nothing here keeps anything.
 """
 
+import json
 import re
 import ssl
 from collections.abc import Sequence
@@ -51,6 +52,15 @@ class WirePath:
         if tokens[1] != "sip" or len(tokens) < 12 or not tokens[11].isdecimal():
             return None
         return tokens[10].strip("[]"), int(tokens[11])
+
+    @property
+    def peer_certificate(self) -> tuple[Sequence[str], str] | None:
+        """Names and subject of the certificate that the sender of a request proved to have, as dracht's servers say it."""
+        # The token is JSON in which `|` is escaped, and the last one where there is one.
+        if not self._tokens[-1].startswith('{"subject":'):
+            return None
+        read = json.loads(self._tokens[-1])
+        return read["names"], read["subject"]
 
     def __repr__(self) -> str:
         return f"<{self.transport or 'unknown'} {self.peer[0]}:{self.peer[1]}>"

@@ -47,7 +47,7 @@ class ServerConfig:
     listen: tuple[str, ...] = setting(
         "server", "SIP listeners, as `sip:*:5060;transport=udp,tcp`; `*` is every address of the machine"
     )
-    control: str = setting("server", "where applications connect, `HOST:PORT`")
+    control: str = setting("server", "where applications connect, `HOST:PORT`, or over TLS `tls://HOST:PORT`")
     secret: str = setting("server", "what applications authenticate with; rather in `secret_file`")
     shards: int = setting("server", "SIP engines, with a thread each", 1, least=1, most=255)
     advertise: str | None = setting(
@@ -114,6 +114,10 @@ class ServerConfig:
         if not self.listen:
             raise ValueError("no SIP listener: give at least one, as sip:127.0.0.1:5060;transport=udp,tcp")
         host_and_port(self.control)
+        if self.control.startswith("tls://") and not (self.tls and self.tls.certificates):
+            raise ValueError(
+                f"control {self.control} needs a certificate: tls=Tls(certificates=[(chain, key)])"
+            )
         if not self.secret:
             raise ValueError("no secret: applications must authenticate, so a server needs one")
         for one in fields(self):
@@ -142,7 +146,9 @@ def within(least: float | None, most: float | None) -> str:
 
 
 def host_and_port(text: str) -> tuple[str, int]:
-    """Host and port of `HOST:PORT` (IPv6 in brackets, which are taken off); `ValueError` for anything else."""
+    """Host and port of `HOST:PORT`, perhaps behind `tcp://` or `tls://` (IPv6 without its brackets); `ValueError` else."""
+    for scheme in ("tcp://", "tls://"):
+        text = text.removeprefix(scheme)
     host, colon, port = text.rpartition(":")
     if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise ValueError(f"{text!r} is not HOST:PORT, as 127.0.0.1:9022 or [::1]:9022")

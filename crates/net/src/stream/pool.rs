@@ -309,7 +309,16 @@ impl Pool {
             partial_since: None,
             handshake_until: None,
             ping_sent: None,
+            certificate: None,
+            alias: None,
             failure: None,
+        }
+    }
+
+    /// The peer of this connection proved a name and asks for requests to it.
+    pub fn alias(&mut self, id: ConnectionId, key: Key) {
+        if self.connections.contains_key(&id) {
+            self.reuse.add(id, key);
         }
     }
 

@@ -114,9 +114,9 @@ impl Engine {
             ..net::ServerConfig::default()
         };
         let tls = start::tls::config(tls)?;
-        let control = start::control::read(control, secret)?;
+        let tls = tls.map(start::tls::store).transpose()?;
+        let control = start::control::read(control, secret, tls.as_ref())?;
         py.detach(|| {
-            let tls = tls.map(start::tls::store).transpose()?;
             let config = net::ServerConfig { tls, ..config };
             let running = Running::start(config, control)?;
             let attach = || Application::attach(running.commands(), shards, max_events);
