@@ -88,6 +88,12 @@ impl Session {
             }
             Ok(Request::Unanswered(command)) => {
                 self.batch.push(command);
+                self.link.with(|state| state.frames.tell_status());
+                self.reply(&envelope.message_id, Status::Ok, "");
+            }
+            Ok(Request::Ban(network, time)) => {
+                self.server.commands.ban(network, time);
+                tracing::info!(peer = %self.peer, %network, ?time, "an application bans, or lifts a ban");
                 self.reply(&envelope.message_id, Status::Ok, "");
             }
             Ok(Request::Ping) => self.reply(&envelope.message_id, Status::Ok, "pong"),

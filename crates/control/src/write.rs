@@ -51,6 +51,8 @@ pub struct FrameWriter {
     names: TransactionNames,
     /// The client asked to be told of certificates; others never see a token that drachtio-server does not send.
     shows_certificates: bool,
+    /// The client knows that a `done` may say what the caller got: it gave something up by `cancel_proxy`, a word of dracht's own.
+    tells_status: bool,
 }
 
 impl FrameWriter {
@@ -63,12 +65,18 @@ impl FrameWriter {
             ids,
             names,
             shows_certificates: false,
+            tells_status: false,
         }
     }
 
     /// From now on a request whose peer proved a certificate says which, in one more token at the end of its meta line.
     pub fn show_certificates(&mut self) {
         self.shows_certificates = true;
+    }
+
+    /// From now on the end of a proxied request says what the caller got.
+    pub fn tell_status(&mut self) {
+        self.tells_status = true;
     }
 
     /// The frames written and not yet taken.
@@ -275,7 +283,12 @@ impl FrameWriter {
 
     fn proxy_done(&mut self, done: &ProxyDone, answers: &mut Answers) {
         if let Some(answer) = answers.take(done.command) {
-            self.reply(&answer.message_id, Status::Ok, "done");
+            self.begin_response(&answer.message_id, Status::Ok);
+            self.meta.extend_from_slice(b"|done");
+            if let Some(status) = done.status.filter(|_| self.tells_status) {
+                self.meta.extend_from_slice(format!("|{status}").as_bytes());
+            }
+            self.finish(None);
         }
     }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal
 
+from dracht.admission import Admission
 from dracht.streams import Streams
 from dracht.tls import Tls
 
@@ -109,6 +110,9 @@ class ServerConfig:
     max_message_bytes: int = setting("limits", "the largest message accepted", 65_535, least=1024)
     tls: Tls | None = group("tls", "TLS: certificates, and whom to trust. Listeners of TLS and WSS need it.")
     streams: Streams | None = group("streams", "Bounds of connections over TCP, TLS and WebSocket.")
+    admission: Admission | None = group(
+        "admission", "What is taken from whom: rates, quotas, rules, networks to be trusted."
+    )
 
     def __post_init__(self) -> None:
         if not self.listen:
