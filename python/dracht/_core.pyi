@@ -1299,6 +1299,23 @@ class Plan:
     @property
     def listeners(self) -> list[tuple[_Transport, str, int, tuple[str, int] | None]]:
         """Transport, bound address and port of each, in order, and the host and port that it advertises."""
+    def locate(
+        self, host: str, *, port: int | None = None, transport: _Transport | None = None, secure: bool = False
+    ) -> list[tuple[_Transport, str, int]]:
+        """Where requests for a host would go (RFC 3263): transport, address and port of each target, in the order of trying.
+
+        Asks name servers, and blocks for 8 seconds at most.
+
+        Args:
+            host: the host name of a URI.
+            port: the port, when the URI names one: then only addresses are looked up.
+            transport: the transport, when the URI names one.
+            secure: the URI is a `sips` one.
+
+        Raises:
+            LookupError: the name does not exist, or leads to nothing that can be reached from these listeners.
+            OSError: no name server gave an answer.
+        """
     def seen_by(self, listener: int, peer: str, local: str) -> tuple[str, str, str]:
         """Via, Contact and Record-Route as a peer sees them: Contact in the answer to its call, the others in a call that is
         forwarded to it.
