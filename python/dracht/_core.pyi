@@ -11,6 +11,7 @@ nothing by themselves.
 from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias, final
 
+from dracht.admission import Admission
 from dracht.streams import Streams
 from dracht.tls import Tls
 
@@ -159,6 +160,9 @@ class Origin:
     @property
     def listener(self) -> int:
         """The index of the listener, in the order of `Engine.hostports()`."""
+    @property
+    def peer_certificate(self) -> tuple[list[str], str] | None:
+        """Names and subject of the certificate that the sender of a request proved to have, over TLS and WSS."""
 
 # ---- messages -----------------------------------------------------------------------------------------------------------
 
@@ -1079,6 +1083,7 @@ class Engine:
         session_refresher: Literal["uac", "uas"] | None = None,
         tls: Tls | None = None,
         streams: Streams | None = None,
+        admission: Admission | None = None,
     ) -> Engine:
         """Opens the listeners and starts the I/O threads. Call it after any fork.
 
@@ -1110,6 +1115,7 @@ class Engine:
                 "uas", its receiver. None: the sender, if it can.
             tls: certificates and trust; listeners of TLS and WSS need it.
             streams: bounds of connections over TCP, TLS and WebSocket.
+            admission: what is taken from whom; None: the defaults of `dracht.Admission`.
 
         Raises:
             ValueError: an argument cannot be used; the text says which and why.
@@ -1151,6 +1157,7 @@ class Engine:
         headers: _Headers | None = None,
         body: bytes | None = None,
         request: Message | None = None,
+        session_timer: bool = True,
     ) -> tuple[int] | tuple[int, Message, int | None, Origin] | tuple[int, None, str, str]:
         """Answers a request.
 
@@ -1167,6 +1174,7 @@ class Engine:
             headers: header fields to add, in order. Via, Route, Record-Route, RSeq and Content-Length are the engine's.
             body: the body.
             request: the message of the EVENT_REQUEST that is answered.
+            session_timer: False says nothing of session timers in a 2xx, and runs none (RFC 4028).
 
         Raises:
             ValueError: the status is out of range.
@@ -1179,6 +1187,7 @@ class Engine:
         body: bytes | None = None,
         dialog: int | tuple[str, str] | None = None,
         next_hop: str | None = None,
+        session_timer: bool = True,
     ) -> int:
         """Sends a request: new, or within a dialog (ACK of a 2xx and PRACK included).
 
@@ -1189,6 +1198,7 @@ class Engine:
             body: the body.
             dialog: the dialog's number, or (Call-ID, From tag of the request that created it).
             next_hop: a URI to send to instead of the request-URI, without a Route header field.
+            session_timer: False says nothing of session timers in an INVITE or UPDATE (RFC 4028).
 
         Raises:
             ValueError: the method is not a token.
@@ -1207,6 +1217,7 @@ class Engine:
         provisional_timeout: float | None = None,
         final_timeout: float | None = None,
         stateless: bool = False,
+        untrusted: bool = False,
         report_responses: bool = False,
         headers: _Headers | None = None,
     ) -> int:
@@ -1222,6 +1233,7 @@ class Engine:
             follow_redirects: try the Contacts of a 3xx too.
             provisional_timeout, final_timeout: give up a branch without such a response; seconds.
             stateless: forward without transaction state (RFC 3261 §16.11).
+            untrusted: leave out what `Message.withheld_from_untrusted` names.
             report_responses: give `EVENT_PROXY_RESPONSE` for each response of each branch.
             headers: header fields to add to each forwarded request.
         """
@@ -1249,6 +1261,21 @@ class Engine:
         """
     def flush(self) -> int:
         """Hands the queued commands to the engine; how many there were."""
+    def ban(self, network: str, seconds: float) -> None:
+        """Takes nothing from a network for so long: `192.0.2.7`, `192.0.2.0/24`, `2001:db8::/32`. Trusted ones are banned as
+        well.
+
+        Raises:
+            ValueError: it is no network, or no time.
+        """
+
+    def unban(self, network: str) -> None:
+        """Lifts a ban of exactly this network; ValueError for what is none."""
+
+    def bans(self) -> list[tuple[str, float, str]]:
+        """The bans in force: the network, the seconds left, and why: the name of a filter, or `asked for`. Waits for at most
+        a second."""
+
     def counts(self) -> list[dict[str, int]]:
         """What each shard holds and has done: the fields of its table sizes, then its totals since the start, by name."""
     def bridge_counts(self) -> dict[str, int]:
@@ -1287,6 +1314,23 @@ class Plan:
     @property
     def listeners(self) -> list[tuple[_Transport, str, int, tuple[str, int] | None]]:
         """Transport, bound address and port of each, in order, and the host and port that it advertises."""
+    def locate(
+        self, host: str, *, port: int | None = None, transport: _Transport | None = None, secure: bool = False
+    ) -> list[tuple[_Transport, str, int]]:
+        """Where requests for a host would go (RFC 3263): transport, address and port of each target, in the order of trying.
+
+        Asks name servers, and blocks for 8 seconds at most.
+
+        Args:
+            host: the host name of a URI.
+            port: the port, when the URI names one: then only addresses are looked up.
+            transport: the transport, when the URI names one.
+            secure: the URI is a `sips` one.
+
+        Raises:
+            LookupError: the name does not exist, or leads to nothing that can be reached from these listeners.
+            OSError: no name server gave an answer.
+        """
     def seen_by(self, listener: int, peer: str, local: str) -> tuple[str, str, str]:
         """Via, Contact and Record-Route as a peer sees them: Contact in the answer to its call, the others in a call that is
         forwarded to it.

@@ -9,9 +9,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Self, TypeAlias, Unpack
 
+from dracht.admission import network as find_network
 from dracht.errors import ConnectionLost
 from dracht.link.base import Link
 from dracht.link.options import EngineOptions
+from dracht.tls import Tls
 
 if TYPE_CHECKING:
     from dracht.dispatch import Dispatcher
@@ -21,7 +23,7 @@ __all__ = ["Links", "TlsContext"]
 
 log = logging.getLogger("dracht")
 
-TlsContext: TypeAlias = ssl.SSLContext | bool | None
+TlsContext: TypeAlias = Tls | ssl.SSLContext | bool | None
 
 
 class Links(ABC):
@@ -59,7 +61,8 @@ class Links(ABC):
         Args:
             target: `tcp://HOST:PORT` or `tls://HOST:PORT`, or several of them; `host` and `port` when None.
             secret: what the servers were started with.
-            tls: an SSL context, or True for the system's; implied by `tls://`.
+            tls: `Tls`, an SSL context, or True for the system's authorities; implied by `tls://`. The server
+                must prove its name, now and at every reconnection.
             tags: labels of this application, for a server that routes by tag.
             timeout: seconds until the first one must be ready.
             retry: keep trying for that long, instead of failing when no server is there.
@@ -86,6 +89,7 @@ class Links(ABC):
         *,
         control: str | None = None,
         secret: str | None = None,
+        tls: Tls | None = None,
         **options: Unpack[EngineOptions],
     ) -> Self:
         """Starts an engine in this process.
@@ -94,6 +98,7 @@ class Links(ABC):
             listen: `sip:HOST:PORT[;transport=udp,tcp]`, or several of them.
             control: `HOST:PORT` on which the engine accepts other applications.
             secret: what those authenticate with.
+            tls: certificates and trust; listeners of TLS and WSS need it.
             options: see `dracht._core.Engine.start`.
 
         Raises:
@@ -103,7 +108,7 @@ class Links(ABC):
         from dracht.link.native import NativeLink
 
         listeners = [listen] if isinstance(listen, str) else list(listen)
-        await self._open([NativeLink(listeners, control=control, secret=secret, **options)], 10.0)
+        await self._open([NativeLink(listeners, control=control, secret=secret, tls=tls, **options)], 10.0)
         return self
 
     async def attach(self, link: Link, *, timeout: float = 10.0) -> Self:
@@ -149,7 +154,7 @@ class Links(ABC):
         Args:
             address: `tcp://HOST:PORT` or `tls://HOST:PORT`.
             secret: what the servers were started with; a server that refuses it is disconnected.
-            tls: the SSL context with our certificate, for `tls://`.
+            tls: `Tls` or an SSL context, with our certificate, for `tls://`.
         """
         from dracht.link.accept import AcceptedLink, Acceptor
         from dracht.link.base import Receiver
@@ -171,6 +176,34 @@ class Links(ABC):
         await acceptor.open()
         self._acceptors.append(acceptor)
         return self
+
+    # ---- keeping somebody out
+
+    def ban(self, network: str, seconds: float = 3600.0) -> None:
+        """Takes nothing from a network for so many seconds: no message, no connection; what it sends is dropped unread.
+
+        The engines of all links do so. A drachtio-server knows no such thing: a warning is logged. What is banned is in
+        `dracht status`.
+
+        Args:
+            network: an address, or a network as `192.0.2.0/24` or `2001:db8::/32`. `req.source[0]` is where a request came
+                from. Over UDP that may be forged: ban for what a source has shown to be its own doing, as wrong passwords are.
+            seconds: how long; banning again sets a new end.
+
+        Raises:
+            ValueError: it is no network, or no time.
+        """
+        name = find_network(network)
+        if not 0 < seconds < 1e9:
+            raise ValueError(f"seconds={seconds} is no time that a ban can last: more than 0")
+        for dispatcher in self._dispatchers:
+            dispatcher.link.ban(name, seconds)
+
+    def unban(self, network: str) -> None:
+        """Lifts a ban of exactly this network, also one that a filter began; ValueError for what is none."""
+        name = find_network(network)
+        for dispatcher in self._dispatchers:
+            dispatcher.link.ban(name, None)
 
     async def _close_links(self, dispatchers: Sequence[Dispatcher], acceptors: Sequence[Acceptor]) -> None:
         for dispatcher in dispatchers:

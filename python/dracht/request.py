@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from dracht.dialogid import DialogHandle
 from dracht.link.base import DialogId, Forking, Origin, PathPolicy, ProxyOptions, TransactionId
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from dracht.response import Response
 
 __all__ = ["Request"]
+
+
+class PeerCertificate(NamedTuple):
+    """A certificate that is trusted, and whose owner is at the other end of the connection."""
+
+    names: tuple[str, ...]
+    """Its subject alternative names, as written: domains, URIs (`sip:example.com`, RFC 5922 §7.1), addresses."""
+    subject: str
+    """Its subject, as text: `CN=sip.example.com, O=Example`."""
 
 
 class Request(RequestView):
@@ -132,6 +141,16 @@ class Request(RequestView):
         return self.origin.transport
 
     @property
+    def peer_certificate(self) -> PeerCertificate | None:
+        """What the peer proved to be by a certificate of its own, over TLS and WSS (`Tls(client_certificates=...)`); else None.
+
+        It is of whoever sent the request here: a proxy before us proves itself, not the phone behind it. Through a server of
+        drachtio's there is never one.
+        """
+        proved = self.origin.peer_certificate
+        return None if proved is None else PeerCertificate(tuple(proved[0]), proved[1])
+
+    @property
     def cancelled(self) -> bool:
         """Whether the caller sent CANCEL before a final response."""
         return self._cancel is not None
@@ -152,7 +171,11 @@ class Request(RequestView):
         return self.proxied or self._cancel is not None or self.generated or self.res.final
 
     def drop(self) -> None:
-        """Forgets it: the caller gets no answer. For what should not be answered at all (scanners)."""
+        """Forgets it: the caller gets no answer, and neither do its repetitions. For what should not be answered at all.
+
+        Over a connection to a drachtio-server, whose protocol has no word for it, the request stays unanswered until the
+        server answers it itself. To refuse everything from where it came, see `Agent.ban`.
+        """
         self.proxied = True
         self._dispatcher.forget(self)
         self._dispatcher.link.drop(self._transaction)
@@ -169,6 +192,7 @@ class Request(RequestView):
         provisional_timeout: float | str | None = None,
         final_timeout: float | str | None = None,
         type: Literal["stateful", "stateless"] = "stateful",
+        trusted: bool = True,
     ) -> ProxyResult:
         """Proxies it (RFC 3261 §16); returns when a final response was chosen and sent upstream.
 
@@ -179,7 +203,9 @@ class Request(RequestView):
         Args:
             targets: where to, in order of preference; none: the request-URI. A target is a URI (one without scheme gets `sip:`),
                 a URI with its q from 0 to 1 as `(uri, q)`, or an `Address` as `msg.contacts` has it, whose `q` counts.
-            headers: header fields to add to what is forwarded.
+            headers: header fields to add to what is forwarded. A Route given here stands before those of the request, and its
+                first value is where the request is sent (RFC 3261 §16.6 item 6); a server that is compatible with drachtio's
+                ignores it.
             record_route: stay in the path of the dialog; for REGISTER add Path (RFC 3327).
             path: what to do when a REGISTER to which Path is to be added comes from a user agent that does not list `path` in
                 Supported: add it (`"always"`), leave it out (`"if_supported"`), or refuse with 421 (`"required"`).
@@ -191,6 +217,8 @@ class Request(RequestView):
             type: `"stateless"` forwards to the first target without transaction state (RFC 3261 §16.11), and returns at once. The
                 handler sees repetitions of the request again, and must choose the same target for them; the CANCEL of an INVITE
                 and the ACK of its refusal follow it by themselves.
+            trusted: False when the targets are outside the trusted network (RFC 3325 §5): what `withheld_from_untrusted` names
+                is left out. A drachtio-server does not know this, and leaves nothing out.
 
         Raises:
             ValueError: an option or a time cannot be used.
@@ -207,6 +235,7 @@ class Request(RequestView):
             provisional_timeout=seconds(provisional_timeout),
             final_timeout=seconds(final_timeout),
             stateless=type == "stateless",
+            trusted=trusted,
         )
         if forking not in ("serial", "simultaneous", "by_q"):
             raise ValueError(f"forking is 'serial', 'simultaneous' or 'by_q', not {forking!r}")

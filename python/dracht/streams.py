@@ -36,8 +36,8 @@ class Streams:
     pong_timeout: float = 10.0
     """How long the answer to that may take."""
     origins: Sequence[str] = ()
-    """The origins, as `https://phone.example.com`, whose pages may open a WebSocket here; empty: all. Browsers tell the truth about it, other
-    programs need not: it protects users of browsers, and authenticates nobody."""
+    """The origins, as `https://phone.example.com`, whose pages may open a WebSocket here; empty: all. Browsers tell the
+    truth about it, other programs need not: it protects users of browsers, and authenticates nobody."""
 
     def __post_init__(self) -> None:
         if isinstance(self.origins, str):

@@ -14,7 +14,7 @@ from dracht.handler import Handler
 
 from tests.conformance.station import LISTEN, Keeper, Station, Stations
 from tests.interop import tls_probe
-from tests.interop.peers import baresip, chromium, kamailio, linphone, sipp, stunnel
+from tests.interop.peers import baresip, chromium, kamailio, linphone, sipp, sipvicious, stunnel
 from tests.interop.peers.process import Peers
 
 PEERS: dict[str, Callable[[], object]] = {
@@ -26,6 +26,7 @@ PEERS: dict[str, Callable[[], object]] = {
     "openssl": tls_probe.available,
     "stunnel": stunnel.available,
     "sipsak": lambda: shutil.which("sipsak") is not None,
+    "sipvicious": sipvicious.available,
 }
 # Long enough that a peer on a busy machine answers before anything is repeated, short enough that tables empty soon.
 TIMERS = {"t1": 0.2, "t2": 1.0, "t4": 0.5}

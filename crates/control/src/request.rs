@@ -6,6 +6,7 @@ use crate::envelope::Envelope;
 use crate::name::{TransactionNames, parse_dialog};
 use crate::text::{SipText, is_token};
 use bytes::Bytes;
+use engine::admit::Prefix;
 use engine::command::{
     Cancel, CancelProxy, Command, Draft, Export, Forking, Import, PathPolicy, Proxy, ProxyOptions,
     Respond, SendRequest,
@@ -34,10 +35,14 @@ pub enum Request {
     Ping,
     /// The server's counts, as JSON (an extension: drachtio-server does not know it).
     Status,
+    /// To be told of the certificates that peers prove to have (an extension, and so asked for).
+    Certificates,
     /// Work for the engine, still without a number.
     Command(Command, Asked),
     /// Work for the engine that has no outcome of its own: the command that it is about has one.
     Unanswered(Command),
+    /// To take nothing from a network for so long; without a time, to lift that (an extension as well).
+    Ban(Prefix, Option<Duration>),
 }
 
 /// What a client routes.
@@ -95,8 +100,12 @@ impl Envelope {
             b"cancel_proxy" => self.cancel_proxy(tokens, names),
             b"ping" => Ok(Request::Ping),
             b"status" => Ok(Request::Status),
+            b"certificates" => Ok(Request::Certificates),
             b"export" => export(tokens),
             b"import" => import(tokens, &self.text),
+            b"drop" => drop_request(tokens, names),
+            b"ban" => ban(tokens, true),
+            b"unban" => ban(tokens, false),
             b"route" => {
                 verb(tokens.next(), "Route request includes unsupported verb").map(Request::Route)
             }
@@ -126,7 +135,7 @@ impl Envelope {
         }
     }
 
-    /// `sip|<transactionId>|<dialogId>[|<routeUrl>]`.
+    /// `sip|<transactionId>|<dialogId>[|<routeUrl>]`, and behind it `withoutSessionTimer` perhaps: an extension.
     fn sip<'a>(
         &self,
         mut tokens: impl Iterator<Item = &'a [u8]>,
@@ -136,7 +145,8 @@ impl Envelope {
             return Err(Refusal::Disconnect("Invalid message format"));
         };
         let route = tokens.next().unwrap_or_default();
-        let text = SipText::parse(&self.text);
+        let mut text = SipText::parse(&self.text);
+        text.draft.without_session_timer = tokens.next() == Some(b"withoutSessionTimer");
         if text.start_line.starts_with(b"SIP/") {
             return respond(transaction, text, names);
         }
@@ -180,7 +190,8 @@ impl Envelope {
     }
 
     /// `proxy|<transactionId>|remainInDialog|fullResponse|followRedirects|simultaneous|<provisional>|<final>|<target>...`; extensions
-    /// are `byQ` (with targets that carry a q) and `stateless` in the place of `simultaneous`, and those of `path_policy`.
+    /// are `byQ` (with targets that carry a q) and `stateless` in the place of `simultaneous`, `;untrusted` behind either, and those
+    /// of `path_policy`.
     fn proxy<'a>(
         &self,
         tokens: impl Iterator<Item = &'a [u8]>,
@@ -221,10 +232,15 @@ impl Envelope {
             .map_err(|_| {
                 Refusal::Failure("error proxying request to a target that is not UTF-8".into())
             })?;
+        // An extension: drachtio-server takes what it does not know for `serial`.
+        let (order, untrusted) = match order.strip_suffix(b";untrusted") {
+            Some(order) => (order, true),
+            None => (*order, false),
+        };
         let options = ProxyOptions {
             record_route: path_policy(record_route).is_some(),
             path: path_policy(record_route).unwrap_or_default(),
-            forking: match *order {
+            forking: match order {
                 b"simultaneous" => Forking::Simultaneous,
                 // An extension: drachtio-server takes it for `serial`.
                 b"byQ" => Forking::ByQ,
@@ -233,7 +249,8 @@ impl Envelope {
             follow_redirects: *follow_redirects == b"followRedirects",
             provisional_timeout: timeout(provisional),
             final_timeout: timeout(last),
-            stateless: *order == b"stateless",
+            stateless: order == b"stateless",
+            untrusted,
             // Without fullResponse the first response is the sign that the request was sent, which is what is to be answered.
             report_responses: true,
         };
@@ -287,6 +304,38 @@ fn import<'a>(mut tokens: impl Iterator<Item = &'a [u8]>, text: &[u8]) -> Result
         age,
     };
     Ok(Request::Command(Command::Import(import), Asked::Import))
+}
+
+/// `drop|<transactionId>` (an extension): no answer. An UPDATE of an early dialog goes under its INVITE's name, with its CSeq number
+/// behind; that one waits for the answer that it gets when its time is up, as its name is not its own.
+fn drop_request<'a>(
+    mut tokens: impl Iterator<Item = &'a [u8]>,
+    names: TransactionNames,
+) -> Result<Request, Refusal> {
+    let transaction = tokens.next().and_then(|name| names.transaction(name));
+    let transaction = transaction.ok_or(Refusal::Failure("Unknown transaction id".into()))?;
+    if tokens.next().is_some() {
+        return Err(Refusal::Failure(
+            "an UPDATE in an early dialog cannot be dropped".into(),
+        ));
+    }
+    Ok(Request::Unanswered(Command::Drop(transaction)))
+}
+
+/// `ban|<network>|<milliseconds>`, `unban|<network>` (extensions).
+fn ban<'a>(mut tokens: impl Iterator<Item = &'a [u8]>, begins: bool) -> Result<Request, Refusal> {
+    let mut text = || std::str::from_utf8(tokens.next().unwrap_or_default()).unwrap_or_default();
+    let network = text()
+        .parse()
+        .map_err(|error: String| Refusal::Failure(error.into()))?;
+    if !begins {
+        return Ok(Request::Ban(network, None));
+    }
+    let time = text().parse().ok().filter(|time: &u64| *time > 0);
+    let time = time.ok_or(Refusal::Failure(
+        "ban needs the time in milliseconds, more than 0".into(),
+    ))?;
+    Ok(Request::Ban(network, Some(Duration::from_millis(time))))
 }
 
 impl Envelope {

@@ -88,6 +88,12 @@ impl Session {
             }
             Ok(Request::Unanswered(command)) => {
                 self.batch.push(command);
+                self.link.with(|state| state.frames.tell_status());
+                self.reply(&envelope.message_id, Status::Ok, "");
+            }
+            Ok(Request::Ban(network, time)) => {
+                self.server.commands.ban(network, time);
+                tracing::info!(peer = %self.peer, %network, ?time, "an application bans, or lifts a ban");
                 self.reply(&envelope.message_id, Status::Ok, "");
             }
             Ok(Request::Ping) => self.reply(&envelope.message_id, Status::Ok, "pong"),
@@ -98,6 +104,10 @@ impl Session {
             }
             Ok(Request::Authenticate { secret, tags }) => {
                 self.authenticate(&envelope.message_id, &secret, &tags)?
+            }
+            Ok(Request::Certificates) => {
+                self.link.with(|state| state.frames.show_certificates());
+                self.reply(&envelope.message_id, Status::Ok, "");
             }
             Ok(Request::Status) => {
                 return Ok(Step::Status(MessageId::from_slice(&envelope.message_id)));

@@ -46,6 +46,7 @@ impl Server {
                 .unwrap();
             runtime.block_on(async {
                 let config = ControlConfig {
+                    tls: None,
                     secret: "cymru".to_owned(),
                     bounds,
                 };

@@ -292,6 +292,31 @@ fn proxy_carries_its_options_and_targets() {
 }
 
 #[test]
+fn a_last_word_of_a_sip_frame_keeps_the_session_timer_out() {
+    let without = |frame: String| match read(frame) {
+        Ok(Request::Command(Command::Send(send), _)) => send.draft.without_session_timer,
+        Ok(Request::Command(Command::Respond(respond), _)) => respond.draft.without_session_timer,
+        other => panic!("{other:?}"),
+    };
+    let word = "withoutSessionTimer";
+    for (meta, line) in [
+        ("sip|||", "INVITE sip:b@x SIP/2.0".to_owned()),
+        (
+            "sip|||sip:proxy.example",
+            "INVITE sip:b@x SIP/2.0".to_owned(),
+        ),
+        ("sip||a;from-tag=b|", "UPDATE sip:b@x SIP/2.0".to_owned()),
+        (&format!("sip|{}||", name(5)), "SIP/2.0 200 OK".to_owned()),
+    ] {
+        assert!(
+            without(format!("m1|{meta}|{word}\r\n{line}\r\n\r\n")),
+            "{meta}"
+        );
+        assert!(!without(format!("m1|{meta}\r\n{line}\r\n\r\n")), "{meta}");
+    }
+}
+
+#[test]
 fn the_extensions_of_proxy_are_an_order_by_q_and_giving_up() {
     let (by_q, _) = proxy(read(format!(
         "m1|proxy|{}|||followRedirects|byQ|||<sip:a@203.0.113.1>;q=0.5|sip:b@203.0.113.2\r\nINVITE x SIP/2.0\r\n\r\n",
@@ -302,6 +327,23 @@ fn the_extensions_of_proxy_are_an_order_by_q_and_giving_up() {
         by_q.targets,
         ["<sip:a@203.0.113.1>;q=0.5", "sip:b@203.0.113.2"]
     );
+    for (order, forking, stateless, untrusted) in [
+        ("simultaneous;untrusted", Forking::Simultaneous, false, true),
+        (";untrusted", Forking::Serial, false, true),
+        ("stateless;untrusted", Forking::Serial, true, true),
+        ("byQ", Forking::ByQ, false, false),
+    ] {
+        let (command, _) = proxy(read(format!(
+            "m1|proxy|{}||||{order}|||sip:b@203.0.113.2\r\nINVITE x SIP/2.0\r\n\r\n",
+            name(5)
+        )));
+        let options = command.options;
+        assert_eq!(
+            (options.forking, options.stateless, options.untrusted),
+            (forking, stateless, untrusted),
+            "{order}"
+        );
+    }
     let given_up = read(format!(
         "m1|cancel_proxy|{}|480\r\nCANCEL x SIP/2.0\r\nReason: SIP;cause=480\r\n\r\n",
         name(5)
@@ -320,6 +362,39 @@ fn the_extensions_of_proxy_are_an_order_by_q_and_giving_up() {
         read(format!("m1|cancel_proxy|{}|200", name(5))),
         Err(Refusal::Failure(_))
     ));
+}
+
+#[test]
+fn requests_are_dropped_and_networks_banned_by_words_of_our_own() {
+    let dropped = read(format!("m1|drop|{}", name(5)));
+    assert!(
+        matches!(dropped, Ok(Request::Unanswered(Command::Drop(transaction))) if transaction == id(5))
+    );
+    let Ok(Request::Ban(network, time)) = read("m1|ban|192.0.2.0/24|60000") else {
+        panic!("no ban");
+    };
+    assert_eq!(
+        (network.to_string().as_str(), time),
+        ("192.0.2.0/24", Some(Duration::from_secs(60)))
+    );
+    let Ok(Request::Ban(network, None)) = read("m1|unban|2001:db8::1") else {
+        panic!("not lifted");
+    };
+    assert_eq!(network.to_string(), "2001:db8::1");
+    for bad in [
+        "m1|drop|nonsense",
+        "m1|drop",
+        "m1|ban|example.com|60000",
+        "m1|ban|192.0.2.1|0",
+        "m1|ban|192.0.2.1",
+        "m1|ban|192.0.2.1|-5",
+        "m1|unban|",
+    ] {
+        assert!(matches!(read(bad), Err(Refusal::Failure(_))), "{bad}");
+    }
+    // The UPDATE of an early dialog, which has its INVITE's name: that is not to be dropped.
+    let update = read(format!("m1|drop|{}|7", name(5)));
+    assert!(matches!(update, Err(Refusal::Failure(_))));
 }
 
 #[test]

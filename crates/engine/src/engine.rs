@@ -5,6 +5,7 @@
 //!
 //! The work is done beside this file, one concern each: `uas` (requests that come), `uac` (requests that go), `transaction`,
 //! `dialog`, `proxying` and `relaying` (the proxy core's wiring), `dispatch` (applies the machines' effects).
+use crate::admit::Admit;
 use crate::application::Applications;
 use crate::command::Command;
 use crate::config::Config;
@@ -98,8 +99,10 @@ pub struct Engine {
     /// No new work is taken any more: `handle_drain`.
     pub(crate) is_draining: bool,
     pub(crate) totals: Totals,
+    /// Who sends here, and what they hold.
+    pub(crate) admit: Admit,
     /// For what strangers can make the log say.
-    log: LogLimit,
+    pub(crate) log: LogLimit,
     counter: u64,
     transmits: VecDeque<Transmit>,
     events: VecDeque<(ApplicationId, Event)>,
@@ -114,6 +117,7 @@ impl Engine {
         Engine {
             listeners: Listeners::new(&config.listeners),
             dialogs: DialogTable::new(digester.clone()),
+            admit: Admit::new(config.admission.clone(), digester.clone()),
             digester,
             generator,
             now: Time::ZERO,
@@ -219,7 +223,8 @@ impl Engine {
     /// How old the oldest event is that this application has not taken yet. Past `Bounds::event_age` it gets no new requests.
     pub fn handle_backlog(&mut self, now: Time, application: ApplicationId, oldest: Duration) {
         self.advance(now);
-        self.applications.set_backlog(application, oldest);
+        let most = self.config.bounds.event_age;
+        self.applications.set_backlog(application, oldest, most);
     }
 
     /// The peer of a connection proved to have this certificate. Told before the first message that came over it.
@@ -283,6 +288,14 @@ impl Engine {
         self.timers.next_deadline()
     }
 
+    /// How often a dialog was looked at since the start: the work that a message makes, for tests.
+    #[cfg(debug_assertions)]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn dialogs_looked_at(&self) -> u64 {
+        self.dialogs.looked()
+    }
+
     /// What the engine holds and has done.
     #[must_use]
     pub fn counts(&self) -> Counts {
@@ -296,6 +309,8 @@ impl Engine {
             resolves: self.resolves.len(),
             applications: self.applications.len(),
             connections: 0,
+            bans: 0,
+            sources: self.admit.usage.len(),
             totals: self.totals.list(),
         }
     }

@@ -1,5 +1,7 @@
 //! What a server is told at its start. Plain data; the defaults are for a server on the open Internet.
+use crate::admission::AdmissionConfig;
 use crate::listen::ListenSpec;
+use crate::resolve::DnsConfig;
 use crate::tls;
 use engine::config::{Bounds, SessionTimers, Timers};
 use engine::seam::Commands;
@@ -35,12 +37,14 @@ pub struct ServerConfig {
     pub udp_receive_buffer: usize,
     /// The send buffer of a UDP socket, in bytes.
     pub udp_send_buffer: usize,
+    /// What is taken from whom.
+    pub admission: AdmissionConfig,
     /// Bounds of stream connections.
     pub stream: StreamConfig,
     /// Certificates and trust, for the listeners of TLS and WSS; none: there can be no such listener.
     pub tls: Option<Arc<tls::Store>>,
-    /// Bounds of name resolution.
-    pub resolver: ResolverConfig,
+    /// Name resolution (RFC 3263).
+    pub dns: DnsConfig,
     /// Tasks that share the thread of shard 0.
     pub companions: Vec<Companion>,
 }
@@ -58,9 +62,10 @@ impl Default for ServerConfig {
             session: SessionTimers::default(),
             udp_receive_buffer: 4 << 20,
             udp_send_buffer: 4 << 20,
+            admission: AdmissionConfig::default(),
             stream: StreamConfig::default(),
             tls: None,
-            resolver: ResolverConfig::default(),
+            dns: DnsConfig::default(),
             companions: Vec::new(),
         }
     }
@@ -127,27 +132,6 @@ impl Default for StreamConfig {
             pong_timeout: Duration::from_secs(10),
             origins: Vec::new(),
             backlog: 1024,
-        }
-    }
-}
-
-/// Bounds of name resolution, per shard.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ResolverConfig {
-    /// How many names are looked up at a time.
-    pub concurrent: usize,
-    /// How many questions may wait; past it they fail at once.
-    pub waiting: usize,
-    /// How long a question may take, waiting included.
-    pub timeout: Duration,
-}
-
-impl Default for ResolverConfig {
-    fn default() -> ResolverConfig {
-        ResolverConfig {
-            concurrent: 16,
-            waiting: 10_000,
-            timeout: Duration::from_secs(5),
         }
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! Commands of applications, messages of stream connections, messages that another shard received, answers of the resolver:
 //! all come in here, in order. Datagrams of the shard's own sockets do not: the driver reads them itself.
-use crate::stream::{Accepted, Fault};
+use crate::admission::NewBan;
+use crate::stream::{Accepted, Fault, Key};
 use bytes::Bytes;
+use engine::admit::{Ban, Source};
 use engine::counts::Counts;
 use engine::id::{ApplicationId, ConnectionId, ResolveId};
 use engine::seam::Events;
@@ -40,6 +42,8 @@ pub(crate) enum Item {
     Closed(ConnectionId),
     /// The peer of a connection, of this shard or another, proved to have this certificate.
     Certified(ConnectionId, Arc<PeerCertificate>),
+    /// The peer of a connection of ours asks for requests to this name of its own to take it (RFC 5923).
+    Alias(ConnectionId, Key),
     /// A connection of ours came to nothing: to be logged and counted.
     Fault(Box<Fault>),
     /// Another shard's message for a connection of ours.
@@ -48,6 +52,12 @@ pub(crate) enum Item {
     Undelivered(TransmitToken, TransmitError),
     Resolved(ResolveId, Result<Vec<Resolved>, ResolveError>),
     Counts(SyncSender<Counts>),
+    /// A ban of another shard, an application or an operator.
+    Ban(NewBan),
+    /// A list of the bans is wanted.
+    Bans(SyncSender<Vec<Ban>>),
+    /// Another shard's engine knows this source.
+    Known(Source),
     /// Take no new work.
     Drain,
     Stop,

@@ -1,18 +1,21 @@
 //! A running server: its shards' threads, and the handle through which applications and operators reach them.
+use crate::admission::{AdmissionConfig, Gate};
 use crate::applications::Applications;
 use crate::bind::{self, Opened, Sockets};
-use crate::config::{Companion, ResolverConfig, ServerConfig, StreamConfig};
+use crate::config::{Companion, ServerConfig, StreamConfig};
 use crate::driver::Driver;
 use crate::error::StartError;
 use crate::handle::{Handle, IS_SHARD};
 use crate::inbox::{Inbox, Item};
-use crate::resolve::Resolver;
+use crate::memory::Memory;
+use crate::resolve::{NamesThread, Resolver, Way};
 use crate::stream::{self, Pool};
 use crate::time::Clock;
 use crate::tls;
 use crate::totals::Totals;
 use crate::udp::UdpListener;
 use crate::udp_batch::{ReceiveBatch, SendBatch};
+use engine::admit::{Ban, Prefix};
 use engine::config::Listener;
 use engine::counts::Counts;
 use engine::id::{ApplicationId, Generator};
@@ -45,9 +48,10 @@ struct Shard {
     sockets: Sockets,
     engine: Config,
     limits: sip::Limits,
+    admission: Arc<AdmissionConfig>,
     stream: StreamConfig,
     tls: Option<Arc<tls::Store>>,
-    resolver: ResolverConfig,
+    resolver: Resolver,
     listeners: Arc<[Listener]>,
     inboxes: Arc<[Inbox]>,
     commands: Arc<Handle>,
@@ -74,6 +78,7 @@ impl Server {
         let inboxes: Arc<[Inbox]> = shards.iter().map(|_| Inbox::default()).collect();
         let handle = Arc::new(Handle::new(inboxes.clone(), bind::hostports(&listeners)));
         let listeners: Arc<[Listener]> = listeners.into();
+        let admission = Arc::new(config.admission.clone());
         let mut companions = std::mem::take(&mut config.companions);
         companions.extend(config.tls.clone().and_then(tls::watch));
         let server = Server {
@@ -82,6 +87,7 @@ impl Server {
             listeners,
             threads: Mutex::new(Vec::new()),
         };
+        let names = server.start_names(&config)?;
         for (number, sockets) in (0_u8..).zip(shards) {
             let mut seed = [0; 32];
             getrandom::fill(&mut seed).map_err(|error| StartError::Runtime(error.into()))?;
@@ -91,9 +97,10 @@ impl Server {
                 sockets,
                 engine: engine_config(number, &config, &server.listeners),
                 limits: config.limits.clone(),
+                admission: admission.clone(),
                 stream: config.stream.clone(),
                 tls: config.tls.clone(),
-                resolver: config.resolver.clone(),
+                resolver: names.resolver(number),
                 listeners: server.listeners.clone(),
                 inboxes: server.inboxes.clone(),
                 commands: server.handle.clone(),
@@ -108,6 +115,19 @@ impl Server {
                 .push(thread);
         }
         Ok(server)
+    }
+
+    /// Starts the thread that resolves names. It ends after the shards, which hold the ways to it.
+    fn start_names(&self, config: &ServerConfig) -> Result<NamesThread, StartError> {
+        let (end, ended) = sync_channel(1);
+        let ways = Way::of(&self.listeners);
+        let (names, join) = NamesThread::start(config.dns.clone(), ways, self.inboxes.clone(), end)
+            .map_err(StartError::Runtime)?;
+        self.threads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Thread { ended, join });
+        Ok(names)
     }
 
     /// The handle for links that outlive a borrow: the same commands as the server's own.
@@ -139,7 +159,8 @@ impl Server {
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let mut all = true;
-        for thread in threads {
+        // The first is the one for names, which ends when the shards have.
+        for thread in threads.into_iter().rev() {
             let remaining = deadline.saturating_duration_since(Instant::now());
             // The sender is dropped by the thread, whichever way it ends.
             match thread.ended.recv_timeout(remaining) {
@@ -176,6 +197,14 @@ impl Commands for Server {
         self.handle.counts()
     }
 
+    fn ban(&self, network: Prefix, time: Option<Duration>) {
+        self.handle.ban(network, time);
+    }
+
+    fn bans(&self) -> Vec<Ban> {
+        self.handle.bans()
+    }
+
     fn hostports(&self) -> (Vec<String>, Vec<String>) {
         self.handle.hostports()
     }
@@ -191,6 +220,7 @@ fn engine_config(shard: u8, config: &ServerConfig, listeners: &[Listener]) -> Co
         udp_request_limit: config.udp_request_limit,
         drachtio_compatible: config.drachtio_compatible,
         session: config.session.clone(),
+        admission: config.admission.limits.clone(),
     }
 }
 
@@ -215,10 +245,8 @@ fn spawn(shard: Shard) -> io::Result<Thread> {
 /// The thread of a shard.
 fn run(shard: Shard, ready: &SyncSender<io::Result<()>>) {
     IS_SHARD.set(true);
-    let blocking = shard.resolver.concurrent.max(1);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(blocking)
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -237,7 +265,7 @@ fn run(shard: Shard, ready: &SyncSender<io::Result<()>>) {
     if let Some(inbox) = inboxes.get(usize::from(number)) {
         inbox.close();
     }
-    // Tasks of connections, listeners and companions end here; a look-up that hangs in the system's resolver is left behind.
+    // Tasks of connections, listeners and companions end here.
     runtime.shutdown_background();
 }
 
@@ -279,11 +307,13 @@ impl Shard {
                 listeners.clone(),
                 inboxes.clone(),
             ),
-            resolver: Resolver::new(self.resolver, number, inboxes.clone(), &listeners),
+            resolver: self.resolver,
             inboxes,
             applications: Applications::new(number),
             totals: Totals::default(),
             log: LogLimit::default(),
+            gate: Gate::new(self.admission),
+            memory: Memory::default(),
             batches: Some((ReceiveBatch::new(), SendBatch::new())),
             hang_ups: Vec::new(),
             timers_from: Time::ZERO,

@@ -36,6 +36,10 @@ class Origin(Protocol):
     def local(self) -> tuple[str, int] | None:
         """Our address and port, where the link says."""
 
+    @property
+    def peer_certificate(self) -> tuple[Sequence[str], str] | None:
+        """Names and subject of the certificate that the sender of a request proved to have; None where there is none."""
+
 
 class Completion(Protocol):
     """What becomes of one command: exactly one of these is called, once."""
@@ -116,6 +120,7 @@ class ProxyOptions:
         "provisional_timeout",
         "record_route",
         "stateless",
+        "trusted",
     )
 
     def __init__(
@@ -128,6 +133,7 @@ class ProxyOptions:
         provisional_timeout: float | None = None,
         final_timeout: float | None = None,
         stateless: bool = False,
+        trusted: bool = True,
     ) -> None:
         self.record_route = record_route
         self.path = path
@@ -136,6 +142,7 @@ class ProxyOptions:
         self.provisional_timeout = provisional_timeout
         self.final_timeout = final_timeout
         self.stateless = stateless
+        self.trusted = trusted
 
 
 class Link(Protocol):
@@ -187,8 +194,9 @@ class Link(Protocol):
         headers: HeaderList,
         body: bytes,
         completion: Completion,
+        session_timer: bool = True,
     ) -> None:
-        """Answers a request; `reason` may be empty."""
+        """Answers a request; `reason` may be empty. `session_timer`: whether the engine takes care of one (RFC 4028)."""
 
     def request(
         self,
@@ -199,6 +207,7 @@ class Link(Protocol):
         dialog: DialogReference | None,
         next_hop: str | None,
         completion: Completion,
+        session_timer: bool = True,
     ) -> None:
         """Sends a request, new or within a dialog; "" as URI within a dialog is its remote target."""
 
@@ -221,6 +230,9 @@ class Link(Protocol):
 
     def drop(self, transaction: TransactionId) -> None:
         """Forgets a request without an answer."""
+
+    def ban(self, network: str, seconds: float | None) -> None:
+        """Takes nothing from a network (as `dracht.admission.network` writes it) for so long; None lifts such a ban."""
 
     def export_dialog(self, dialog: DialogReference, release: bool) -> asyncio.Future[str]:
         """Asks for a confirmed dialog as a value (JSON) that another engine takes over; `release` forgets it here.

@@ -58,6 +58,8 @@ _READ = 4096
 _READ_MOST = 64 * 1024
 # Between an early UPDATE's transaction, which is that of its INVITE, and its CSeq number; see `_sip`.
 _SEPARATOR = "\0"
+# A word that only dracht's own server knows.
+_NO_SESSION_TIMER = "withoutSessionTimer"
 
 
 class ControlConnection(asyncio.BufferedProtocol):
@@ -235,14 +237,18 @@ class ControlConnection(asyncio.BufferedProtocol):
         headers: HeaderList,
         body: bytes,
         completion: Completion,
+        session_timer: bool = True,
     ) -> None:
         """Answers a request."""
         name, _, number = str(transaction).partition(_SEPARATOR)
         fields = fields_text(headers) if headers else ""
         if number:
             fields = f"{fields}CSeq: {number} UPDATE\r\n"
+        word = "" if session_timer or not self.is_dracht else f"||{_NO_SESSION_TIMER}"
         self._command(
-            f"|sip|{name}|\r\nSIP/2.0 {status} {reason or _phrase(status)}\r\n{fields}", body, completion
+            f"|sip|{name}|{word}\r\nSIP/2.0 {status} {reason or _phrase(status)}\r\n{fields}",
+            body,
+            completion,
         )
 
     def request(
@@ -254,6 +260,7 @@ class ControlConnection(asyncio.BufferedProtocol):
         dialog: DialogReference | None,
         next_hop: str | None,
         completion: Completion,
+        session_timer: bool = True,
     ) -> None:
         """Sends a request."""
         try:
@@ -262,6 +269,8 @@ class ControlConnection(asyncio.BufferedProtocol):
             meta = f"|sip||{dialog_text(dialog)}"
             if next_hop:
                 meta = f"{meta}|{one_word(next_hop, 'next_hop')}"
+            if not session_timer and self.is_dracht:
+                meta = f"{meta}{'' if next_hop else '|'}|{_NO_SESSION_TIMER}"
             start = f"{one_word(method, 'the method')} {where} SIP/2.0"
         except ParseError as error:
             completion.failed(CommandFailed("invalid-uri", str(error)))
@@ -337,6 +346,21 @@ class ControlConnection(asyncio.BufferedProtocol):
         field = fields_text([("Reason", reason)] if reason else [])
         text = f"cancel_proxy|{transaction}|{status}\r\nCANCEL sip:placeholder SIP/2.0\r\n{field}\r\n"
         self.ask(text.encode("utf-8", "surrogateescape"), lambda _tokens, _text: False)
+
+    def drop(self, transaction: TransactionId) -> None:
+        """Forgets a request, where the server knows how."""
+        if self.is_dracht:
+            # An UPDATE before the INVITE's final response goes under the INVITE's name: its number tells it apart.
+            name, _, number = str(transaction).partition(_SEPARATOR)
+            self.ask(f"drop|{name}{f'|{number}' if number else ''}".encode(), lambda _tokens, _text: False)
+
+    def ban(self, network: str, seconds: float | None) -> None:
+        """Bans a network, or lifts that, where the server knows how."""
+        if not self.is_dracht:
+            log.warning("%s cannot ban %s: it is no dracht server", self.name, network)
+            return
+        text = f"unban|{network}" if seconds is None else f"ban|{network}|{max(1, round(seconds * 1000))}"
+        self.ask(text.encode(), lambda _tokens, _text: False)
 
     def _command(self, text: str, body: bytes, completion: Completion) -> None:
         """Writes a `sip` frame: `text` is what follows the identifier, up to the last header field but Content-Length."""
@@ -448,6 +472,9 @@ class ControlConnection(asyncio.BufferedProtocol):
         self.hostports = [one for one in tokens[4].split(",") if one]
         self.version = tokens[5] if len(tokens) > 5 else ""
         self.max_payload = _DRACHT_PAYLOAD if self.is_dracht else _DRACHTIO_PAYLOAD
+        if self.is_dracht:
+            # A token that other clients are not sent: they do not know it.
+            self.ask(b"certificates", lambda tokens, text: False)
         if not self.authenticated.done():
             self.authenticated.set_result(None)
         return False

@@ -35,13 +35,14 @@ class MemoryOrigin(NamedTuple):
     transport: str = "udp"
     peer: tuple[str, int] = ("192.0.2.1", 5060)
     local: tuple[str, int] | None = ("192.0.2.9", 5060)
+    peer_certificate: tuple[Sequence[str], str] | None = None
 
 
 class Given(NamedTuple):
     """A command that was given."""
 
     kind: str
-    """`respond`, `request`, `cancel`, `proxy`, `cancel_proxy` (the reason in `method`) or `drop`."""
+    """`respond`, `request`, `cancel`, `proxy`, `cancel_proxy` (the reason in `method`), `drop` or `ban`."""
     transaction: TransactionId
     status: int = 0
     method: str = ""
@@ -52,6 +53,7 @@ class Given(NamedTuple):
     next_hop: str | None = None
     targets: Sequence[str] = ()
     options: ProxyOptions | None = None
+    session_timer: bool = True
     completion: Completion | ProxyCompletion | None = None
 
 
@@ -223,11 +225,19 @@ class MemoryLink:
         headers: HeaderList,
         body: bytes,
         completion: Completion,
+        session_timer: bool = True,
     ) -> None:
         """Keeps a response."""
         asked = self._requests[transaction]
         given = Given(
-            "respond", transaction, status, asked.method, headers=headers, body=body, completion=completion
+            "respond",
+            transaction,
+            status,
+            asked.method,
+            headers=headers,
+            body=body,
+            session_timer=session_timer,
+            completion=completion,
         )
         to = asked.header("To") or ""
         fields = [
@@ -259,11 +269,22 @@ class MemoryLink:
         dialog: DialogReference | None,
         next_hop: str | None,
         completion: Completion,
+        session_timer: bool = True,
     ) -> None:
         """Keeps a request."""
         number = next(self._numbers)
         given = Given(
-            "request", number, 0, method, uri, headers, body, dialog, next_hop, completion=completion
+            "request",
+            number,
+            0,
+            method,
+            uri,
+            headers,
+            body,
+            dialog,
+            next_hop,
+            session_timer=session_timer,
+            completion=completion,
         )
         names = {name.lower() for name, _ in headers}
         target = uri or "sip:remote@192.0.2.1"
@@ -323,6 +344,10 @@ class MemoryLink:
     def drop(self, transaction: TransactionId) -> None:
         """Keeps that a request was dropped."""
         self.given.append(Given("drop", transaction))
+
+    def ban(self, network: str, seconds: float | None) -> None:
+        """Keeps that a network was banned: the network in `uri`, the seconds in `status`."""
+        self.given.append(Given("ban", 0, round(seconds or 0), uri=network))
 
     def export_dialog(self, dialog: DialogReference, release: bool) -> asyncio.Future[str]:
         """It has no dialogs."""

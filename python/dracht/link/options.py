@@ -2,8 +2,8 @@
 
 from typing import Literal, TypedDict
 
+from dracht.admission import Admission
 from dracht.streams import Streams
-from dracht.tls import Tls
 
 
 class EngineOptions(TypedDict, total=False):
@@ -30,5 +30,5 @@ class EngineOptions(TypedDict, total=False):
     session_expires: int | None
     min_se: int
     session_refresher: Literal["uac", "uas"] | None
-    tls: Tls | None
     streams: Streams | None
+    admission: Admission | None

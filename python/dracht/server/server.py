@@ -62,6 +62,12 @@ class Server:
         return self.engine.hostports()[1]
 
     @property
+    def control_url(self) -> str:
+        """What applications connect to: `tcp://HOST:PORT` or `tls://HOST:PORT`, the port filled in."""
+        scheme = "tls" if self.config.control.startswith("tls://") else "tcp"
+        return f"{scheme}://{self.control}"
+
+    @property
     def control(self) -> str:
         """`HOST:PORT` on which applications are accepted, the port filled in."""
         address = self.engine.control_address

@@ -25,10 +25,21 @@ fn reason_text(reason: DialogEndReason) -> &'static str {
 }
 
 impl Engine {
-    /// The engine ends a dialog: BYE to the peer, `DialogEnded` to the owner.
+    /// The engine ends a call whose 2xx no ACK came for, or in which nothing passes: BYE to the peer, `DialogEnded` to the owner.
+    /// Subscriptions in the dialog go on (RFC 5057 §4.2): they end by themselves, and that is told.
     pub(crate) fn end_dialog(&mut self, id: DialogId, reason: DialogEndReason) {
-        self.say_goodbye(id, reason);
-        self.remove_dialog(id);
+        let Some(dialog) = self.dialogs.get_mut(id) else {
+            return;
+        };
+        let held = std::mem::take(&mut dialog.held);
+        if let Some(answer) = dialog.answer.take() {
+            self.timers.cancel(answer.retransmit);
+            self.timers.cancel(answer.timeout);
+        }
+        for (application, bye) in held {
+            self.fail(application, bye.id, CommandError::UnknownDialog);
+        }
+        self.end_call(id, reason);
     }
 
     /// A 2xx that nobody wants any more: ACK, BYE. The dialog stays until its INVITE's transaction ends, so that a repeated 2xx is
@@ -56,20 +67,36 @@ impl Engine {
         };
         plan.sequence = dialog.next_sequence();
         let hop = dialog.next_hop().to_owned();
+        let origin = dialog.origin;
         let announce = dialog
             .owner
             .map_or(Announce::Nobody, |owner| Announce::Ended(owner, id, reason));
         let value = format!("SIP ;cause=200 ;text=\"{}\"", reason_text(reason));
         plan.headers
             .push((Bytes::from_static(b"Reason"), Bytes::from(value)));
-        if let Err(error) = self.open_client(
+        let is_doubtful = reason == DialogEndReason::AckTimeout && !self.repeats_fully(&origin);
+        match self.open_client(
             Plan::Own(Box::new(plan)),
             &hop,
             User::Engine,
             announce,
             Some(id),
         ) {
-            tracing::debug!(?error, "cannot end a dialog by BYE");
+            // It goes to the Contact of an INVITE that may have been forged.
+            Ok(client) if is_doubtful => self.say_once(client),
+            Ok(_) => {}
+            Err(error) => tracing::debug!(?error, "cannot end a dialog by BYE"),
+        }
+    }
+
+    /// Repeats a request of ours no more, whether it was sent or waits for a name.
+    fn say_once(&mut self, id: TransactionId) {
+        let Some(client) = self.clients.get_mut(id) else {
+            return;
+        };
+        client.once = true;
+        if let Some(token) = client.retransmit.take() {
+            self.timers.cancel(token);
         }
     }
 
@@ -236,6 +263,7 @@ impl Engine {
             );
         } else if dialog.invited {
             self.end_dialog(id, DialogEndReason::Idle);
+            self.watch_dialog(id);
         } else if dialog.is_subscribed() {
             // Its subscriptions end by themselves, within that time after its last message and what they wait for then.
             dialog.idle = Some(self.timers.set(self.now, limit, Timer::DialogIdle(id)));
@@ -247,6 +275,9 @@ impl Engine {
     /// Forgets a dialog and its timers.
     pub(crate) fn remove_dialog(&mut self, id: DialogId) {
         if let Some(dialog) = self.dialogs.remove(id) {
+            if let Some(ticket) = dialog.ticket {
+                self.admit.usage.close_dialog(ticket);
+            }
             let answer = dialog
                 .answer
                 .map(|answer| [answer.retransmit, answer.timeout]);

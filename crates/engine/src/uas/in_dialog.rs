@@ -1,5 +1,6 @@
 //! Requests within a dialog (RFC 3261 §12.2.2): to the application that owns it, in order; 481 when there is none.
 use super::Arrival;
+use crate::dialog::bounds::MOST_TEXT;
 use crate::dialog::offer::{Side, describes};
 use crate::dialog::session_terms;
 use crate::engine::Engine;
@@ -29,11 +30,12 @@ pub(crate) fn refreshes_target(method: &Method) -> bool {
     )
 }
 
-/// The URI of a message's Contact, when there is exactly one that can be read.
+/// The URI of a message's Contact, when there is exactly one that can be read, and is of a size to be kept.
 pub(crate) fn contact_uri(message: &Message) -> Option<Box<str>> {
     let contacts = message.contacts().ok()?;
     let contact = contacts.first().filter(|contact| !contact.is_wildcard())?;
-    contact.uri().ok().map(|_| contact.uri_text.into())
+    let uri = contact.uri_text;
+    (uri.len() <= MOST_TEXT && contact.uri().is_ok()).then(|| uri.into())
 }
 
 impl Engine {
@@ -61,6 +63,8 @@ impl Engine {
             self.totals.add(Total::Full);
             return self.refuse_busy(arrival);
         }
+        // Its To tag is one that we made up.
+        self.note_known(&arrival.origin);
         match self.judge(id, arrival) {
             Verdict::Deliver => self.deliver_in_dialog(id, arrival),
             Verdict::End => {
@@ -89,7 +93,11 @@ impl Engine {
     /// 481, with state: the dialog may come to be before the request is repeated, when it overtook the response that makes it. One
     /// transaction has one answer.
     fn refuse_unknown(&mut self, arrival: &Arrival<'_>) {
-        if self.is_full(&arrival.head.method) {
+        let is_full = self.is_full(&arrival.head.method)
+            || self
+                .exceeded_quota(&arrival.origin, &arrival.head.method)
+                .is_some();
+        if is_full {
             return self.refuse(arrival, 481, &[]);
         }
         let transaction = self.open_server(arrival, Owner::Engine, None, None);
@@ -159,7 +167,7 @@ impl Engine {
         let transaction =
             self.open_server(arrival, Owner::Application(application), None, Some(id));
         if *method == Method::Bye {
-            self.stop_session(id);
+            self.pause_session(id);
         }
         let mut invite = None;
         if let Some(dialog) = self.dialogs.get_mut(id) {
@@ -167,9 +175,9 @@ impl Engine {
             dialog.origin = arrival.origin;
             match method {
                 Method::Invite => dialog.remote_invite = Some(transaction),
-                Method::Update if !dialog.confirmed => {
+                Method::Update => {
                     dialog.remote_update = Some(transaction);
-                    invite = dialog.invite;
+                    invite = dialog.invite.filter(|_| !dialog.confirmed);
                 }
                 _ => {}
             }
@@ -211,6 +219,8 @@ impl Engine {
         };
         dialog.active = self.now;
         let owner = dialog.owner;
+        self.note_known(&arrival.origin);
+        self.close_half_open(answer.transaction);
         self.timers.cancel(answer.retransmit);
         self.timers.cancel(answer.timeout);
         self.acknowledgement_passed(id, Side::Peer);

@@ -7,13 +7,16 @@ pub(crate) mod in_dialog;
 pub(crate) mod malformed;
 pub(crate) mod refuse;
 pub(crate) mod respond;
+pub(crate) mod silence;
 pub(crate) mod via;
 
+use crate::admit::Quota;
 use crate::application::Selection;
-use crate::dialog::session_terms;
+use crate::dialog::{bounds, session_terms};
 use crate::engine::{Engine, Timer};
 use crate::event::{Event, Request};
 use crate::id::{ApplicationId, DialogId, TransactionId};
+use crate::reply::creates_dialog;
 use crate::totals::Total;
 use crate::transaction::key::{Digest, ServerKey};
 use crate::transaction::server::{Owner, ServerMachine, ServerTransaction};
@@ -151,8 +154,14 @@ impl Engine {
             let effects = transaction.on_repeat();
             return self.apply_server(id, effects);
         }
+        let shows = transaction.local_tag.as_deref() == Some(head.to_tag);
         let effects = transaction.on_ack(&self.config.timers);
+        if shows {
+            // The tag is one that we made up. Of a 2xx the dialog takes the ACK.
+            self.note_known(&origin);
+        }
         if !effects.contains(&Effect::Emit) {
+            self.close_half_open(id);
             return self.apply_server(id, effects);
         }
         // An ACK of a 2xx with the INVITE's branch, as some user agents send it.
@@ -170,7 +179,7 @@ impl Engine {
     /// A request outside any dialog.
     pub(crate) fn receive_new(&mut self, arrival: &Arrival<'_>) {
         let head = &arrival.head;
-        if let Err((status, what)) = check(&arrival.message) {
+        if let Err((status, what)) = check(&arrival.message, &head.method) {
             self.note_refused(Total::Invalid, &arrival.origin, &head.method, what);
             return self.refuse(arrival, status, &[(HeaderName::Warning, warning(what))]);
         }
@@ -190,10 +199,15 @@ impl Engine {
             self.totals.add(Total::Full);
             return self.refuse_busy(arrival);
         }
-        match self
-            .applications
-            .select(&head.method, self.config.bounds.event_age)
-        {
+        if let Some(quota) = self.exceeded_quota(&arrival.origin, &head.method) {
+            // There may be room when it comes again.
+            if quota == Quota::Source || !self.may_be_forged(&arrival.origin) {
+                self.refuse_busy(arrival);
+            }
+            return;
+        }
+        let patience = self.patience(&arrival.origin);
+        match self.applications.select(&head.method, patience) {
             Selection::Application(application) => {
                 let id = self.open_server(
                     arrival,
@@ -202,6 +216,13 @@ impl Engine {
                     None,
                 );
                 self.deliver(application, id, None, None, arrival);
+            }
+            Selection::Overloaded
+                if patience < self.config.bounds.event_age
+                    && self.applications.would_take(&head.method) =>
+            {
+                // It comes again, and goes on ringing where it is known by then, or when those who wait have been served.
+                self.totals.add(Total::PassedOver);
             }
             Selection::Overloaded => {
                 self.totals.add(Total::Overload);
@@ -228,7 +249,7 @@ impl Engine {
     fn is_full(&self, method: &Method) -> bool {
         let bounds = &self.config.bounds;
         self.transactions() >= bounds.transactions
-            || (crate::reply::creates_dialog(method) && self.dialogs.len() >= bounds.dialogs)
+            || (creates_dialog(method) && self.dialogs.len() >= bounds.dialogs)
     }
 
     /// Whether a request within a dialog finds no room: the calls that there are have a quarter more than new ones.
@@ -296,6 +317,7 @@ impl Engine {
             offers: false,
             retransmit: None,
             timeout: None,
+            ticket: self.open_ticket(&arrival.origin, &arrival.head.method),
         };
         self.servers.insert(id, transaction);
         self.apply_server(id, effects);
@@ -358,7 +380,7 @@ impl Engine {
 }
 
 /// What RFC 3261 §8.2.2.1 and §16.3 want checked before anybody sees a request: the status, and what is wrong.
-fn check(message: &Message) -> Result<(), (u16, &'static str)> {
+fn check(message: &Message, method: &Method) -> Result<(), (u16, &'static str)> {
     let uri = message.uri().map_err(|_| (400, "unreadable request-URI"))?;
     if matches!(uri.scheme(), Scheme::Other(_)) {
         return Err((416, "unknown URI scheme"));
@@ -369,6 +391,12 @@ fn check(message: &Message) -> Result<(), (u16, &'static str)> {
     }
     if message.max_forwards().is_err() {
         return Err((400, "unreadable Max-Forwards"));
+    }
+    if creates_dialog(method) && !bounds::fits(message) {
+        return Err((
+            513,
+            "more routes, or a longer From, To or Call-ID, than a dialog may keep",
+        ));
     }
     Ok(())
 }

@@ -3,10 +3,11 @@
 //! What the bytes come to is `receiving.rs`'s; what a message means is the engine's. A stream that cannot be read costs this connection
 //! only.
 use super::outbox::{Outbox, Phase};
+use super::reuse::Key;
 use crate::config::StreamConfig;
 use crate::inbox::{Inbox, Item};
 use engine::TransmitError;
-use engine::transport::Origin;
+use engine::transport::{Origin, PeerCertificate};
 use sip::Framer;
 use std::cell::RefCell;
 use std::io::{self, Read};
@@ -49,6 +50,10 @@ pub(super) struct Connection {
     pub handshake_until: Option<Instant>,
     /// When we asked the peer whether it lives.
     pub ping_sent: Option<Instant>,
+    /// What the peer proved to be.
+    pub certificate: Option<Arc<PeerCertificate>>,
+    /// The name that it asked for last by an `alias` (RFC 5923).
+    pub alias: Option<Key>,
     /// Why the connection ended, when it was not lost.
     pub failure: Option<TransmitError>,
 }

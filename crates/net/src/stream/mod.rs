@@ -11,3 +11,4 @@ mod waiting;
 pub(crate) use listener::{Accepted, accept};
 pub(crate) use pool::{Pool, shard};
 pub(crate) use receiving::Fault;
+pub(crate) use reuse::Key;

@@ -192,6 +192,11 @@ impl Pool {
         }
     }
 
+    /// The connection that was made last, accepted or opened.
+    pub fn newest(&self) -> ConnectionId {
+        ConnectionId((u64::from(self.shard) << 56) | (self.next - 1))
+    }
+
     /// Queues a message for the connection it names, or one to its peer, opening that if need be; `flush` writes.
     pub fn send(&mut self, outgoing: Outgoing, totals: &mut Totals) {
         let destination = outgoing.transmit.destination;
@@ -309,7 +314,16 @@ impl Pool {
             partial_since: None,
             handshake_until: None,
             ping_sent: None,
+            certificate: None,
+            alias: None,
             failure: None,
+        }
+    }
+
+    /// The peer of this connection proved a name and asks for requests to it.
+    pub fn alias(&mut self, id: ConnectionId, key: Key) {
+        if self.connections.contains_key(&id) {
+            self.reuse.add(id, key);
         }
     }
 

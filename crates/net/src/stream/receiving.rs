@@ -2,6 +2,7 @@
 //! told.
 use super::connection::Connection;
 use super::layer::{Failure, Received};
+use super::reuse::Key;
 use crate::inbox::Item;
 use bytes::Bytes;
 use engine::TransmitError;
@@ -112,7 +113,8 @@ impl Connection {
     }
 
     /// Gives a message to the shard that owns its call.
-    fn hand_in(&self, message: Message) {
+    fn hand_in(&mut self, message: Message) {
+        self.note_alias(&message);
         let shards = u8::try_from(self.inboxes.len()).unwrap_or(u8::MAX);
         let owner = if shards == 1 {
             0
@@ -128,6 +130,41 @@ impl Connection {
                 inbox.hand_over(self.origin, message);
             }
         }
+    }
+
+    /// `alias` in the top Via of a request: later requests for its sent-by may take this connection, if the peer's certificate proves that
+    /// name (RFC 5923 §5).
+    fn note_alias(&mut self, message: &Message) {
+        let (Some(certificate), Some(id), true) = (
+            &self.certificate,
+            self.origin.connection,
+            message.is_request(),
+        ) else {
+            return;
+        };
+        let Some(via) = message
+            .top_via()
+            .ok()
+            .filter(|via| via.params.get("alias").is_some())
+        else {
+            return;
+        };
+        let (host, port) = via.sent_by();
+        let name = host.to_string();
+        if !certificate.proves(&name) {
+            return;
+        }
+        let transport = self.origin.transport;
+        let port = port.unwrap_or_else(|| transport.default_port());
+        let peer = SocketAddr::new(self.origin.peer.ip(), port);
+        let key = Key::new(transport, peer, Some(Arc::from(name)));
+        if self.alias.as_ref() == Some(&key) {
+            return;
+        }
+        if let Some(inbox) = self.inboxes.get(usize::from(self.shard)) {
+            inbox.push(Item::Alias(id, key.clone()));
+        }
+        self.alias = Some(key);
     }
 
     /// What came is no message: the engine may answer, then, where the stream cannot be read further, the connection ends.
@@ -147,11 +184,12 @@ impl Connection {
     }
 
     /// Every shard may have calls of this peer.
-    fn tell_certificate(&self, certificate: Option<PeerCertificate>) {
+    fn tell_certificate(&mut self, certificate: Option<PeerCertificate>) {
         let (Some(certificate), Some(id)) = (certificate, self.origin.connection) else {
             return;
         };
         let certificate = Arc::new(certificate);
+        self.certificate = Some(certificate.clone());
         for inbox in self.inboxes.iter() {
             inbox.push(Item::Certified(id, certificate.clone()));
         }

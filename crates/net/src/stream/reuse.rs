@@ -11,7 +11,7 @@ const NAMES: usize = 8;
 
 /// What a connection is found by.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Key {
+pub(crate) struct Key {
     transport: Transport,
     peer: SocketAddr,
     /// Over TLS, the domain that the peer proved.

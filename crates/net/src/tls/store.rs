@@ -116,7 +116,7 @@ impl Store {
 fn stamps(config: &TlsConfig) -> Vec<Stamp> {
     let pairs = config.certificates.iter();
     let own = pairs.flat_map(|files| [files.chain.as_path(), files.key.as_path()]);
-    let authorities = config.authorities.iter().map(|path| Path::new(path));
+    let authorities = config.authorities.iter().map(Path::new);
     own.chain(authorities).map(Stamp::of).collect()
 }
 
