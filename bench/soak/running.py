@@ -91,7 +91,7 @@ async def serving(folder: Path, transports: Sequence[str], way: str, target: str
                 f"[server]\nlisten = {json.dumps(listen)}\ncontrol = {json.dumps(control)}\n"
                 f"[tls]\ncertificates = {json.dumps([issued.pair])}\nreload_interval = 1.0\n"
             )
-            serve = [DRACHT, "serve", "--config", configuration, "--secret", SECRET]
+            serve: list[str | Path] = [DRACHT, "serve", "--config", configuration, "--secret", SECRET]
             server = stack.enter_context(running("serve", serve, folder))
             processes.append(server)
             await asyncio.to_thread(wait_for_tcp, ports["control"], server)

@@ -1,7 +1,7 @@
 """sipsak over UDP and TCP: it asks, registers, and sends what is no SIP message, which harms nobody.
 
-sipsak 0.9.8 cuts the last digit off a port of five digits in the request-URI. Its TLS is left out: it fails with `openssl s_server`
-too ("select returned error"), before it has sent its request.
+sipsak 0.9.8 cuts the last digit off a port of five digits in the request-URI. Its TLS is left out: it fails with
+`openssl s_server` too ("select returned error"), before it has sent its request.
 """
 
 from __future__ import annotations

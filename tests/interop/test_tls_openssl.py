@@ -34,8 +34,7 @@ def service() -> App:
 
     @app.options
     async def options(req: Request, res: Response) -> None:
-        certificate = getattr(req, "peer_certificate", None)
-        names = certificate.names if certificate else ["nobody"]
+        names = req.peer_certificate.names if req.peer_certificate else ("nobody",)
         await res.send(200, headers={"X-Peer": ", ".join(names)})
 
     return app
@@ -97,8 +96,8 @@ async def test_each_name_has_its_certificate(stations: RealStations, tmp_path: P
         assert checked.verified, checked.said
         subjects[name] = checked.subject
     assert subjects["a.example"] != subjects["b.example"] == subjects["sip.b.example"]
-    for name in (None, "c.example"):
-        assert (await shake(station, name=name)).subject == subjects["a.example"], "the first is the default"
+    for other in (None, "c.example"):
+        assert (await shake(station, name=other)).subject == subjects["a.example"], "the first is the default"
 
 
 async def test_a_request_over_tls(stations: RealStations, tmp_path: Path) -> None:
