@@ -11,7 +11,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
-from bench.soak.lines import Line
+from bench.soak.lines import Datagrams, Line
 
 __all__ = [
     "KEPT_BACK",
@@ -303,34 +303,23 @@ KINDS: tuple[tuple[int, Kind], ...] = (
 """What calls are, and how many of each hundred."""
 
 
-class Answering(asyncio.DatagramProtocol):
+class Answering:
     """The callee behind the proxy: answers everything with 200, and repeats that of an INVITE until the ACK comes."""
 
     def __init__(self) -> None:
         self.invites = 0
         self._repeating: dict[bytes, asyncio.TimerHandle] = {}
-        self._transport: asyncio.DatagramTransport
-
-    @classmethod
-    async def start(cls) -> Answering:
-        """A callee on a free port of 127.0.0.1."""
-        loop = asyncio.get_running_loop()
-        transport, answering = await loop.create_datagram_endpoint(cls, local_addr=("127.0.0.1", 0))
-        answering._transport = transport
-        return answering
-
-    @property
-    def port(self) -> int:
+        self._datagrams = Datagrams(self._received)
+        self.port = self._datagrams.port
         """Where it is called."""
-        return int(self._transport.get_extra_info("sockname")[1])
 
     def close(self) -> None:
         """Ends it."""
         for repeating in self._repeating.values():
             repeating.cancel()
-        self._transport.close()
+        self._datagrams.close()
 
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+    def _received(self, data: bytes, addr: tuple[str, int]) -> None:
         method = data[: data.find(b" ")]
         call, to = _CALL_ID.search(data), _TO.search(data)
         if call is None or to is None or data.startswith(b"SIP/2.0"):
@@ -349,7 +338,7 @@ class Answering(asyncio.DatagramProtocol):
             fields.append("Content-Type: application/sdp")
         head = "\r\n".join(["SIP/2.0 200 OK", *fields, f"Content-Length: {len(body)}"])
         answer = f"{head}\r\n\r\n{body}".encode()
-        self._transport.sendto(answer, addr)
+        self._datagrams.send(answer, addr)
         if method == b"INVITE":
             self._repeat(call[1], answer, addr, (0.5, 1, 2, 4, 4, 4, 4, 4, 4, 4))
 
@@ -361,7 +350,7 @@ class Answering(asyncio.DatagramProtocol):
             return
 
         def again() -> None:
-            self._transport.sendto(answer, to)
+            self._datagrams.send(answer, to)
             self._repeat(call, answer, to, after[1:])
 
         self._repeating[call] = asyncio.get_running_loop().call_later(after[0], again)

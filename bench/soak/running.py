@@ -127,7 +127,7 @@ async def soak(
         way: `embedded` or `connected`.
         progress: print a line every so many seconds.
     """
-    answering = await Answering.start()
+    answering = Answering()
     target = f"sip:callee@127.0.0.1:{answering.port}"
     async with serving(folder, transports, way, target) as server:
         generator = Generator(server.addresses, server.authority.context())

@@ -81,7 +81,7 @@ async def test_ask_2_a_peer_that_resets_before_its_bye_is_answered_leaves_nothin
 
 
 async def test_ask_2_finished_client_transactions_are_removed(stations: RealStations) -> None:
-    answering = await Answering.start()
+    answering = Answering()
     station = await stations.start(nobody, **QUICK)
     target = f"sip:callee@127.0.0.1:{answering.port}"
 
