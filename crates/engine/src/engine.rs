@@ -27,6 +27,7 @@ use crate::transaction::client::ClientTable;
 use crate::transaction::key::Digester;
 use crate::transaction::server::ServerTable;
 use crate::transport::{Destination, Origin, Transmit, TransmitToken};
+use crate::uac::unavailable::UnavailableTable;
 use crate::ways::Ways;
 use bytes::Bytes;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -65,6 +66,8 @@ pub(crate) enum Timer {
     SessionExpiry(DialogId),
     /// A timer of the proxy core, for a branch of this server transaction.
     Proxy(TransactionId, TimerKind, u32),
+    /// A target that failed long ago, by its key.
+    Unavailable(u64),
     /// The way of an INVITE that was forwarded without state, by its key.
     Way(u64),
 }
@@ -94,6 +97,8 @@ pub struct Engine {
     pub(crate) ways: Ways,
     /// No new work is taken any more: `handle_drain`.
     pub(crate) is_draining: bool,
+    /// The targets of names that are left out.
+    pub(crate) unavailable: UnavailableTable,
     pub(crate) totals: Totals,
     /// For what strangers can make the log say.
     log: LogLimit,
@@ -124,6 +129,7 @@ impl Engine {
             connections: FxHashSet::default(),
             stateless: false,
             ways: Ways::default(),
+            unavailable: UnavailableTable::default(),
             is_draining: false,
             totals: Totals::default(),
             log: LogLimit::default(),
@@ -270,6 +276,7 @@ impl Engine {
             proxies: self.proxies(),
             timers: self.timers.len(),
             resolves: self.resolves.len(),
+            unavailable: self.unavailable.len(),
             applications: self.applications.len(),
             connections: 0,
             totals: self.totals.list(),

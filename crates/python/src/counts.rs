@@ -14,6 +14,7 @@ pub fn shard_dict(py: Python<'_>, counts: Counts) -> PyResult<Bound<'_, PyDict>>
         proxies,
         timers,
         resolves,
+        unavailable,
         applications,
         connections,
         totals,
@@ -27,6 +28,7 @@ pub fn shard_dict(py: Python<'_>, counts: Counts) -> PyResult<Bound<'_, PyDict>>
         ("proxies", proxies),
         ("timers", timers),
         ("resolves", resolves),
+        ("targets_unavailable", unavailable),
         ("applications", applications),
         ("connections", connections),
     ] {

@@ -4,7 +4,7 @@
 //! whoever asks (`dracht doctor`) sees what the peer would see.
 use crate::start;
 use engine::command::{Draft, Forking, Proxy, ProxyOptions, Respond};
-use engine::config::{Bounds, Config, Listener, SessionTimers, Timers};
+use engine::config::{Bounds, Config, Failover, Listener, SessionTimers, Timers};
 use engine::event::Request;
 use engine::id::{ApplicationId, CommandId, ConnectionId, Generator};
 use engine::transport::{ListenerId, Origin};
@@ -112,6 +112,7 @@ impl Plan {
             udp_request_limit: None,
             drachtio_compatible: false,
             session: SessionTimers::default(),
+            failover: Failover::default(),
         };
         let mut engine = Engine::new(config, Generator::new([7; 32]));
         engine.handle_attach(now, APPLICATION);
