@@ -11,6 +11,8 @@ nothing by themselves.
 from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias, final
 
+from dracht.dns import Dns
+
 __all__ = [
     "EVENT_DIALOG_ENDED",
     "EVENT_EXPORTED",
@@ -1074,6 +1076,7 @@ class Engine:
         session_expires: int | None = None,
         min_se: int = 90,
         session_refresher: Literal["uac", "uas"] | None = None,
+        dns: Dns | None = None,
     ) -> Engine:
         """Opens the listeners and starts the I/O threads. Call it after any fork.
 
@@ -1103,6 +1106,7 @@ class Engine:
             min_se: the shortest interval accepted, and the least asked for; seconds, at least 90.
             session_refresher: who refreshes where neither the peer nor the application says: "uac", the sender of the INVITE, or
                 "uas", its receiver. None: the sender, if it can.
+            dns: how the servers of a domain are found, and what becomes of one that does not answer; None: the defaults.
 
         Raises:
             ValueError: an argument cannot be used; the text says which and why.
