@@ -172,7 +172,9 @@ impl Engine {
         let Some(transaction) = self.clients.get_mut(id) else {
             return false;
         };
-        let is_fresh = transaction.plan.is_some() && !transaction.is_answered();
+        // The peer of a dialog that answers so over its connection would say the same elsewhere.
+        let is_named = transaction.name.is_some();
+        let is_fresh = is_named && transaction.plan.is_some() && !transaction.is_answered();
         if !is_fresh || transaction.targets.is_empty() || transaction.cancellation.is_wanted() {
             return false;
         }
