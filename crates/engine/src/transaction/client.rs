@@ -105,7 +105,7 @@ pub(crate) struct ClientTransaction {
     /// The connection to use while it is open: the one that the dialog's peer uses.
     pub(crate) flow: Option<ConnectionId>,
     /// Attempts that were given up; boxed, as few requests have any.
-    pub(crate) earlier: Option<Box<Vec<Earlier>>>,
+    pub(crate) earlier: Option<Box<SmallVec<[Earlier; 1]>>>,
     pub(crate) resolve: Option<ResolveId>,
     /// The dialog that it was sent in.
     pub(crate) dialog: Option<DialogId>,
