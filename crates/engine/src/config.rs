@@ -1,4 +1,5 @@
 //! What an engine is told at construction.
+use crate::admit::Admission;
 use crate::transport::Transport;
 pub use sip::header::Refresher;
 use std::net::{IpAddr, SocketAddr};
@@ -25,6 +26,8 @@ pub struct Config {
     pub session: SessionTimers,
     /// What becomes of targets that do not answer.
     pub failover: Failover,
+    /// What is taken from whom.
+    pub admission: Admission,
 }
 
 /// An address on which messages are received.

@@ -55,6 +55,7 @@ fn config() -> Config {
         drachtio_compatible: false,
         session: SessionTimers::default(),
         failover: Failover::default(),
+        admission: engine::admit::Admission::everybody(),
     }
 }
 

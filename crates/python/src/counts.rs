@@ -17,6 +17,8 @@ pub fn shard_dict(py: Python<'_>, counts: Counts) -> PyResult<Bound<'_, PyDict>>
         unavailable,
         applications,
         connections,
+        bans,
+        sources,
         totals,
     } = counts;
     let dict = PyDict::new(py);
@@ -31,6 +33,8 @@ pub fn shard_dict(py: Python<'_>, counts: Counts) -> PyResult<Bound<'_, PyDict>>
         ("targets_unavailable", unavailable),
         ("applications", applications),
         ("connections", connections),
+        ("bans", bans),
+        ("sources", sources),
     ] {
         dict.set_item(name, number)?;
     }

@@ -1,5 +1,6 @@
 //! A host: an engine, its application, its address.
 use crate::actions::Application;
+use engine::admit::Admission;
 use engine::config::{Bounds, Config, Failover, Listener, SessionTimers, Timers};
 use engine::id::ApplicationId;
 use engine::transport::Transport;
@@ -61,5 +62,6 @@ pub fn config(id: HostId) -> Config {
         drachtio_compatible: false,
         session: SessionTimers::default(),
         failover: Failover::default(),
+        admission: Admission::everybody(),
     }
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal
 
+from dracht.admission import Admission
 from dracht.dns import Dns
 
 __all__ = ["ServerConfig", "group", "host_and_port", "setting"]
@@ -109,6 +110,9 @@ class ServerConfig:
     dns: Dns | None = group(
         "dns",
         "How the servers of a domain are found (RFC 3263), and what becomes of one that does not answer; times in seconds.",
+    )
+    admission: Admission | None = group(
+        "admission", "What is taken from whom: rates, quotas, rules, networks to be trusted."
     )
 
     def __post_init__(self) -> None:
