@@ -41,7 +41,7 @@ impl Engine {
         timer_c = 185.0, application_timeout = 64.0, trying_after = 0.2, ringing_timeout = 3600.0, max_transactions = 1_000_000, max_dialogs = 500_000, max_event_age = 1.0,
         max_events = 65_536, max_message_bytes = 65_535, dialog_idle = 43_200.0, udp_request_limit = Some(1300),
         drachtio_compatible = false, session_timers = true, session_expires = None, min_se = 90, session_refresher = None,
-        admission = None, dns = None
+        dns = None, admission = None
     ))]
     #[expect(
         clippy::too_many_arguments,
