@@ -16,6 +16,7 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use sip::Method;
 use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// Who sent a request.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -106,6 +107,8 @@ pub(crate) struct ClientTransaction {
     pub(crate) flow: Option<ConnectionId>,
     /// Attempts that were given up; boxed, as few requests have any.
     pub(crate) earlier: Option<Box<SmallVec<[Earlier; 1]>>>,
+    /// The domain that the peer has to prove where it is reached over TLS: the host of the URI, before it was looked up.
+    pub(crate) server_name: Option<Arc<str>>,
     pub(crate) resolve: Option<ResolveId>,
     /// The dialog that it was sent in.
     pub(crate) dialog: Option<DialogId>,
@@ -150,6 +153,7 @@ impl ClientTransaction {
             targets: SmallVec::new(),
             earlier: None,
             flow: None,
+            server_name: None,
             resolve: None,
             dialog,
             forks: SmallVec::new(),

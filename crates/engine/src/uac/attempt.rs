@@ -75,6 +75,7 @@ impl Engine {
         transaction.plan = Some(plan);
         transaction.flow = flow.and_then(|origin| origin.connection);
         transaction.timeout = Some(timeout);
+        transaction.server_name = target.server_name(hop);
         self.clients.insert(id, Box::new(transaction));
         self.note_asked(id);
         self.note_local_invite(id);
@@ -274,7 +275,9 @@ impl Engine {
         destination: Destination,
         bytes: Bytes,
     ) -> Result<(), CommandError> {
-        self.transmit(destination, bytes.clone(), TransmitToken::NONE);
+        let transaction = self.clients.get(id);
+        let name = transaction.and_then(|transaction| transaction.server_name.clone());
+        self.transmit_to(destination, name, bytes.clone(), TransmitToken::NONE);
         let outcome = self.announce(id, destination, &bytes);
         let dialog = self
             .clients
