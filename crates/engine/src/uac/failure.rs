@@ -97,7 +97,9 @@ impl Engine {
             TransmitError::Refused
             | TransmitError::Unreachable
             | TransmitError::TimedOut
-            | TransmitError::Closed => !transaction.switched,
+            | TransmitError::Closed
+            | TransmitError::Untrusted
+            | TransmitError::Handshake => !transaction.switched,
             TransmitError::TooLarge | TransmitError::Congested => false,
         };
         // The connection of the dialog is gone; what follows goes where the Contact says.
