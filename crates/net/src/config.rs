@@ -3,7 +3,7 @@ use crate::admission::AdmissionConfig;
 use crate::listen::ListenSpec;
 use crate::resolve::DnsConfig;
 use crate::tls;
-use engine::config::{Bounds, SessionTimers, Timers};
+use engine::config::{Bounds, Failover, SessionTimers, Timers};
 use engine::seam::Commands;
 use std::fmt;
 use std::future::Future;
@@ -33,6 +33,8 @@ pub struct ServerConfig {
     pub drachtio_compatible: bool,
     /// Session timers (RFC 4028).
     pub session: SessionTimers,
+    /// What becomes of targets that do not answer (RFC 3263 §4.3).
+    pub failover: Failover,
     /// The receive buffer of a UDP socket, in bytes: what a burst may fill while the shard is busy. The system may cap it.
     pub udp_receive_buffer: usize,
     /// The send buffer of a UDP socket, in bytes.
@@ -60,6 +62,7 @@ impl Default for ServerConfig {
             udp_request_limit: Some(1300),
             drachtio_compatible: false,
             session: SessionTimers::default(),
+            failover: Failover::default(),
             udp_receive_buffer: 4 << 20,
             udp_send_buffer: 4 << 20,
             admission: AdmissionConfig::default(),

@@ -220,6 +220,7 @@ fn engine_config(shard: u8, config: &ServerConfig, listeners: &[Listener]) -> Co
         udp_request_limit: config.udp_request_limit,
         drachtio_compatible: config.drachtio_compatible,
         session: config.session.clone(),
+        failover: config.failover.clone(),
         admission: config.admission.limits.clone(),
     }
 }
