@@ -82,6 +82,14 @@ pub(crate) struct EndedDialog {
     pub(crate) acknowledgement: Option<Box<Acknowledgement>>,
 }
 
+/// What a host name led to.
+pub(crate) struct Named {
+    /// The name.
+    pub(crate) name: Box<str>,
+    /// The attempts at its targets that were given up.
+    pub(crate) earlier: Vec<Earlier>,
+}
+
 /// A client transaction. Once answered it keeps no request, and of an INVITE the ACK at most.
 pub(crate) struct ClientTransaction {
     /// The random half of the branch; new for each attempt.
@@ -99,14 +107,12 @@ pub(crate) struct ClientTransaction {
     pub(crate) destination: Option<Destination>,
     /// What the request is made from, until a response comes: another attempt has another branch and Via.
     pub(crate) plan: Option<Plan>,
-    /// The host name that led to the targets.
-    pub(crate) name: Option<Box<str>>,
+    /// The host name that led to the targets, where one did. Boxed: most requests go to an address.
+    pub(crate) named: Option<Box<Named>>,
     /// Where it may be sent, the next one last.
     pub(crate) targets: SmallVec<[Resolved; 1]>,
     /// The connection to use while it is open: the one that the dialog's peer uses.
     pub(crate) flow: Option<ConnectionId>,
-    /// Attempts that were given up; boxed, as few requests have any.
-    pub(crate) earlier: Option<Box<SmallVec<[Earlier; 1]>>>,
     /// The domain that the peer has to prove where it is reached over TLS: the host of the URI, before it was looked up.
     pub(crate) server_name: Option<Arc<str>>,
     pub(crate) resolve: Option<ResolveId>,
@@ -149,9 +155,8 @@ impl ClientTransaction {
             ack: Bytes::new(),
             destination: None,
             plan: None,
-            name: None,
             targets: SmallVec::new(),
-            earlier: None,
+            named: None,
             flow: None,
             server_name: None,
             resolve: None,
@@ -194,7 +199,7 @@ impl ClientTransaction {
 
     /// Whether a branch with this random half is one of its attempts'.
     pub(crate) fn has_branch(&self, secret: u64) -> bool {
-        let mut earlier = self.earlier.iter().flat_map(|all| all.iter());
+        let mut earlier = self.named.iter().flat_map(|named| named.earlier.iter());
         self.secret == secret || earlier.any(|attempt| attempt.secret == secret)
     }
 

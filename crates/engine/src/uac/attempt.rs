@@ -7,7 +7,7 @@ use crate::proxy::{Hop, forward::record_route_uri, loops};
 use crate::resolve::{Resolve, Resolved};
 use crate::target::{Target, target};
 use crate::totals::Total;
-use crate::transaction::client::{Announce, ClientTransaction, User};
+use crate::transaction::client::{Announce, ClientTransaction, Named, User};
 use crate::transaction::key::client_branch;
 use crate::transaction::{Effect, Effects};
 use crate::transport::{Destination, ListenerId, Origin, TransmitToken, Transport};
@@ -96,7 +96,10 @@ impl Engine {
                     ResolveId(TransactionId::new(self.config.shard, self.next_number()).to_bits());
                 if let Some(transaction) = self.clients.get_mut(id) {
                     transaction.resolve = Some(question);
-                    transaction.name = Some(host.as_str().into());
+                    transaction.named = Some(Box::new(Named {
+                        name: host.as_str().into(),
+                        earlier: Vec::new(),
+                    }));
                 }
                 self.resolves.insert(question, id);
                 let draw = self.draw_for(id);

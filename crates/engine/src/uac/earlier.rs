@@ -25,7 +25,8 @@ pub(crate) struct Earlier {
 
 /// Keeps the attempt that is under way: another follows.
 pub(crate) fn keep(transaction: &mut ClientTransaction) {
-    if let Some(destination) = transaction.destination {
+    if let (Some(destination), Some(named)) = (transaction.destination, transaction.named.as_mut())
+    {
         let earlier = Earlier {
             secret: transaction.secret,
             destination,
@@ -33,17 +34,14 @@ pub(crate) fn keep(transaction: &mut ClientTransaction) {
             ack: Bytes::new(),
             is_answered: false,
         };
-        transaction.earlier.get_or_insert_default().push(earlier);
+        named.earlier.push(earlier);
     }
 }
 
 /// Exchanges the attempt that is under way and an earlier one.
 fn exchange(transaction: &mut ClientTransaction, index: usize) {
-    let Some(earlier) = transaction
-        .earlier
-        .as_mut()
-        .and_then(|all| all.get_mut(index))
-    else {
+    let named = transaction.named.as_mut();
+    let Some(earlier) = named.and_then(|named| named.earlier.get_mut(index)) else {
         return;
     };
     let Some(destination) = transaction.destination.as_mut() else {
@@ -64,10 +62,8 @@ impl Engine {
         };
         let (is_silent, is_answered) = (transaction.is_silent(), transaction.is_answered());
         let is_invite = transaction.method == Method::Invite;
-        let earlier = transaction
-            .earlier
-            .iter_mut()
-            .flat_map(|all| all.iter_mut());
+        let named = transaction.named.iter_mut();
+        let earlier = named.flat_map(|named| named.earlier.iter_mut());
         let Some((index, earlier)) = earlier
             .enumerate()
             .find(|(_, earlier)| earlier.secret == secret)
@@ -105,7 +101,7 @@ impl Engine {
             return;
         };
         keep(transaction);
-        let count = transaction.earlier.as_ref().map_or(0, |all| all.len());
+        let count = transaction.named.as_ref().map_or(0, |it| it.earlier.len());
         let is_invite = transaction.method == Method::Invite;
         let last = count.saturating_sub(1);
         if let Some(earlier) = self.earlier(id, last) {
@@ -118,7 +114,7 @@ impl Engine {
 
     fn earlier(&mut self, id: TransactionId, index: usize) -> Option<&mut Earlier> {
         let transaction = self.clients.get_mut(id)?;
-        transaction.earlier.as_mut()?.get_mut(index)
+        transaction.named.as_mut()?.earlier.get_mut(index)
     }
 
     fn acknowledge_earlier(&mut self, id: TransactionId, index: usize, message: &Message) {

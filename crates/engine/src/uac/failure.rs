@@ -175,20 +175,20 @@ impl Engine {
             return false;
         };
         // The peer of a dialog that answers so over its connection would say the same elsewhere.
-        let is_named = transaction.name.is_some();
+        let is_named = transaction.named.is_some();
         let is_fresh = is_named && transaction.plan.is_some() && !transaction.is_answered();
         if !is_fresh || transaction.targets.is_empty() || transaction.cancellation.is_wanted() {
             return false;
         }
-        let kept = transaction.earlier.as_ref().map_or(0, |all| all.len());
+        let kept = transaction.named.as_ref().map_or(0, |it| it.earlier.len());
         self.refused(id, message);
         if self.attempt(id).is_ok() {
             self.totals.add(Total::Failovers);
             return true;
         }
         // None of the others can be reached, so that this is the answer.
-        if let Some(earlier) = self.clients.get_mut(id).and_then(|it| it.earlier.as_mut()) {
-            earlier.truncate(kept);
+        if let Some(named) = self.clients.get_mut(id).and_then(|it| it.named.as_mut()) {
+            named.earlier.truncate(kept);
         }
         false
     }
