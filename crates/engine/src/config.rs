@@ -1,4 +1,5 @@
 //! What an engine is told at construction.
+pub use crate::network::{NatRules, Network, Prefix, RelayKey, Unsigned};
 use crate::transport::Transport;
 pub use sip::header::Refresher;
 use std::net::{IpAddr, SocketAddr};
@@ -23,6 +24,8 @@ pub struct Config {
     pub drachtio_compatible: bool,
     /// Session timers.
     pub session: SessionTimers,
+    /// The networks around, and how relaying is kept to the calls that passed here.
+    pub network: Network,
 }
 
 /// An address on which messages are received.

@@ -19,6 +19,8 @@ pub struct Counts {
     pub resolves: usize,
     /// Applications attached.
     pub applications: usize,
+    /// Connections over which messages came, and the hosts that browsers gave themselves on them.
+    pub flows: usize,
     /// Open stream connections (the driver fills it).
     pub connections: usize,
     /// Totals since the start, by name.

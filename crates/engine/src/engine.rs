@@ -12,9 +12,8 @@ use crate::counts::Counts;
 use crate::dialog::forking::AskedTable;
 use crate::dialog::table::DialogTable;
 use crate::event::{CommandError, Event, Failed};
-use crate::id::{
-    ApplicationId, CommandId, ConnectionId, DialogId, Generator, ResolveId, TransactionId,
-};
+use crate::flows::Flows;
+use crate::id::{ApplicationId, CommandId, DialogId, Generator, ResolveId, TransactionId};
 use crate::listener::Listeners;
 use crate::log_limit::LogLimit;
 use crate::proxy::TimerKind;
@@ -29,7 +28,7 @@ use crate::transaction::server::ServerTable;
 use crate::transport::{Destination, Origin, Transmit, TransmitToken};
 use crate::ways::Ways;
 use bytes::Bytes;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use sip::{Message, Method};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -87,7 +86,7 @@ pub struct Engine {
     /// SUBSCRIBEs and REFERs outside a dialog whose NOTIFYs may come.
     pub(crate) asked: AskedTable,
     /// The connections that are open, as far as messages came over them.
-    pub(crate) connections: FxHashSet<ConnectionId>,
+    pub(crate) flows: Flows,
     /// Something was forwarded without state: responses may come that belong to no transaction.
     pub(crate) stateless: bool,
     /// The ways of INVITEs among them.
@@ -107,7 +106,7 @@ impl Engine {
     pub fn new(config: Config, mut generator: Generator) -> Engine {
         let digester = Digester::new([generator.next_u64(), generator.next_u64()]);
         Engine {
-            listeners: Listeners::new(&config.listeners),
+            listeners: Listeners::new(&config.listeners, &config.network),
             dialogs: DialogTable::new(digester.clone()),
             digester,
             generator,
@@ -119,7 +118,7 @@ impl Engine {
             resolves: FxHashMap::default(),
             contexts: FxHashMap::default(),
             asked: AskedTable::default(),
-            connections: FxHashSet::default(),
+            flows: Flows::default(),
             stateless: false,
             ways: Ways::default(),
             totals: Totals::default(),
@@ -141,8 +140,8 @@ impl Engine {
         wire_bytes: usize,
     ) {
         self.advance(now);
-        if let Some(connection) = origin.connection {
-            self.connections.insert(connection);
+        if origin.connection.is_some() {
+            self.note_connection(&origin);
         }
         if message.is_request() {
             self.receive_request(origin, message, wire_bytes);
@@ -215,12 +214,6 @@ impl Engine {
         self.applications.set_backlog(application, oldest);
     }
 
-    /// A connection is closed. Messages that were not sent on it are reported by `handle_transmit_failed`.
-    pub fn handle_connection_closed(&mut self, now: Time, connection: ConnectionId) {
-        self.advance(now);
-        self.connections.remove(&connection);
-    }
-
     /// The time that `poll_timeout` gave has come (or some later one).
     pub fn handle_timeout(&mut self, now: Time) {
         self.advance(now);
@@ -263,6 +256,7 @@ impl Engine {
             resolves: self.resolves.len(),
             applications: self.applications.len(),
             connections: 0,
+            flows: self.flows.len(),
             totals: self.totals.list(),
         }
     }

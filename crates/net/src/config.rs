@@ -1,6 +1,6 @@
 //! What a server is told at its start. Plain data; the defaults are for a server on the open Internet.
 use crate::listen::ListenSpec;
-use engine::config::{Bounds, SessionTimers, Timers};
+use engine::config::{Bounds, Network, SessionTimers, Timers};
 use engine::seam::Commands;
 use std::fmt;
 use std::future::Future;
@@ -30,6 +30,8 @@ pub struct ServerConfig {
     pub drachtio_compatible: bool,
     /// Session timers (RFC 4028).
     pub session: SessionTimers,
+    /// The networks around, and the key of what is relayed. Without a key the server makes one, which ends with it.
+    pub network: Network,
     /// The receive buffer of a UDP socket, in bytes: what a burst may fill while the shard is busy. The system may cap it.
     pub udp_receive_buffer: usize,
     /// The send buffer of a UDP socket, in bytes.
@@ -53,6 +55,7 @@ impl Default for ServerConfig {
             udp_request_limit: Some(1300),
             drachtio_compatible: false,
             session: SessionTimers::default(),
+            network: Network::default(),
             udp_receive_buffer: 4 << 20,
             udp_send_buffer: 4 << 20,
             tcp: TcpConfig::default(),

@@ -13,7 +13,7 @@ use crate::udp::UdpListener;
 use crate::udp_batch::{ReceiveBatch, SendBatch};
 use engine::id::ConnectionId;
 use engine::log_limit::LogLimit;
-use engine::{Engine, Time};
+use engine::{Engine, Learnt, Time};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -175,10 +175,18 @@ impl Driver {
             }
             Item::Closed(connection) => {
                 self.pool.forget(connection);
-                guarded(&mut self.totals, "the end of a connection", || {
-                    engine.handle_connection_closed(now, connection)
+                self.connection_closed(now, connection);
+                // By way of this shard, so that none hears of it before what was learnt about it.
+                self.tell_others(|| Item::Gone(connection));
+            }
+            Item::Gone(connection) => self.connection_closed(now, connection),
+            Item::Learnt(learnt) => self.learnt(now, learnt),
+            Item::Known(learnt) => {
+                guarded(&mut self.totals, "news of a connection", || {
+                    engine.handle_learnt(now, &learnt)
                 });
             }
+            Item::Unanswered(destination) => self.pool.unanswered(&destination),
             Item::Outgoing(outgoing) => self.pool.send(outgoing, &mut self.totals),
             Item::Undelivered(token, error) => {
                 guarded(&mut self.totals, "an undelivered message", || {
@@ -194,6 +202,37 @@ impl Driver {
             // The one who asked may have stopped waiting.
             Item::Counts(sender) => drop(sender.try_send(self.counts())),
             Item::Stop => self.is_stopping = true,
+        }
+    }
+
+    fn connection_closed(&mut self, now: Time, connection: ConnectionId) {
+        let engine = &mut self.engine;
+        guarded(&mut self.totals, "the end of a connection", || {
+            engine.handle_connection_closed(now, connection)
+        });
+    }
+
+    /// What some shard learnt about a connection of ours: known to all, while it is open.
+    pub(crate) fn learnt(&mut self, now: Time, learnt: Learnt) {
+        let is_open = learnt
+            .origin
+            .connection
+            .is_some_and(|connection| self.pool.has(connection));
+        if !is_open {
+            return;
+        }
+        let engine = &mut self.engine;
+        guarded(&mut self.totals, "news of a connection", || {
+            engine.handle_learnt(now, &learnt)
+        });
+        self.tell_others(|| Item::Known(learnt.clone()));
+    }
+
+    fn tell_others(&self, item: impl Fn() -> Item) {
+        for (shard, inbox) in self.inboxes.iter().enumerate() {
+            if shard != usize::from(self.shard) {
+                inbox.push(item());
+            }
         }
     }
 

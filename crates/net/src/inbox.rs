@@ -7,8 +7,8 @@ use bytes::Bytes;
 use engine::counts::Counts;
 use engine::id::{ApplicationId, ConnectionId, ResolveId};
 use engine::seam::Events;
-use engine::transport::Origin;
-use engine::{Command, ResolveError, Resolved, Transmit, TransmitError, TransmitToken};
+use engine::transport::{Destination, Origin};
+use engine::{Command, Learnt, ResolveError, Resolved, Transmit, TransmitError, TransmitToken};
 use sip::{Message, ParseError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -36,8 +36,16 @@ pub(crate) enum Item {
     Hangup(ConnectionId),
     /// A connection was accepted.
     Accepted(Accepted),
-    /// A connection is closed: one of ours (then it is forgotten), or of another shard.
+    /// A connection of ours is closed: it is forgotten, and the other shards are told.
     Closed(ConnectionId),
+    /// A connection of another shard is closed.
+    Gone(ConnectionId),
+    /// What another shard learnt about a connection of ours, for all shards while it is open.
+    Learnt(Learnt),
+    /// What is known of a connection of another shard, which is open.
+    Known(Learnt),
+    /// A request that another shard sent over a connection of ours was left without an answer.
+    Unanswered(Destination),
     /// Another shard's message for a connection of ours.
     Outgoing(Outgoing),
     /// A message of ours could not be delivered.

@@ -1,6 +1,6 @@
 //! A host: an engine, its application, its address.
 use crate::actions::Application;
-use engine::config::{Bounds, Config, Listener, SessionTimers, Timers};
+use engine::config::{Bounds, Config, Listener, Network, RelayKey, SessionTimers, Timers};
 use engine::id::ApplicationId;
 use engine::transport::Transport;
 use engine::{Engine, Event, Time};
@@ -60,5 +60,12 @@ pub fn config(id: HostId) -> Config {
         udp_request_limit: None,
         drachtio_compatible: false,
         session: SessionTimers::default(),
+        network: Network {
+            key: Some(RelayKey {
+                secret: [1, u64::try_from(id.0).unwrap_or(0)],
+                epoch: 1,
+            }),
+            ..Network::default()
+        },
     }
 }

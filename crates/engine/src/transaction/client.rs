@@ -6,11 +6,11 @@ use crate::command::Draft;
 use crate::config::Timers;
 use crate::dialog::Acknowledgement;
 use crate::event::DialogEndReason;
-use crate::id::{ApplicationId, CommandId, ConnectionId, DialogId, ResolveId, TransactionId};
+use crate::id::{ApplicationId, CommandId, DialogId, ResolveId, TransactionId};
 use crate::plan::Plan;
 use crate::resolve::Resolved;
 use crate::timer::TimerToken;
-use crate::transport::Destination;
+use crate::transport::{Destination, Origin};
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use sip::Method;
@@ -72,6 +72,15 @@ impl Cancellation {
     }
 }
 
+/// A flow that a request takes.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Way {
+    /// As a message that came over it.
+    pub(crate) origin: Origin,
+    /// There is no other way: with the flow the request fails.
+    pub(crate) is_only: bool,
+}
+
 /// What is left of a dialog that ended while its INVITE's transaction lives.
 pub(crate) struct EndedDialog {
     /// The peer's tag.
@@ -99,8 +108,8 @@ pub(crate) struct ClientTransaction {
     pub(crate) plan: Option<Plan>,
     /// Where it may be sent, the next one last.
     pub(crate) targets: SmallVec<[Resolved; 1]>,
-    /// The connection to use while it is open: the one that the dialog's peer uses.
-    pub(crate) flow: Option<ConnectionId>,
+    /// The flow to take while it is there: the one that the dialog's peer uses, or that the next hop names.
+    pub(crate) flow: Option<Box<Way>>,
     pub(crate) resolve: Option<ResolveId>,
     /// The dialog that it was sent in.
     pub(crate) dialog: Option<DialogId>,

@@ -5,6 +5,7 @@ use crate::engine::Engine;
 use crate::event::CommandError;
 use crate::id::{ResolveId, TransactionId};
 use crate::proxy::BranchFailure;
+use crate::proxying::failure_of;
 use crate::resolve::{ResolveError, Resolved};
 use crate::time::Time;
 use crate::totals::Total;
@@ -23,12 +24,16 @@ pub(crate) enum Failure {
     Transport,
     /// There is no address, or none that can be reached.
     Unresolvable(CommandError),
+    /// The flow that it took ended, and there is no other way.
+    Flow,
 }
 
 impl Failure {
     fn status(&self) -> u16 {
         match self {
             Failure::Timeout => 408,
+            Failure::Unresolvable(CommandError::FlowForged) => 403,
+            Failure::Unresolvable(CommandError::FlowFailed(_)) | Failure::Flow => 430,
             Failure::Transport | Failure::Unresolvable(_) => 503,
         }
     }
@@ -89,8 +94,12 @@ impl Engine {
             return;
         }
         tracing::debug!(error = error.text(), method = %transaction.method.as_str(), "request not delivered");
-        // The connection of the dialog is gone; what follows goes where the Contact says.
-        transaction.flow = None;
+        // The connection of the dialog is gone; what follows goes where the Contact says, if it says anything.
+        let flow = transaction.flow.take();
+        if flow.is_some_and(|way| way.is_only) {
+            self.stop_waiting(id, flow.as_deref());
+            return self.give_up(id, Failure::Flow);
+        }
         if transaction.switched {
             if let Some(destination) = transaction.destination {
                 // RFC 3261 §18.1.1: TCP was our own idea, so UDP it is.
@@ -101,6 +110,26 @@ impl Engine {
             }
         }
         self.attempt_next(id, Failure::Transport);
+    }
+
+    /// The flow that a request took ended, and there is no other way for its answer.
+    pub(crate) fn flow_ended(&mut self, id: TransactionId) {
+        if self
+            .clients
+            .get(id)
+            .is_some_and(|transaction| !transaction.is_answered())
+        {
+            self.give_up(id, Failure::Flow);
+        }
+    }
+
+    /// Notes that a stream gave no answer at all to a request.
+    fn note_unanswered(&mut self, id: TransactionId) {
+        let silent = self.clients.get(id).filter(|client| client.is_silent());
+        let destination = silent.and_then(|client| client.destination);
+        if let Some(destination) = destination.filter(|to| to.transport.is_reliable()) {
+            self.flows.push_unanswered(destination);
+        }
     }
 
     /// Timer B, D, F, K or M, or the limit of a resolution.
@@ -117,6 +146,7 @@ impl Engine {
                 && !transaction.targets.is_empty()
                 && !transaction.cancellation.is_wanted() =>
             {
+                self.note_unanswered(id);
                 return self.attempt_next(id, Failure::Timeout);
             }
             ClientMachine::Invite(machine) => machine.on_timeout(),
@@ -141,6 +171,7 @@ impl Engine {
     /// The machine says that time is up.
     pub(crate) fn request_timed_out(&mut self, id: TransactionId) {
         self.totals.add(Total::Timeouts);
+        self.note_unanswered(id);
         self.tell_failure(id, Failure::Timeout);
         self.forget_wanted_cancel(id);
     }
@@ -163,6 +194,7 @@ impl Engine {
                 transaction.announce = Announce::Nobody;
                 let error = match failure {
                     Failure::Unresolvable(error) => error,
+                    Failure::Flow => CommandError::FlowFailed("it ended".to_owned()),
                     Failure::Timeout | Failure::Transport => {
                         CommandError::NoTransport("no address took it".to_owned())
                     }
@@ -186,7 +218,8 @@ impl Engine {
                 let failure = match failure {
                     Failure::Timeout => BranchFailure::Timeout,
                     Failure::Transport => BranchFailure::Transport,
-                    Failure::Unresolvable(_) => BranchFailure::Unresolvable,
+                    Failure::Unresolvable(error) => failure_of(&error),
+                    Failure::Flow => BranchFailure::FlowFailed,
                 };
                 self.branch_failed(server, branch, failure);
             }

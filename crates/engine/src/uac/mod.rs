@@ -5,7 +5,9 @@ pub(crate) mod acknowledge;
 pub(crate) mod attempt;
 pub(crate) mod cancel;
 pub(crate) mod failure;
+mod locate;
 pub(crate) mod response;
+mod writing;
 
 use crate::command::{DialogReference, SendRequest};
 use crate::dialog::offer::Side;
