@@ -141,15 +141,9 @@ impl ProxyContext {
         loops::mark(&self.request)
     }
 
-    /// The request, as received.
-    #[must_use]
-    pub fn request(&self) -> &Message {
-        &self.request
-    }
-
     /// The way that a branch takes.
     #[must_use]
-    pub fn path(&self, branch: u32) -> Option<&Path> {
+    pub fn path(&self, branch: u32) -> Option<&crate::proxy::route::Path> {
         self.branches.get(branch as usize).map(|branch| &branch.path)
     }
 

@@ -96,7 +96,7 @@ impl Engine {
         tracing::debug!(error = error.text(), method = %transaction.method.as_str(), "request not delivered");
         // The connection of the dialog is gone; what follows goes where the Contact says, if it says anything.
         let flow = transaction.flow.take();
-        if flow.is_some_and(|way| way.is_only) {
+        if flow.as_ref().is_some_and(|way| way.is_only) {
             self.stop_waiting(id, flow.as_deref());
             return self.give_up(id, Failure::Flow);
         }

@@ -53,7 +53,7 @@ impl Engine {
                 let context = &self.contexts.get(server)?.context;
                 let branch = loops::branch_parameter(&branch, context.mark());
                 let routes = context.stays_in_path().then(|| {
-                    let request = (context.request(), context.is_secure());
+                    let request = (&**context.request(), context.is_secure());
                     self.record_routes((way, local, flow), origin, request)
                 });
                 let hop = hop(way, &host_port, &branch, routes.as_ref());
