@@ -21,17 +21,7 @@ class Server:
 
     def __enter__(self) -> Self:
         self._engine = _core.Engine.start(
-            list(self.config.listen),
-            shards=self.config.shards,
-            embedded=False,
-            control=self.config.control,
-            secret=self.config.secret,
-            advertise=self.config.advertise,
-            drachtio_compatible=self.config.drachtio_compatible,
-            session_timers=self.config.session_timers,
-            session_expires=self.config.session_expires,
-            min_se=self.config.min_se,
-            session_refresher=self.config.session_refresher,
+            list(self.config.listen), embedded=False, **self.config.engine_options()
         )
         return self
 
