@@ -132,6 +132,21 @@ class Request(RequestView):
         return self.origin.transport
 
     @property
+    def flow(self) -> str | None:
+        """The flow that it came over (RFC 5626): a text that leads back to its sender, whatever lies between.
+
+        For a registrar to keep with the Contact: `app.request(contact, flow=...)` and `req.proxy(contact, flow=...)` go down
+        it while the sender's connection is open (`flow-failed` after that), or, by UDP, to where the request came from. None
+        with a server that does not tell (drachtio's).
+        """
+        return self._dispatcher.link.flow(self.msg, self.origin).token
+
+    @property
+    def behind_nat(self) -> bool:
+        """Whether its sender is not to be reached by its Contact, by the rules of `Network.nat`; False with a drachtio-server."""
+        return self._dispatcher.link.flow(self.msg, self.origin).behind_nat
+
+    @property
     def cancelled(self) -> bool:
         """Whether the caller sent CANCEL before a final response."""
         return self._cancel is not None
@@ -169,6 +184,7 @@ class Request(RequestView):
         provisional_timeout: float | str | None = None,
         final_timeout: float | str | None = None,
         type: Literal["stateful", "stateless"] = "stateful",
+        flow: str | None = None,
     ) -> ProxyResult:
         """Proxies it (RFC 3261 §16); returns when a final response was chosen and sent upstream.
 
@@ -178,7 +194,7 @@ class Request(RequestView):
 
         Args:
             targets: where to, in order of preference; none: the request-URI. A target is a URI (one without scheme gets `sip:`),
-                a URI with its q from 0 to 1 as `(uri, q)`, or an `Address` as `msg.contacts` has it, whose `q` counts.
+                a URI with its q from 0 to 1 as `(uri, q)`, a `ProxyTarget`, or an `Address` as `msg.contacts` has it, whose `q` counts.
             headers: header fields to add to what is forwarded.
             record_route: stay in the path of the dialog; for REGISTER add Path (RFC 3327).
             path: what to do when a REGISTER to which Path is to be added comes from a user agent that does not list `path` in
@@ -191,6 +207,8 @@ class Request(RequestView):
             type: `"stateless"` forwards to the first target without transaction state (RFC 3261 §16.11), and returns at once. The
                 handler sees repetitions of the request again, and must choose the same target for them; the CANCEL of an INVITE
                 and the ACK of its refusal follow it by themselves.
+            flow: the flow to take to each target that has none of its own (RFC 5626): the `req.flow` of its REGISTER. A flow
+                that is gone counts as a target that answered 430 (Flow Failed).
 
         Raises:
             ValueError: an option or a time cannot be used.
@@ -219,7 +237,7 @@ class Request(RequestView):
         self.proxied = True
         self._dispatcher.forget(self)
         self._dispatcher.link.proxy(
-            self._transaction, [target_text(one) for one in many], options, fields, proxying
+            self._transaction, [target_text(one, flow) for one in many], options, fields, proxying
         )
         try:
             return await proxying.finished

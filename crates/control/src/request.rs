@@ -34,6 +34,8 @@ pub enum Request {
     Ping,
     /// The server's counts, as JSON (an extension: drachtio-server does not know it).
     Status,
+    /// That requests come with the flow that they came over from now on (an extension as well).
+    Flows,
     /// Work for the engine, still without a number.
     Command(Command, Asked),
     /// Work for the engine that has no outcome of its own: the command that it is about has one.
@@ -95,6 +97,7 @@ impl Envelope {
             b"cancel_proxy" => self.cancel_proxy(tokens, names),
             b"ping" => Ok(Request::Ping),
             b"status" => Ok(Request::Status),
+            b"flows" => Ok(Request::Flows),
             b"export" => export(tokens),
             b"import" => import(tokens, &self.text),
             b"route" => {

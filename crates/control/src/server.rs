@@ -93,7 +93,7 @@ impl Server {
 }
 
 fn shard(json: &mut String, counts: &Counts) {
-    let fields: [(&str, usize); 9] = [
+    let fields: [(&str, usize); 10] = [
         ("shard", usize::from(counts.shard)),
         ("server_transactions", counts.server_transactions),
         ("client_transactions", counts.client_transactions),
@@ -102,6 +102,7 @@ fn shard(json: &mut String, counts: &Counts) {
         ("timers", counts.timers),
         ("resolves", counts.resolves),
         ("applications", counts.applications),
+        ("flows", counts.flows),
         ("connections", counts.connections),
     ];
     json.push('{');

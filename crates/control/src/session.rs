@@ -90,6 +90,13 @@ impl Session {
                 self.batch.push(command);
                 self.reply(&envelope.message_id, Status::Ok, "");
             }
+            Ok(Request::Flows) => {
+                let commands = Arc::clone(&self.server.commands);
+                self.link.with(|state| {
+                    state.frames.show_flows(commands);
+                    state.frames.reply(&envelope.message_id, Status::Ok, "");
+                });
+            }
             Ok(Request::Ping) => self.reply(&envelope.message_id, Status::Ok, "pong"),
             Ok(Request::Route(verb)) => self.route(&envelope.message_id, verb)?,
             Ok(Request::RemoveRoute(verb)) => {

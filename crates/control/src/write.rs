@@ -13,11 +13,14 @@ use engine::event::{
     Request, Response, Sent,
 };
 use engine::id::DialogId;
+use engine::seam::Commands;
 use engine::transport::Origin;
 use sip::build::write_number;
 use sip::{Message, Method};
+use std::fmt;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// The status word of a reply.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -41,13 +44,22 @@ impl Status {
 }
 
 /// Writes the frames of one connection.
-#[derive(Debug)]
 pub struct FrameWriter {
     /// Whole frames, one after the other.
     out: Vec<u8>,
     meta: Vec<u8>,
     ids: MessageIds,
     names: TransactionNames,
+    /// Who tells the flows of requests, for a client that asked for them.
+    flows: Option<Arc<dyn Commands>>,
+}
+
+impl fmt::Debug for FrameWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrameWriter")
+            .field("bytes", &self.out.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl FrameWriter {
@@ -59,7 +71,14 @@ impl FrameWriter {
             meta: Vec::with_capacity(512),
             ids,
             names,
+            flows: None,
         }
+    }
+
+    /// From now on requests come with the flow that they came over, and whether their sender's Contact is not to be believed: the last
+    /// token of the meta line, `TOKEN` or `TOKEN;nat`.
+    pub fn show_flows(&mut self, commands: Arc<dyn Commands>) {
+        self.flows = Some(commands);
     }
 
     /// The frames written and not yet taken.
@@ -163,6 +182,14 @@ impl FrameWriter {
             }
         }
         self.meta.push(b'|');
+        if let Some(commands) = &self.flows {
+            let token = commands.flow_token(&request.origin);
+            self.meta
+                .extend_from_slice(token.unwrap_or_default().as_bytes());
+            if commands.is_behind_nat(message, &request.origin) {
+                self.meta.extend_from_slice(b";nat");
+            }
+        }
         self.finish(Some(message));
     }
 

@@ -176,13 +176,14 @@ impl Signer {
         if kind == b'm' {
             return Token::Mark;
         }
-        self.read_flow(payload).map_or(Token::Forged, |(flow, is_soft)| {
-            Token::Flow(TokenFlow {
-                flow,
-                is_soft,
-                is_bound: kind == b'b',
+        self.read_flow(payload)
+            .map_or(Token::Forged, |(flow, is_soft)| {
+                Token::Flow(TokenFlow {
+                    flow,
+                    is_soft,
+                    is_bound: kind == b'b',
+                })
             })
-        })
     }
 
     fn read_flow(&self, payload: &[u8]) -> Option<(Flow, bool)> {
@@ -265,7 +266,11 @@ mod tests {
                 let uri = sip::Uri::parse(&uri).unwrap();
                 let read = signer.read(uri.user().unwrap(), "any call");
                 let is_bound = false;
-                let expected = TokenFlow { flow, is_soft, is_bound };
+                let expected = TokenFlow {
+                    flow,
+                    is_soft,
+                    is_bound,
+                };
                 assert_eq!(read, Token::Flow(expected));
             }
         }
@@ -295,7 +300,10 @@ mod tests {
             // The last character has bits that say nothing: the decoder refuses them.
             assert_ne!(signer.read(&changed, ""), signer.read(&text, ""), "{at}");
         }
-        let other = Signer::new(&RelayKey { secret: [2, 7], epoch: 9 });
+        let other = Signer::new(&RelayKey {
+            secret: [2, 7],
+            epoch: 9,
+        });
         assert_eq!(other.read(&text, ""), Token::Forged);
         for user in ["", "bob", "dr", "drf", "drm", "drx0", "drf====", "drfAAAA"] {
             assert_eq!(signer.read(user, "call"), Token::Absent, "{user}");

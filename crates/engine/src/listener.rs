@@ -90,9 +90,8 @@ impl Names {
         if !bound.is_unspecified() {
             return bound;
         }
-        let known = local.filter(|local| {
-            !local.is_unspecified() && local.is_ipv4() == bound.is_ipv4()
-        });
+        let known =
+            local.filter(|local| !local.is_unspecified() && local.is_ipv4() == bound.is_ipv4());
         let mut own = self.listener.addresses.iter().copied();
         known
             .or_else(|| own.find(|address| !peer.is_loopback() || address.is_loopback()))
@@ -142,7 +141,11 @@ impl Listeners {
             // One that the host got since.
             None => {
                 let listener = &names.listener;
-                let name = Name::new(listener.transport, &address.to_string(), listener.bound.port());
+                let name = Name::new(
+                    listener.transport,
+                    &address.to_string(),
+                    listener.bound.port(),
+                );
                 Cow::Owned(text(&name).to_owned())
             }
         }
@@ -384,9 +387,18 @@ mod tests {
         assert_eq!(host_port(1, "10.1.2.3", None), "192.0.2.7:5080");
         // The address that it spoke to, whether it was there when the listener was opened or not.
         assert_eq!(host_port(1, "10.1.2.3", Some("10.0.0.1")), "10.0.0.1:5080");
-        assert_eq!(host_port(1, "127.0.0.1", Some("127.0.0.5")), "127.0.0.5:5080");
-        assert_eq!(host_port(0, "127.0.0.1", Some("127.0.0.5")), "127.0.0.1:5060");
-        assert_eq!(host_port(2, "2001:db8::9", Some("::")), "[2001:db8::1]:5060");
+        assert_eq!(
+            host_port(1, "127.0.0.1", Some("127.0.0.5")),
+            "127.0.0.5:5080"
+        );
+        assert_eq!(
+            host_port(0, "127.0.0.1", Some("127.0.0.5")),
+            "127.0.0.1:5060"
+        );
+        assert_eq!(
+            host_port(2, "2001:db8::9", Some("::")),
+            "[2001:db8::1]:5060"
+        );
         assert_eq!(
             listeners.contact(ListenerId(2), "2001:db8::9".parse().unwrap(), None),
             "<sip:[2001:db8::1]:5060;transport=tcp>"
@@ -397,7 +409,10 @@ mod tests {
         };
         let elsewhere = sample_in(&none);
         let peer = "127.0.0.1".parse().unwrap();
-        assert_eq!(elsewhere.host_port(ListenerId(1), peer, None), "sip.example:5099");
+        assert_eq!(
+            elsewhere.host_port(ListenerId(1), peer, None),
+            "sip.example:5099"
+        );
     }
 
     #[test]

@@ -26,7 +26,10 @@ impl Default for Network {
         Network {
             key: None,
             unsigned: Unsigned::default(),
-            local: PRIVATE.iter().filter_map(|text| text.parse().ok()).collect(),
+            local: PRIVATE
+                .iter()
+                .filter_map(|text| text.parse().ok())
+                .collect(),
             nat: NatRules::default(),
         }
     }
@@ -111,7 +114,9 @@ impl Prefix {
                 (u32::from(own) ^ u32::from(other)) & mask == 0
             }
             (IpAddr::V6(own), IpAddr::V6(other)) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(self.bits)).unwrap_or(0);
+                let mask = u128::MAX
+                    .checked_shl(128 - u32::from(self.bits))
+                    .unwrap_or(0);
                 (u128::from(own) ^ u128::from(other)) & mask == 0
             }
             _ => false,
@@ -135,7 +140,9 @@ impl FromStr for Prefix {
     type Err = PrefixError;
 
     fn from_str(text: &str) -> Result<Prefix, PrefixError> {
-        let (address, bits) = text.split_once('/').map_or((text, None), |(a, b)| (a, Some(b)));
+        let (address, bits) = text
+            .split_once('/')
+            .map_or((text, None), |(a, b)| (a, Some(b)));
         let address: IpAddr = address.trim().parse().map_err(|_| PrefixError)?;
         let most = if address.is_ipv4() { 32 } else { 128 };
         let bits = match bits {
@@ -189,7 +196,9 @@ impl Network {
         let Some(address) = address_of(contact.host()) else {
             return false;
         };
-        let port = contact.port().unwrap_or_else(|| origin.transport.default_port());
+        let port = contact
+            .port()
+            .unwrap_or_else(|| origin.transport.default_port());
         let differs = SocketAddr::new(address, port) != peer;
         let unreachable = is_private(address) && address != peer.ip() && !self.is_local(peer.ip());
         (self.nat.contact_private && unreachable) || (self.nat.contact_differs && differs)
@@ -199,7 +208,9 @@ impl Network {
     #[must_use]
     pub fn has_distrusted_contact(&self, message: &Message, origin: &Origin) -> bool {
         // What most peers are: no Contact is read for them.
-        if !self.nat.contact_differs && (!self.nat.contact_private || self.is_local(origin.peer.ip())) {
+        if !self.nat.contact_differs
+            && (!self.nat.contact_private || self.is_local(origin.peer.ip()))
+        {
             return false;
         }
         let Ok(contacts) = message.contacts() else {
@@ -254,7 +265,10 @@ mod tests {
     #[test]
     fn a_prefix_holds_what_its_bits_say() {
         let inside = |network: &str, address: &str| {
-            network.parse::<Prefix>().unwrap().contains(address.parse().unwrap())
+            network
+                .parse::<Prefix>()
+                .unwrap()
+                .contains(address.parse().unwrap())
         };
         assert!(inside("10.0.0.0/8", "10.255.0.1"));
         assert!(!inside("10.0.0.0/8", "11.0.0.1"));

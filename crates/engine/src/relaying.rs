@@ -79,7 +79,8 @@ impl Engine {
                 }
             }
             InDialog::Unproven(rejection) => {
-                let what = "it is to be relayed within a call, and its Route has no mark of this server";
+                let what =
+                    "it is to be relayed within a call, and its Route has no mark of this server";
                 self.note_refused(Total::Unproven, &arrival.origin, &arrival.head.method, what);
                 let is_answered = self.config.network.unsigned == Unsigned::Refuse;
                 if let Some(status) = rejection.status.filter(|_| is_answered) {

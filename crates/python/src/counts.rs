@@ -15,6 +15,7 @@ pub fn shard_dict(py: Python<'_>, counts: Counts) -> PyResult<Bound<'_, PyDict>>
         timers,
         resolves,
         applications,
+        flows,
         connections,
         totals,
     } = counts;
@@ -28,6 +29,7 @@ pub fn shard_dict(py: Python<'_>, counts: Counts) -> PyResult<Bound<'_, PyDict>>
         ("timers", timers),
         ("resolves", resolves),
         ("applications", applications),
+        ("flows", flows),
         ("connections", connections),
     ] {
         dict.set_item(name, number)?;

@@ -13,6 +13,11 @@ impl Origin {
     pub fn new(origin: engine::transport::Origin) -> Origin {
         Origin(origin)
     }
+
+    /// The engine's side of it.
+    pub fn inner(&self) -> &engine::transport::Origin {
+        &self.0
+    }
 }
 
 #[pymethods]

@@ -7,7 +7,7 @@ that commands may be given while the receiver is being called.
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from dracht._core import Message
@@ -35,6 +35,15 @@ class Origin(Protocol):
     @property
     def local(self) -> tuple[str, int] | None:
         """Our address and port, where the link says."""
+
+
+class Flow(NamedTuple):
+    """What a link says about the way back to the sender of a request."""
+
+    token: str | None
+    """The flow that it came over (RFC 5626); None where the server does not say."""
+    behind_nat: bool
+    """Whether its sender's Contact is not to be believed."""
 
 
 class Completion(Protocol):
@@ -221,6 +230,9 @@ class Link(Protocol):
 
     def drop(self, transaction: TransactionId) -> None:
         """Forgets a request without an answer."""
+
+    def flow(self, request: "Message", origin: Origin) -> Flow:
+        """The way back to the sender of a request that came this way."""
 
     def export_dialog(self, dialog: DialogReference, release: bool) -> asyncio.Future[str]:
         """Asks for a confirmed dialog as a value (JSON) that another engine takes over; `release` forgets it here.

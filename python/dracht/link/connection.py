@@ -287,6 +287,9 @@ class ControlConnection(asyncio.BufferedProtocol):
         """Proxies a request."""
         try:
             if not self.is_dracht:
+                if any(";flow=" in target for target in targets):
+                    completion.failed(CommandFailed("unsupported", f"{self.name} knows nothing of flows"))
+                    return
                 targets = in_order(targets, options.forking)
             places = "|".join([one_word(target, "a target") for target in targets])
         except ParseError as error:
@@ -448,6 +451,9 @@ class ControlConnection(asyncio.BufferedProtocol):
         self.hostports = [one for one in tokens[4].split(",") if one]
         self.version = tokens[5] if len(tokens) > 5 else ""
         self.max_payload = _DRACHT_PAYLOAD if self.is_dracht else _DRACHTIO_PAYLOAD
+        if self.is_dracht:
+            # From now on its requests come with the flow that they came over.
+            self.ask(b"flows", lambda _tokens, _text: False)
         if not self.authenticated.done():
             self.authenticated.set_result(None)
         return False

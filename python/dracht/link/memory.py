@@ -17,7 +17,9 @@ from dracht.link.base import (
     Completion,
     DialogId,
     DialogReference,
+    Flow,
     HeaderList,
+    Origin,
     ProxyCompletion,
     ProxyOptions,
     Receiver,
@@ -323,6 +325,10 @@ class MemoryLink:
     def drop(self, transaction: TransactionId) -> None:
         """Keeps that a request was dropped."""
         self.given.append(Given("drop", transaction))
+
+    def flow(self, request: Message, origin: Origin) -> Flow:
+        """One flow for all."""
+        return Flow("drfMEMORY", False)
 
     def export_dialog(self, dialog: DialogReference, release: bool) -> asyncio.Future[str]:
         """It has no dialogs."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dracht.errors import CommandFailed, UriError
-from dracht.link.base import DialogReference, Forking, HeaderList, ProxyOptions
+from dracht.link.base import DialogReference, Flow, Forking, HeaderList, ProxyOptions
 
 __all__ = [
     "Target",
@@ -50,6 +50,15 @@ class WirePath:
         if tokens[1] != "sip" or len(tokens) < 12 or not tokens[11].isdecimal():
             return None
         return tokens[10].strip("[]"), int(tokens[11])
+
+    @property
+    def flow(self) -> Flow:
+        """The way back to the sender of a request, where the server says: the last token of the frame."""
+        tokens = self._tokens
+        if len(tokens) < 11 or tokens[1:3] != ["sip", "network"] or not tokens[-1]:
+            return Flow(None, False)
+        token, _, nat = tokens[-1].partition(";")
+        return Flow(token or None, nat == "nat")
 
     def __repr__(self) -> str:
         return f"<{self.transport or 'unknown'} {self.peer[0]}:{self.peer[1]}>"
@@ -131,6 +140,8 @@ _CODES = (
     ("come back to this server", "loop"),
     ("limit reached", "limit"),
     ("request pending", "request-pending"),
+    ("flow failed", "flow-failed"),
+    ("the flow is none of", "flow-forged"),
     ("rejected", "rejected"),
     ("not confirmed yet", "early-dialog"),
     ("is here already", "dialog-exists"),

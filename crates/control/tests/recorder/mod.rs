@@ -86,7 +86,9 @@ impl Commands for Recorder {
     }
 
     fn flow_token(&self, origin: &Origin) -> Option<String> {
-        origin.connection.map(|connection| format!("drf{}", connection.0))
+        origin
+            .connection
+            .map(|connection| format!("drf{}", connection.0))
     }
 
     fn is_behind_nat(&self, _request: &Message, origin: &Origin) -> bool {

@@ -144,7 +144,9 @@ impl ProxyContext {
     /// The way that a branch takes.
     #[must_use]
     pub fn path(&self, branch: u32) -> Option<&crate::proxy::route::Path> {
-        self.branches.get(branch as usize).map(|branch| &branch.path)
+        self.branches
+            .get(branch as usize)
+            .map(|branch| &branch.path)
     }
 
     /// Whether it adds its Record-Route or Path: otherwise a `Hop` needs none.

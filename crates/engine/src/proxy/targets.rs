@@ -59,7 +59,10 @@ pub fn weighted(target: &str) -> Result<Weighted, CommandError> {
     let address = Address::parse(target.trim()).map_err(|error| {
         CommandError::InvalidUri(format!("the target {target:?} cannot be read: {error}"))
     })?;
-    let flow = address.param("flow").flatten().map(|flow| flow.into_owned());
+    let flow = address
+        .param("flow")
+        .flatten()
+        .map(|flow| flow.into_owned());
     let is_token = |flow: &String| {
         let mut bytes = flow.bytes();
         bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))

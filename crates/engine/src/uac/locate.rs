@@ -78,9 +78,7 @@ impl Engine {
             return target(hop).map(Located::at);
         };
         let token = match uri.user() {
-            Some(user) if Token::is_likely(user) => {
-                self.token_of(&uri, &self.call_id_of(plan))
-            }
+            Some(user) if Token::is_likely(user) => self.token_of(&uri, &self.call_id_of(plan)),
             Some(_) | None => Token::Absent,
         };
         match (token, uri.host()) {
@@ -90,9 +88,9 @@ impl Engine {
                 return Err(CommandError::FlowForged);
             }
             (_, Host::Name(host)) if is_invalid(host) => {
-                return self.locate_browser(host).ok_or_else(|| {
-                    gone(&format!("no connection is open whose peer is {host}"))
-                });
+                return self
+                    .locate_browser(host)
+                    .ok_or_else(|| gone(&format!("no connection is open whose peer is {host}")));
             }
             (Token::Absent | Token::Mark, _) => {}
         }

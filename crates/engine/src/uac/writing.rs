@@ -35,9 +35,7 @@ impl Engine {
         let local = known
             .filter(|origin| origin.peer.ip() == way.peer.ip() && origin.listener == way.listener)
             .map(|origin| origin.local.ip());
-        let host_port = self
-            .listeners
-            .host_port(way.listener, way.peer.ip(), local);
+        let host_port = self.listeners.host_port(way.listener, way.peer.ip(), local);
         let bytes = match &plan {
             Plan::Own(request) => {
                 let via = via_value(way.transport, &host_port, &branch);
@@ -90,7 +88,12 @@ impl Engine {
             self.user_part(request, flow.map(|flow| (flow, false))),
         );
         let received = origin.map(|origin| {
-            let side = (origin.listener, origin.transport, origin.peer.ip(), Some(origin.local.ip()));
+            let side = (
+                origin.listener,
+                origin.transport,
+                origin.peer.ip(),
+                Some(origin.local.ip()),
+            );
             let user = self.user_part(request, self.flow_behind(request, &origin));
             uri(side, user)
         });

@@ -163,7 +163,10 @@ impl Engine {
         }
         let mut invite = None;
         let behind_nat = refreshes_target(method)
-            && self.config.network.is_behind_nat(&arrival.message, &arrival.origin);
+            && self
+                .config
+                .network
+                .is_behind_nat(&arrival.message, &arrival.origin);
         if let Some(dialog) = self.dialogs.get_mut(id) {
             dialog.active = self.now;
             dialog.origin = arrival.origin;

@@ -11,7 +11,7 @@ use crate::totals::Totals;
 use engine::TransmitError;
 use engine::config::Listener;
 use engine::id::ConnectionId;
-use engine::transport::{ListenerId, Origin, Transport};
+use engine::transport::{Destination, ListenerId, Origin, Transport};
 use rustc_hash::FxHashMap;
 use sip::Framer;
 use std::net::SocketAddr;
@@ -121,6 +121,16 @@ impl Pool {
         {
             inbox.push(Item::Undelivered(token, error));
         }
+    }
+
+    /// Whether a connection of ours is there, being opened or open.
+    pub fn has(&self, id: ConnectionId) -> bool {
+        self.connections.contains_key(&id)
+    }
+
+    /// A request that went to this destination was left without an answer.
+    pub fn unanswered(&mut self, destination: &Destination) {
+        let _ = destination;
     }
 
     fn is_usable(&self, id: ConnectionId) -> bool {

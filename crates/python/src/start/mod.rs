@@ -2,11 +2,11 @@
 //! `Engine.start` that need reading are read beside, a file a concern.
 pub mod control;
 pub mod listeners;
+pub mod network;
 pub mod session;
 
 use crate::answering::Writer;
 use ::control::ControlConfig;
-use engine::reply::Replier;
 use engine::seam::Commands;
 use net::ServerConfig;
 use net::config::Companion;
@@ -33,7 +33,6 @@ impl Running {
         control: Option<(SocketAddr, ControlConfig)>,
     ) -> PyResult<Running> {
         let mut control_address = None;
-        let (drachtio_compatible, session) = (config.drachtio_compatible, config.session.clone());
         if let Some((address, control)) = control {
             let listener = ::control::Listener::bind(address)
                 .map_err(|error| cannot_listen(address, &error))?;
@@ -50,11 +49,7 @@ impl Running {
         let server = net::Server::start(config).map_err(start_error)?;
         Ok(Running {
             commands: server.commands(),
-            writer: Writer::new(Replier::new(
-                server.listeners(),
-                drachtio_compatible,
-                session,
-            )),
+            writer: Writer::new(server.replier()),
             server: Mutex::new(Some(server)),
             control_address,
         })
