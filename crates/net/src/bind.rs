@@ -23,12 +23,13 @@ pub(crate) struct Opened {
 #[derive(Default)]
 pub(crate) struct Sockets {
     pub udp: Vec<(ListenerId, UdpSocket)>,
-    pub tcp: Vec<(ListenerId, TcpListener)>,
+    /// Of every transport that is not UDP.
+    pub streams: Vec<(ListenerId, TcpListener)>,
 }
 
 enum Bound {
     Udp(UdpSocket),
-    Tcp(TcpListener),
+    Stream(TcpListener),
 }
 
 /// Opens every listener of `config`, once for each shard.
@@ -86,9 +87,9 @@ fn open_listener(
                 local = socket.local_addr().map_err(failed)?;
                 sockets.udp.push((id, socket));
             }
-            Bound::Tcp(socket) => {
+            Bound::Stream(socket) => {
                 local = socket.local_addr().map_err(failed)?;
-                sockets.tcp.push((id, socket));
+                sockets.streams.push((id, socket));
             }
         }
     }
@@ -164,7 +165,7 @@ impl Bound {
     fn local_addr(&self) -> io::Result<SocketAddr> {
         match self {
             Bound::Udp(socket) => socket.local_addr(),
-            Bound::Tcp(socket) => socket.local_addr(),
+            Bound::Stream(socket) => socket.local_addr(),
         }
     }
 }
@@ -200,8 +201,8 @@ fn bind(
         // A restart must not wait for connections of the last run to time out.
         socket.set_reuse_address(true)?;
         socket.bind(&address.into())?;
-        socket.listen(i32::from(config.tcp.backlog))?;
-        return Ok(Bound::Tcp(socket.into()));
+        socket.listen(i32::from(config.stream.backlog))?;
+        return Ok(Bound::Stream(socket.into()));
     }
     socket.bind(&address.into())?;
     // A system that grants less than was asked for still works: bursts are shorter.

@@ -37,7 +37,7 @@ pub struct ServerConfig {
     /// The send buffer of a UDP socket, in bytes.
     pub udp_send_buffer: usize,
     /// Bounds of stream connections.
-    pub tcp: TcpConfig,
+    pub stream: StreamConfig,
     /// Bounds of name resolution.
     pub resolver: ResolverConfig,
     /// Tasks that share the thread of shard 0.
@@ -58,7 +58,7 @@ impl Default for ServerConfig {
             network: Network::default(),
             udp_receive_buffer: 4 << 20,
             udp_send_buffer: 4 << 20,
-            tcp: TcpConfig::default(),
+            stream: StreamConfig::default(),
             resolver: ResolverConfig::default(),
             companions: Vec::new(),
         }
@@ -77,7 +77,7 @@ impl fmt::Debug for ServerConfig {
 
 /// Bounds of stream connections. Each shard holds its own connections.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct TcpConfig {
+pub struct StreamConfig {
     /// Connections per shard, accepted and opened: 16,384. Past it new ones are refused, and none is opened.
     pub connections: usize,
     /// How long opening a connection may take: 4 s, so that another target can be tried before timer B or F.
@@ -98,9 +98,9 @@ pub struct TcpConfig {
     pub backlog: u16,
 }
 
-impl Default for TcpConfig {
-    fn default() -> TcpConfig {
-        TcpConfig {
+impl Default for StreamConfig {
+    fn default() -> StreamConfig {
+        StreamConfig {
             connections: 16_384,
             connect_timeout: Duration::from_secs(4),
             idle_timeout: Duration::from_secs(600),

@@ -6,7 +6,7 @@
 use crate::applications::Applications;
 use crate::inbox::{Inbox, Item};
 use crate::resolve::Resolver;
-use crate::tcp::Pool;
+use crate::stream::Pool;
 use crate::time::Clock;
 use crate::totals::Totals;
 use crate::udp::UdpListener;

@@ -2,7 +2,7 @@
 //!
 //! Commands of applications, messages of stream connections, messages that another shard received, answers of the resolver:
 //! all come in here, in order. Datagrams of the shard's own sockets do not: the driver reads them itself.
-use crate::tcp::Accepted;
+use crate::stream::Accepted;
 use bytes::Bytes;
 use engine::counts::Counts;
 use engine::id::{ApplicationId, ConnectionId, ResolveId};

@@ -17,13 +17,14 @@ mod readiness;
 mod resolve;
 mod server;
 mod source;
-mod tcp;
+mod stream;
+
 mod time;
 mod totals;
 mod udp;
 mod udp_batch;
 
-pub use config::{Companion, ResolverConfig, ServerConfig, TcpConfig};
+pub use config::{Companion, ResolverConfig, ServerConfig, StreamConfig};
 pub use error::StartError;
 pub use listen::{ListenError, ListenSpec};
 pub use server::Server;

@@ -1,13 +1,13 @@
 //! A running server: its shards' threads, and the handle through which applications and operators reach them.
 use crate::applications::Applications;
 use crate::bind::{self, Opened, Sockets};
-use crate::config::{Companion, ResolverConfig, ServerConfig, TcpConfig};
+use crate::config::{Companion, ResolverConfig, ServerConfig, StreamConfig};
 use crate::driver::Driver;
 use crate::error::StartError;
 use crate::handle::{Handle, IS_SHARD};
 use crate::inbox::{Inbox, Item};
 use crate::resolve::Resolver;
-use crate::tcp::{self, Pool};
+use crate::stream::{self, Pool};
 use crate::time::Clock;
 use crate::totals::Totals;
 use crate::udp::UdpListener;
@@ -47,7 +47,7 @@ struct Shard {
     sockets: Sockets,
     engine: Config,
     limits: sip::Limits,
-    tcp: TcpConfig,
+    stream: StreamConfig,
     resolver: ResolverConfig,
     listeners: Arc<[Listener]>,
     inboxes: Arc<[Inbox]>,
@@ -99,7 +99,7 @@ impl Server {
                 sockets,
                 engine: engine_config(number, &config, &server.listeners),
                 limits: config.limits.clone(),
-                tcp: config.tcp.clone(),
+                stream: config.stream.clone(),
                 resolver: config.resolver.clone(),
                 listeners: server.listeners.clone(),
                 inboxes: server.inboxes.clone(),
@@ -289,9 +289,9 @@ impl Shard {
                 .ok_or(io::ErrorKind::NotFound)?;
             udp.push(UdpListener::new(id, socket, listener)?);
         }
-        for (id, socket) in self.sockets.tcp {
+        for (id, socket) in self.sockets.streams {
             let listener = tokio::net::TcpListener::from_std(socket)?;
-            tokio::spawn(tcp::accept(id, listener, inboxes.clone(), number));
+            tokio::spawn(stream::accept(id, listener, inboxes.clone(), number));
         }
         for companion in self.companions {
             tokio::spawn(companion(self.commands.clone()));
@@ -302,7 +302,13 @@ impl Shard {
             engine: Engine::new(self.engine, Generator::new(self.seed)),
             limits: limits.clone(),
             udp,
-            pool: Pool::new(number, self.tcp, limits, listeners.clone(), inboxes.clone()),
+            pool: Pool::new(
+                number,
+                self.stream,
+                limits,
+                listeners.clone(),
+                inboxes.clone(),
+            ),
             resolver: Resolver::new(self.resolver, number, inboxes.clone(), &listeners),
             inboxes,
             applications: Applications::new(number),
