@@ -40,11 +40,11 @@ class Network:
     """
 
     local_networks: tuple[str, ...] = PRIVATE_NETWORKS
-    """Networks as ADDRESS/BITS whose peers see the address that a listener is bound to; all others see the one that it advertises."""
+    """Networks as ADDRESS/BITS whose peers see the address that a listener is bound to; all others see the advertised one."""
     nat: tuple[NatRule, ...] = ("contact_private",)
-    """When the Contact of a user agent is not believed, and requests for it go where its own came from: `contact_private`, it is a
-    private address that nobody could reach from here (the only rule that is never wrong); `contact_differs`, it is not the source;
-    `via_differs`, the Via is not."""
+    """When the Contact of a user agent is not believed, so that requests for it go where its own came from: `contact_private`, it
+    is a private address that nobody could reach from here (the one rule that is never wrong); `contact_differs`, it is not the
+    source; `via_differs`, the Via is not."""
     relay_secret: str | None = None
     """From this follows the key of the marks in Record-Route and of flow tokens. Servers that share it relay each other's calls,
     and one that is restarted goes on with its own. Without one an engine makes a key that ends with its process."""
@@ -69,9 +69,7 @@ class Network:
             if rule not in rules:
                 raise ValueError(f"nat: there is no rule {rule!r}; there are {', '.join(rules)}")
         if self.relay_unsigned not in ("refuse", "drop", "relay"):
-            raise ValueError(
-                f"relay_unsigned is 'refuse', 'drop' or 'relay', not {self.relay_unsigned!r}"
-            )
+            raise ValueError(f"relay_unsigned is 'refuse', 'drop' or 'relay', not {self.relay_unsigned!r}")
         if self.relay_secret is not None and not self.relay_secret:
             raise ValueError("relay_secret is empty: leave it out, or give a text that nobody guesses")
 

@@ -194,7 +194,8 @@ class Request(RequestView):
 
         Args:
             targets: where to, in order of preference; none: the request-URI. A target is a URI (one without scheme gets `sip:`),
-                a URI with its q from 0 to 1 as `(uri, q)`, a `ProxyTarget`, or an `Address` as `msg.contacts` has it, whose `q` counts.
+                a URI with its q from 0 to 1 as `(uri, q)`, a `ProxyTarget`, or an `Address` as `msg.contacts` has it, whose
+                `q` counts.
             headers: header fields to add to what is forwarded.
             record_route: stay in the path of the dialog; for REGISTER add Path (RFC 3327).
             path: what to do when a REGISTER to which Path is to be added comes from a user agent that does not list `path` in

@@ -94,6 +94,9 @@ pub struct StreamConfig {
     /// What may wait for all peers of a shard together, in bytes: 256 MiB. Past it a connection for which more than 64 KiB wait is
     /// closed, so that many peers that do not read cannot take the memory that one may not.
     pub write_queues: usize,
+    /// How many requests in a row may go unanswered, with nothing heard from the peer between them, before its connection is given up
+    /// and another opened: 3.
+    pub unanswered: u32,
     /// How many connections may wait to be accepted.
     pub backlog: u16,
 }
@@ -108,6 +111,7 @@ impl Default for StreamConfig {
             write_timeout: Duration::from_secs(30),
             write_queue: 4 << 20,
             write_queues: 256 << 20,
+            unanswered: 3,
             backlog: 1024,
         }
     }

@@ -186,7 +186,7 @@ impl Driver {
                     engine.handle_learnt(now, &learnt)
                 });
             }
-            Item::Unanswered(destination) => self.pool.unanswered(&destination),
+            Item::Unanswered(destination) => self.pool.unanswered(&destination, &mut self.totals),
             Item::Outgoing(outgoing) => self.pool.send(outgoing, &mut self.totals),
             Item::Undelivered(token, error) => {
                 guarded(&mut self.totals, "an undelivered message", || {

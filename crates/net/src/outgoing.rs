@@ -45,7 +45,7 @@ impl Driver {
     /// Passes on what the engine learnt about connections, and which of them gave no answer, to the shards that hold them.
     fn spread(&mut self) {
         while let Some(learnt) = self.engine.poll_learnt() {
-            let owner = learnt.origin.connection.map_or(self.shard, tcp::shard);
+            let owner = learnt.origin.connection.map_or(self.shard, stream::shard);
             if owner == self.shard {
                 self.learnt(self.clock.now(), learnt);
             } else if let Some(inbox) = self.inboxes.get(usize::from(owner)) {
@@ -53,9 +53,9 @@ impl Driver {
             }
         }
         while let Some(destination) = self.engine.poll_unanswered() {
-            let owner = destination.connection.map_or(self.shard, tcp::shard);
+            let owner = destination.connection.map_or(self.shard, stream::shard);
             if owner == self.shard {
-                self.pool.unanswered(&destination);
+                self.pool.unanswered(&destination, &mut self.totals);
             } else if let Some(inbox) = self.inboxes.get(usize::from(owner)) {
                 inbox.push(Item::Unanswered(destination));
             }

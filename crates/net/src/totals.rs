@@ -38,6 +38,8 @@ totals! {
     opened => "connections_opened",
     /// Connections refused because there were too many.
     refused => "connections_refused",
+    /// Connections given up since requests in a row went unanswered.
+    given_up => "connections_given_up",
     /// Messages handed over to another shard.
     handed_over => "handed_over",
     /// Messages lost because the other shard was too far behind.

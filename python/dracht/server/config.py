@@ -107,7 +107,9 @@ class ServerConfig:
     )
     max_message_bytes: int = setting("limits", "the largest message accepted", 65_535, least=1024)
 
-    network: Network | None = group("network", "The networks around, and what is relayed (docs/howto/nat.md).")
+    network: Network | None = group(
+        "network", "The networks around, and what is relayed (docs/howto/nat.md)."
+    )
 
     def __post_init__(self) -> None:
         if not self.listen:
