@@ -215,26 +215,30 @@ async def answering(req: Request, res: Response) -> None:
     await res.send(200)
 
 
+async def shown(phone: Phone, server: tuple[str, int]) -> str:
+    """The Contact of the answer to a call to this address."""
+    leg = phone.leg(server)
+    await leg.send("INVITE")
+    answer = await phone.expect(200)
+    assert answer.source == server
+    await leg.ack(answer)
+    await leg.send("BYE")
+    await phone.expect(200)
+    return answer["Contact"]
+
+
 async def test_a_local_peer_sees_the_bound_address_and_others_the_advertised_one(stations: Stations) -> None:
     network = Network(local_networks=("127.0.0.2/32",))
-    station = await stations.start(answering, "subscribe", advertise="sip.example.com:5099", network=network)
-    for host, seen in (
-        ("127.0.0.2", f"127.0.0.1:{station.address[1]}"),
-        ("127.0.0.1", "sip.example.com:5099"),
-    ):
-        phone = await stations.phone(host)
-        leg = phone.leg(station.address)
-        await leg.send("SUBSCRIBE", ("Event", "presence"), ("Expires", "0"))
-        answer = await phone.expect(200)
-        assert answer["Contact"] == f"<sip:{seen}>"
+    station = await stations.start(
+        answering, "invite", "bye", advertise="sip.example.com:5099", network=network
+    )
+    bound = f"<sip:127.0.0.1:{station.address[1]}>"
+    for host, contact in (("127.0.0.2", bound), ("127.0.0.1", "<sip:sip.example.com:5099>")):
+        assert await shown(await stations.phone(host), station.address) == contact
 
 
 async def test_a_listener_on_every_address_shows_the_one_that_was_spoken_to(stations: Stations) -> None:
-    station = await stations.start(answering, "subscribe", listen=("sip:*:0;transport=udp",))
+    station = await stations.start(answering, "invite", "bye", listen=("sip:*:0;transport=udp",))
     for host in ("127.0.0.1", "127.0.0.7"):
-        phone = await stations.phone()
-        leg = phone.leg((host, station.address[1]))
-        await leg.send("SUBSCRIBE", ("Event", "presence"), ("Expires", "0"))
-        answer = await phone.expect(200)
-        assert answer["Contact"] == f"<sip:{host}:{station.address[1]}>"
-        assert answer.source == (host, station.address[1])
+        server = (host, station.address[1])
+        assert await shown(await stations.phone(), server) == f"<sip:{host}:{server[1]}>"

@@ -219,6 +219,7 @@ fn a_registration_behind_a_nat_gets_a_path_that_leads_back_through_it() {
     assert!(path.contains("<sip:drf") && path.contains(";ob>"), "{path}");
     send(&mut world, BOB, proxy, reply(&there, "200 OK", "two", ""));
     one(&mut world, ALICE);
+    world.events(proxy);
     // A call for it, as the registrar sends it: down the flow, whatever the Contact says.
     let text = format!(
         "INVITE sip:a@10.0.0.4:5060 SIP/2.0\r\nVia: SIP/2.0/UDP {BOB};branch=z9hG4bKi\r\nMax-Forwards: 70\r\n\
