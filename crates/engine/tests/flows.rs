@@ -124,8 +124,12 @@ fn register(engine: &mut Engine, connection: Origin, host: &str) {
         &contact,
         "",
     );
-    let text = text.replace("Call-ID: flows", &format!("Call-ID: {connection:?}{host}"));
-    receive(engine, connection, &text.replace(['{', '}'], ""));
+    let call_id = format!("Call-ID: {}-{host}", connection.connection.unwrap().0);
+    receive(
+        engine,
+        connection,
+        &text.replace("Call-ID: flows", &call_id),
+    );
     let request = next_request(engine);
     let respond = Respond {
         id: CommandId(1),

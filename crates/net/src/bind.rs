@@ -94,6 +94,12 @@ fn open_listener(
         }
     }
     warn_of_small_buffer(local, config, opened);
+    opened.listeners.push(listener(spec, transport, local));
+    Ok(())
+}
+
+/// The listener that `spec` makes of a socket that is bound to `local`.
+fn listener(spec: &ListenSpec, transport: Transport, local: SocketAddr) -> Listener {
     let addresses = if local.ip().is_unspecified() {
         addresses::of_wildcard(local.ip())
     } else {
@@ -103,13 +109,23 @@ fn open_listener(
         .advertised
         .clone()
         .map(|(host, port)| (host, port.unwrap_or(local.port())));
-    opened.listeners.push(Listener {
+    Listener {
         transport,
         bound: local,
         addresses,
         advertised,
-    });
-    Ok(())
+    }
+}
+
+/// The listeners that a server with these would have, in order. Opens nothing: a port of 0 stays 0.
+#[must_use]
+pub fn plan(specs: &[ListenSpec]) -> Vec<Listener> {
+    let each = |spec: &'_ ListenSpec| {
+        let local = SocketAddr::new(spec.host, spec.port);
+        let made = |transport: &Transport| listener(spec, *transport, local);
+        spec.transports.iter().map(made).collect::<Vec<_>>()
+    };
+    specs.iter().flat_map(each).collect()
 }
 
 /// Says once for each listener when bursts will be shorter than configured.

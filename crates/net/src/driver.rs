@@ -201,6 +201,9 @@ impl Driver {
             }
             // The one who asked may have stopped waiting.
             Item::Counts(sender) => drop(sender.try_send(self.counts())),
+            Item::Drain => {
+                guarded(&mut self.totals, "draining", || engine.handle_drain(now));
+            }
             Item::Stop => self.is_stopping = true,
         }
     }

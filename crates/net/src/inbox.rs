@@ -52,6 +52,8 @@ pub(crate) enum Item {
     Undelivered(TransmitToken, TransmitError),
     Resolved(ResolveId, Result<Vec<Resolved>, ResolveError>),
     Counts(SyncSender<Counts>),
+    /// Take no new work.
+    Drain,
     Stop,
 }
 

@@ -24,6 +24,7 @@ mod totals;
 mod udp;
 mod udp_batch;
 
+pub use bind::plan;
 pub use config::{Companion, ResolverConfig, ServerConfig, StreamConfig};
 pub use error::StartError;
 pub use listen::{ListenError, ListenSpec};

@@ -135,6 +135,13 @@ impl Server {
         &self.listeners
     }
 
+    /// From now on new requests get 503; what there is goes on. The way to an end without lost calls: then wait, then `stop`.
+    pub fn drain(&self) {
+        for inbox in self.inboxes.iter() {
+            inbox.push(Item::Drain);
+        }
+    }
+
     /// Closes every socket and connection, and ends the threads, companions included. Says whether all ended within `timeout`; one
     /// that did not ends by itself later. Calls are not ended: drain the applications first. May be called again.
     pub fn stop(&self, timeout: Duration) -> bool {

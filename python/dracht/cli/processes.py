@@ -66,6 +66,10 @@ class Process:
         self.__exit__(None, None, None)
         return self._process.returncode if self._process is not None else 0
 
+    def ended(self) -> int:
+        """Waits until it ends by itself; its exit status."""
+        return self._process.wait(_END) if self._process is not None else 0
+
     def until(self, pattern: str) -> re.Match[str]:
         """Reads its output until it matches; `Failure` with what it said when it ends, or says nothing of the kind in time."""
         process = self._process

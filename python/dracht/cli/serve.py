@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,6 +37,8 @@ from dracht.server.settings import ProcessConfig
 
 __all__ = ["serve"]
 
+_LOOK_EVERY = 0.2  # seconds between looks at what is left while draining
+
 
 def serve(
     config: Config = None,
@@ -48,6 +52,15 @@ def serve(
     session_expires: SessionExpires = None,
     min_se: MinSe = None,
     session_refresher: SessionRefresher = None,
+    drain: Annotated[
+        float | None,
+        typer.Option(
+            "--drain",
+            min=0.0,
+            metavar="SECONDS",
+            help="How long calls may go on after SIGTERM; new requests get 503. A second signal ends them.",
+        ),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Say what is wrong with the configuration, or what would listen.")
     ] = False,
@@ -67,6 +80,7 @@ def serve(
             "session_expires": session_expires,
             "min_se": min_se,
             "session_refresher": session_refresher,
+            "drain": drain,
             "log_level": log_level,
         },
     )
@@ -77,7 +91,7 @@ def serve(
         say(f"SIP would be on {', '.join(settings.listen)}")
         say(f"applications would be on tcp://{settings.control}")
         return
-    _run(source, settings)
+    _run(source, settings, process.drain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +114,7 @@ class Source:
                 ) from error
 
 
-def _run(source: Source, settings: ServerConfig) -> None:
+def _run(source: Source, settings: ServerConfig, drain: float) -> None:
     # A signal during the start is kept until there is something to end.
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -111,7 +125,21 @@ def _run(source: Source, settings: ServerConfig) -> None:
         say(f"applications on tcp://{server.control}", "green")
         while signals.get() == signal.SIGHUP:
             _reload(source, settings)
+        if drain:
+            _drain(server, drain, signals)
         say("stopping")
+
+
+def _drain(server: Server, seconds: float, signals: queue.SimpleQueue[int]) -> None:
+    """Takes no new calls, and waits until the others have ended, the time is up, or a signal comes."""
+    server.drain()
+    deadline = time.monotonic() + seconds
+    if calls := server.calls:
+        say(f"draining: {calls} calls, at most {seconds:g} s; a second signal ends them")
+    while server.calls and (left := deadline - time.monotonic()) > 0:
+        with suppress(queue.Empty):
+            if signals.get(timeout=min(_LOOK_EVERY, left)) != signal.SIGHUP:
+                return
 
 
 def _reload(source: Source, running: ServerConfig) -> None:

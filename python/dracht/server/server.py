@@ -32,6 +32,19 @@ class Server:
             self._engine.stop()
             self._engine = None
 
+    def drain(self) -> None:
+        """From now on new requests get 503; the calls that there are go on, and their applications stay connected."""
+        self.engine.drain()
+
+    @property
+    def calls(self) -> int:
+        """How many calls there are: dialogs that end here, and requests that are being proxied.
+
+        Nothing is kept of an answered call that only passes through: its later requests find their way through any server that
+        has the same secret.
+        """
+        return sum(shard["dialogs"] + shard["proxies"] for shard in self.engine.counts())
+
     @property
     def engine(self) -> _core.Engine:
         """The engine; `RuntimeError` when the server does not run."""

@@ -34,6 +34,12 @@ class ProcessConfig:
     log_level: Literal["error", "warning", "info", "debug"] = setting(
         "server", "what is written to stderr: this and what is worse", "warning"
     )
+    drain: float = setting(
+        "server",
+        "seconds that calls get to end at SIGTERM, while new requests get 503; a second signal ends at once",
+        0.0,
+        least=0,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,6 +190,11 @@ impl Engine {
             .map(|address| (address.ip().to_string(), address.port()))
     }
 
+    /// From now on new requests get 503; what there is goes on.
+    fn drain(&self, py: Python<'_>) {
+        py.detach(|| self.running.drain());
+    }
+
     /// Closes the listeners and ends the threads; waits without the interpreter for at most `timeout` seconds.
     #[pyo3(signature = (timeout = 5.0))]
     fn stop(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {

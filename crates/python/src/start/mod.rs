@@ -70,6 +70,14 @@ impl Running {
         self.control_address
     }
 
+    /// Takes no new requests any more.
+    pub fn drain(&self) {
+        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(server) = server.as_ref() {
+            server.drain();
+        }
+    }
+
     /// Stops it; whether its threads ended in time. The second call finds nothing to stop.
     pub fn stop(&self, timeout: Duration) -> bool {
         let server = self
