@@ -1,5 +1,6 @@
 //! What a server is told at its start. Plain data; the defaults are for a server on the open Internet.
 use crate::listen::ListenSpec;
+use crate::resolve::DnsConfig;
 use engine::config::{Bounds, Network, SessionTimers, Timers};
 use engine::seam::Commands;
 use std::fmt;
@@ -38,8 +39,8 @@ pub struct ServerConfig {
     pub udp_send_buffer: usize,
     /// Bounds of stream connections.
     pub stream: StreamConfig,
-    /// Bounds of name resolution.
-    pub resolver: ResolverConfig,
+    /// Name resolution (RFC 3263).
+    pub dns: DnsConfig,
     /// Tasks that share the thread of shard 0.
     pub companions: Vec<Companion>,
 }
@@ -59,7 +60,7 @@ impl Default for ServerConfig {
             udp_receive_buffer: 4 << 20,
             udp_send_buffer: 4 << 20,
             stream: StreamConfig::default(),
-            resolver: ResolverConfig::default(),
+            dns: DnsConfig::default(),
             companions: Vec::new(),
         }
     }
@@ -113,27 +114,6 @@ impl Default for StreamConfig {
             write_queues: 256 << 20,
             unanswered: 3,
             backlog: 1024,
-        }
-    }
-}
-
-/// Bounds of name resolution, per shard.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ResolverConfig {
-    /// How many names are looked up at a time.
-    pub concurrent: usize,
-    /// How many questions may wait; past it they fail at once.
-    pub waiting: usize,
-    /// How long a question may take, waiting included.
-    pub timeout: Duration,
-}
-
-impl Default for ResolverConfig {
-    fn default() -> ResolverConfig {
-        ResolverConfig {
-            concurrent: 16,
-            waiting: 10_000,
-            timeout: Duration::from_secs(5),
         }
     }
 }

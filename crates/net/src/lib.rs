@@ -14,18 +14,18 @@ mod incoming;
 pub mod listen;
 mod outgoing;
 mod readiness;
-mod resolve;
+pub mod resolve;
 mod server;
 mod source;
 mod stream;
-
 mod time;
 mod totals;
 mod udp;
 mod udp_batch;
 
 pub use bind::plan;
-pub use config::{Companion, ResolverConfig, ServerConfig, StreamConfig};
+pub use config::{Companion, ServerConfig, StreamConfig};
 pub use error::StartError;
 pub use listen::{ListenError, ListenSpec};
+pub use resolve::DnsConfig;
 pub use server::Server;

@@ -108,6 +108,7 @@ impl Driver {
         if let Some(inbox) = self.inboxes.get(usize::from(self.shard)) {
             (totals.handed_over, totals.hand_over_dropped) = inbox.handed_over();
         }
+        self.resolver.count(&mut totals);
         counts.totals.extend(totals.list());
         counts
     }

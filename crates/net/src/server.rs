@@ -1,12 +1,12 @@
 //! A running server: its shards' threads, and the handle through which applications and operators reach them.
 use crate::applications::Applications;
 use crate::bind::{self, Opened, Sockets};
-use crate::config::{Companion, ResolverConfig, ServerConfig, StreamConfig};
+use crate::config::{Companion, ServerConfig, StreamConfig};
 use crate::driver::Driver;
 use crate::error::StartError;
 use crate::handle::{Handle, IS_SHARD};
 use crate::inbox::{Inbox, Item};
-use crate::resolve::Resolver;
+use crate::resolve::{NamesThread, Resolver, Way};
 use crate::stream::{self, Pool};
 use crate::time::Clock;
 use crate::totals::Totals;
@@ -48,7 +48,7 @@ struct Shard {
     engine: Config,
     limits: sip::Limits,
     stream: StreamConfig,
-    resolver: ResolverConfig,
+    resolver: Resolver,
     listeners: Arc<[Listener]>,
     inboxes: Arc<[Inbox]>,
     commands: Arc<Handle>,
@@ -90,6 +90,7 @@ impl Server {
             listeners,
             threads: Mutex::new(Vec::new()),
         };
+        let names = server.start_names(&config)?;
         for (number, sockets) in (0_u8..).zip(shards) {
             let mut seed = [0; 32];
             getrandom::fill(&mut seed).map_err(|error| StartError::Runtime(error.into()))?;
@@ -100,7 +101,7 @@ impl Server {
                 engine: engine_config(number, &config, &server.listeners),
                 limits: config.limits.clone(),
                 stream: config.stream.clone(),
-                resolver: config.resolver.clone(),
+                resolver: names.resolver(number),
                 listeners: server.listeners.clone(),
                 inboxes: server.inboxes.clone(),
                 commands: server.handle.clone(),
@@ -115,6 +116,19 @@ impl Server {
                 .push(thread);
         }
         Ok(server)
+    }
+
+    /// Starts the thread that resolves names. It ends after the shards, which hold the ways to it.
+    fn start_names(&self, config: &ServerConfig) -> Result<NamesThread, StartError> {
+        let (end, ended) = sync_channel(1);
+        let ways = Way::of(&self.listeners);
+        let (names, join) = NamesThread::start(config.dns.clone(), ways, self.inboxes.clone(), end)
+            .map_err(StartError::Runtime)?;
+        self.threads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Thread { ended, join });
+        Ok(names)
     }
 
     /// The handle for links that outlive a borrow: the same commands as the server's own.
@@ -152,7 +166,8 @@ impl Server {
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let mut all = true;
-        for thread in threads {
+        // The first is the one for names, which ends when the shards have.
+        for thread in threads.into_iter().rev() {
             let remaining = deadline.saturating_duration_since(Instant::now());
             // The sender is dropped by the thread, whichever way it ends.
             match thread.ended.recv_timeout(remaining) {
@@ -253,10 +268,8 @@ fn spawn(shard: Shard) -> io::Result<Thread> {
 /// The thread of a shard.
 fn run(shard: Shard, ready: &SyncSender<io::Result<()>>) {
     IS_SHARD.set(true);
-    let blocking = shard.resolver.concurrent.max(1);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(blocking)
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -275,7 +288,7 @@ fn run(shard: Shard, ready: &SyncSender<io::Result<()>>) {
     if let Some(inbox) = inboxes.get(usize::from(number)) {
         inbox.close();
     }
-    // Tasks of connections, listeners and companions end here; a look-up that hangs in the system's resolver is left behind.
+    // Tasks of connections, listeners and companions end here.
     runtime.shutdown_background();
 }
 
@@ -316,7 +329,7 @@ impl Shard {
                 listeners.clone(),
                 inboxes.clone(),
             ),
-            resolver: Resolver::new(self.resolver, number, inboxes.clone(), &listeners),
+            resolver: self.resolver,
             inboxes,
             applications: Applications::new(number),
             totals: Totals::default(),
