@@ -1275,8 +1275,10 @@ class Plan:
     Addresses are not worked out apart from the engine: one that has these listeners is given a call, and what it writes is read.
     """
 
-    def __new__(cls, listen: Sequence[str], *, advertise: str | None = None) -> Plan:
-        """Reads the listeners as `Engine.start` does.
+    def __new__(
+        cls, listen: Sequence[str], *, advertise: str | None = None, network: Network | None = None
+    ) -> Plan:
+        """Reads the listeners and the networks around as `Engine.start` does.
 
         Raises:
             ValueError: an argument cannot be used; the text says which and why.
