@@ -50,6 +50,8 @@ pub struct FrameWriter {
     meta: Vec<u8>,
     ids: MessageIds,
     names: TransactionNames,
+    /// The client knows that a `done` may say what the caller got: it gave something up by `cancel_proxy`, a word of dracht's own.
+    tells_status: bool,
     /// Who tells the flows of requests, for a client that asked for them.
     flows: Option<Arc<dyn Commands>>,
 }
@@ -72,6 +74,7 @@ impl FrameWriter {
             ids,
             names,
             flows: None,
+            tells_status: false,
         }
     }
 
@@ -79,6 +82,11 @@ impl FrameWriter {
     /// token of the meta line, `TOKEN` or `TOKEN;nat`.
     pub fn show_flows(&mut self, commands: Arc<dyn Commands>) {
         self.flows = Some(commands);
+    }
+
+    /// From now on the end of a proxied request says what the caller got.
+    pub fn tell_status(&mut self) {
+        self.tells_status = true;
     }
 
     /// The frames written and not yet taken.
@@ -288,7 +296,12 @@ impl FrameWriter {
 
     fn proxy_done(&mut self, done: &ProxyDone, answers: &mut Answers) {
         if let Some(answer) = answers.take(done.command) {
-            self.reply(&answer.message_id, Status::Ok, "done");
+            self.begin_response(&answer.message_id, Status::Ok);
+            self.meta.extend_from_slice(b"|done");
+            if let Some(status) = done.status.filter(|_| self.tells_status) {
+                self.meta.extend_from_slice(format!("|{status}").as_bytes());
+            }
+            self.finish(None);
         }
     }
 

@@ -18,6 +18,8 @@ pub struct Route {
     pub received: usize,
     /// Whether the last one became the request-URI.
     pub last_taken: bool,
+    /// How many stand before them that the application gave.
+    pub added: usize,
     /// Whether the request came to us by its route: its first Route value, or its request-URI, was one of our Record-Routes.
     pub by_route: bool,
     /// What those of them say that were ours.
@@ -75,6 +77,7 @@ pub fn preprocess(request: &Message, own: &dyn OwnNames) -> Route {
         remaining: Vec::new(),
         received: remaining.len(),
         last_taken: false,
+        added: 0,
         by_route: false,
         passage: Passage::default(),
     };
@@ -260,8 +263,27 @@ impl Path {
 }
 
 impl Route {
+    /// Sends the request through these first, as a policy of this proxy's (RFC 3261 §16.6 item 6). One of ours in front that leads
+    /// down a flow, as in a Path that a registrar stored, is taken here and now.
+    pub fn add(&mut self, mut values: Vec<String>, request: &Message, own: &dyn OwnNames) {
+        self.added += values.len();
+        let flow = values
+            .first()
+            .and_then(|value| Uri::parse(uri_of(value)?).ok())
+            .filter(|uri| names_us(uri, own))
+            .map(|uri| token(&uri, request, own));
+        if let Some(Token::Flow(flow)) = flow {
+            self.passage.flow = Some(flow);
+            values.remove(0);
+        }
+        values.append(&mut self.remaining);
+        self.remaining = values;
+    }
+
     fn edit(&self) -> RouteEdit {
-        if self.remaining.len() == self.received {
+        if self.added > 0 && !self.remaining.is_empty() {
+            RouteEdit::Replace(self.remaining.join(", "))
+        } else if self.added == 0 && self.remaining.len() == self.received {
             RouteEdit::Keep
         } else if self.remaining.is_empty() {
             RouteEdit::Remove
