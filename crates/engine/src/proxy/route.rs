@@ -266,7 +266,11 @@ impl Route {
     /// Sends the request through these first, as a policy of this proxy's (RFC 3261 §16.6 item 6). One of ours in front that leads
     /// down a flow, as in a Path that a registrar stored, is taken here and now.
     pub fn add(&mut self, mut values: Vec<String>, request: &Message, own: &dyn OwnNames) {
+        if values.is_empty() {
+            return;
+        }
         self.added += values.len();
+        self.passage.flow = None;
         let flow = values
             .first()
             .and_then(|value| Uri::parse(uri_of(value)?).ok())
