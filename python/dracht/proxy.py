@@ -23,6 +23,7 @@ __all__ = [
     "ProxyResult",
     "ProxyTarget",
     "Proxying",
+    "check_words",
     "flow_token",
     "is_target",
     "seconds",
@@ -153,6 +154,25 @@ class Proxying:
         )
         if not self.finished.done():
             self.finished.set_exception(error)
+
+
+_WORDS = {
+    "forking": ("serial", "simultaneous", "by_q"),
+    "path": ("always", "if_supported", "required"),
+    "type": ("stateful", "stateless"),
+}
+
+
+def check_words(**given: str) -> None:
+    """Checks the options of `req.proxy` that are one of a few words.
+
+    Raises:
+        ValueError: one is none of them.
+    """
+    for name, word in given.items():
+        if word not in _WORDS[name]:
+            *first, last = (repr(one) for one in _WORDS[name])
+            raise ValueError(f"{name} is {', '.join(first)} or {last}, not {word!r}")
 
 
 def is_target(targets: Target | Sequence[Target]) -> TypeIs[Target]:

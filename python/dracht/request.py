@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dracht.dialogid import DialogHandle
 from dracht.link.base import DialogId, Forking, Origin, PathPolicy, ProxyOptions, TransactionId
 from dracht.message import HeadersInput, RequestView, header_list
-from dracht.proxy import Proxying, ProxyResult, is_target, seconds, target_text
+from dracht.proxy import Proxying, ProxyResult, check_words, is_target, seconds, target_text
 
 if TYPE_CHECKING:
     from dracht._core import Message, Uri
@@ -233,12 +233,7 @@ class Request(RequestView):
             stateless=type == "stateless",
             trusted=trusted,
         )
-        if forking not in ("serial", "simultaneous", "by_q"):
-            raise ValueError(f"forking is 'serial', 'simultaneous' or 'by_q', not {forking!r}")
-        if path not in ("always", "if_supported", "required"):
-            raise ValueError(f"path is 'always', 'if_supported' or 'required', not {path!r}")
-        if type not in ("stateful", "stateless"):
-            raise ValueError(f"type is 'stateful' or 'stateless', not {type!r}")
+        check_words(forking=forking, path=path, type=type)
         fields = header_list(headers)
         proxying = Proxying(self._dispatcher.loop)
         self.proxied = True
