@@ -11,6 +11,7 @@ nothing by themselves.
 from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias, final
 
+from dracht.admission import Admission
 from dracht.network import Network
 
 __all__ = [
@@ -1079,6 +1080,7 @@ class Engine:
         min_se: int = 90,
         session_refresher: Literal["uac", "uas"] | None = None,
         network: Network | None = None,
+        admission: Admission | None = None,
     ) -> Engine:
         """Opens the listeners and starts the I/O threads. Call it after any fork.
 
@@ -1109,6 +1111,7 @@ class Engine:
             session_refresher: who refreshes where neither the peer nor the application says: "uac", the sender of the INVITE, or
                 "uas", its receiver. None: the sender, if it can.
             network: the networks around, and how relaying is kept to the calls that passed here; None: the defaults.
+            admission: what is taken from whom; None: the defaults of `dracht.Admission`.
 
         Raises:
             ValueError: an argument cannot be used; the text says which and why.
@@ -1252,6 +1255,21 @@ class Engine:
         """
     def flush(self) -> int:
         """Hands the queued commands to the engine; how many there were."""
+    def ban(self, network: str, seconds: float) -> None:
+        """Takes nothing from a network for so long: `192.0.2.7`, `192.0.2.0/24`, `2001:db8::/32`. Trusted ones are banned as
+        well.
+
+        Raises:
+            ValueError: it is no network, or no time.
+        """
+
+    def unban(self, network: str) -> None:
+        """Lifts a ban of exactly this network; ValueError for what is none."""
+
+    def bans(self) -> list[tuple[str, float, str]]:
+        """The bans in force: the network, the seconds left, and why: the name of a filter, or `asked for`. Waits for at most
+        a second."""
+
     def counts(self) -> list[dict[str, int]]:
         """What each shard holds and has done: the fields of its table sizes, then its totals since the start, by name."""
     def bridge_counts(self) -> dict[str, int]:
@@ -1292,6 +1310,23 @@ class Plan:
     @property
     def listeners(self) -> list[tuple[_Transport, str, int, tuple[str, int] | None]]:
         """Transport, bound address and port of each, in order, and the host and port that it advertises."""
+    def locate(
+        self, host: str, *, port: int | None = None, transport: _Transport | None = None, secure: bool = False
+    ) -> list[tuple[_Transport, str, int]]:
+        """Where requests for a host would go (RFC 3263): transport, address and port of each target, in the order of trying.
+
+        Asks name servers, and blocks for 8 seconds at most.
+
+        Args:
+            host: the host name of a URI.
+            port: the port, when the URI names one: then only addresses are looked up.
+            transport: the transport, when the URI names one.
+            secure: the URI is a `sips` one.
+
+        Raises:
+            LookupError: the name does not exist, or leads to nothing that can be reached from these listeners.
+            OSError: no name server gave an answer.
+        """
     def seen_by(self, listener: int, peer: str, local: str) -> tuple[str, str, str]:
         """Via, Contact and Record-Route as a peer sees them: Contact in the answer to its call, the others in a call that is
         forwarded to it.

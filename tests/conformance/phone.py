@@ -235,11 +235,6 @@ class Phone(asyncio.DatagramProtocol):
         return Leg(self, server, uri or f"sip:service@{_hostport(server)}")
 
 
-def _routes(message: Sip) -> list[str]:
-    """The Record-Route values, whether each has a line of its own or not."""
-    return [value.strip() for field in message.all("Record-Route") for value in field.split(",")]
-
-
 def _hostport(address: tuple[str, int]) -> str:
     return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
 
@@ -262,7 +257,7 @@ class Leg:
         """The callee's end, after its answer."""
         leg = cls(phone, invite.source, uri_of(invite["Contact"]))
         leg.call_id, leg.local, leg.remote = invite["Call-ID"], answer["To"], invite["From"]
-        leg.routes = _routes(invite)
+        leg.routes = invite.values("Record-Route")
         return leg
 
     def learn(self, response: Sip) -> None:
@@ -270,7 +265,7 @@ class Leg:
         self.remote = response["To"]
         if response.get("Contact"):
             self.target = uri_of(response["Contact"])
-        self.routes = _routes(response)[::-1]
+        self.routes = response.values("Record-Route")[::-1]
 
     async def send(
         self,

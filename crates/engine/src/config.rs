@@ -1,4 +1,5 @@
 //! What an engine is told at construction.
+use crate::admit::Admission;
 pub use crate::network::{NatRules, Network, Prefix, RelayKey, Unsigned};
 use crate::transport::Transport;
 pub use sip::header::Refresher;
@@ -26,6 +27,8 @@ pub struct Config {
     pub session: SessionTimers,
     /// The networks around, and how relaying is kept to the calls that passed here.
     pub network: Network,
+    /// What is taken from whom.
+    pub admission: Admission,
 }
 
 /// An address on which messages are received.

@@ -23,6 +23,10 @@ pub struct Counts {
     pub flows: usize,
     /// Open stream connections (the driver fills it).
     pub connections: usize,
+    /// Bans in force (the driver fills it).
+    pub bans: usize,
+    /// Sources that are not trusted and hold a transaction or a dialog.
+    pub sources: usize,
     /// Totals since the start, by name.
     pub totals: Vec<(&'static str, u64)>,
 }

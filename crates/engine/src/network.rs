@@ -1,11 +1,11 @@
 //! What an engine is told of the networks around it: which peers see its bound address, whose Contact is not believed, and with
 //! which key it marks what it relays. Plain data, and the questions that follow from it.
+pub use crate::admit::Prefix;
 use crate::transport::Origin;
 use sip::header::via::Via;
 use sip::{HeaderName, Host, Message, Uri};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
 
 /// The networks around an engine, and its place among them.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -96,65 +96,6 @@ pub const PRIVATE: [&str; 8] = [
     "fc00::/7",
     "fe80::/10",
 ];
-
-/// A network: an address and how many of its bits count.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Prefix {
-    address: IpAddr,
-    bits: u8,
-}
-
-impl Prefix {
-    /// Whether an address is in it.
-    #[must_use]
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(own), IpAddr::V4(other)) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(self.bits)).unwrap_or(0);
-                (u32::from(own) ^ u32::from(other)) & mask == 0
-            }
-            (IpAddr::V6(own), IpAddr::V6(other)) => {
-                let mask = u128::MAX
-                    .checked_shl(128 - u32::from(self.bits))
-                    .unwrap_or(0);
-                (u128::from(own) ^ u128::from(other)) & mask == 0
-            }
-            _ => false,
-        }
-    }
-}
-
-/// A text that is no network.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PrefixError;
-
-impl fmt::Display for PrefixError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a network is ADDRESS/BITS (10.0.0.0/8, fd00::/8), or one address")
-    }
-}
-
-impl std::error::Error for PrefixError {}
-
-impl FromStr for Prefix {
-    type Err = PrefixError;
-
-    fn from_str(text: &str) -> Result<Prefix, PrefixError> {
-        let (address, bits) = text
-            .split_once('/')
-            .map_or((text, None), |(a, b)| (a, Some(b)));
-        let address: IpAddr = address.trim().parse().map_err(|_| PrefixError)?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = match bits {
-            None => most,
-            Some(bits) => bits.trim().parse().map_err(|_| PrefixError)?,
-        };
-        if bits > most {
-            return Err(PrefixError);
-        }
-        Ok(Prefix { address, bits })
-    }
-}
 
 /// Whether an address means something within a private network only (RFC 1918, RFC 6598, RFC 3927, RFC 4193, RFC 4291).
 #[must_use]

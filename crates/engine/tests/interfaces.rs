@@ -55,6 +55,7 @@ fn config() -> Config {
         drachtio_compatible: false,
         session: SessionTimers::default(),
         network: engine::config::Network::default(),
+        admission: engine::admit::Admission::everybody(),
     }
 }
 

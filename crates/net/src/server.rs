@@ -1,4 +1,5 @@
 //! A running server: its shards' threads, and the handle through which applications and operators reach them.
+use crate::admission::{AdmissionConfig, Gate};
 use crate::applications::Applications;
 use crate::bind::{self, Opened, Sockets};
 use crate::config::{Companion, ServerConfig, StreamConfig};
@@ -6,12 +7,14 @@ use crate::driver::Driver;
 use crate::error::StartError;
 use crate::handle::{Handle, IS_SHARD};
 use crate::inbox::{Inbox, Item};
+use crate::memory::Memory;
 use crate::resolve::{NamesThread, Resolver, Way};
 use crate::stream::{self, Pool};
 use crate::time::Clock;
 use crate::totals::Totals;
 use crate::udp::UdpListener;
 use crate::udp_batch::{ReceiveBatch, SendBatch};
+use engine::admit::{Ban, Prefix};
 use engine::config::{Listener, RelayKey};
 use engine::counts::Counts;
 use engine::id::{ApplicationId, Generator};
@@ -47,6 +50,7 @@ struct Shard {
     sockets: Sockets,
     engine: Config,
     limits: sip::Limits,
+    admission: Arc<AdmissionConfig>,
     stream: StreamConfig,
     resolver: Resolver,
     listeners: Arc<[Listener]>,
@@ -83,6 +87,7 @@ impl Server {
         let hostports = bind::hostports(&listeners);
         let handle = Arc::new(Handle::new(inboxes.clone(), hostports, replier));
         let listeners: Arc<[Listener]> = listeners.into();
+        let admission = Arc::new(config.admission.clone());
         let mut companions = std::mem::take(&mut config.companions);
         let server = Server {
             handle,
@@ -100,6 +105,7 @@ impl Server {
                 sockets,
                 engine: engine_config(number, &config, &server.listeners),
                 limits: config.limits.clone(),
+                admission: admission.clone(),
                 stream: config.stream.clone(),
                 resolver: names.resolver(number),
                 listeners: server.listeners.clone(),
@@ -204,6 +210,14 @@ impl Commands for Server {
         self.handle.counts()
     }
 
+    fn ban(&self, network: Prefix, time: Option<Duration>) {
+        self.handle.ban(network, time);
+    }
+
+    fn bans(&self) -> Vec<Ban> {
+        self.handle.bans()
+    }
+
     fn hostports(&self) -> (Vec<String>, Vec<String>) {
         self.handle.hostports()
     }
@@ -244,6 +258,7 @@ fn engine_config(shard: u8, config: &ServerConfig, listeners: &[Listener]) -> Co
         drachtio_compatible: config.drachtio_compatible,
         session: config.session.clone(),
         network: config.network.clone(),
+        admission: config.admission.limits.clone(),
     }
 }
 
@@ -334,6 +349,8 @@ impl Shard {
             applications: Applications::new(number),
             totals: Totals::default(),
             log: LogLimit::default(),
+            gate: Gate::new(self.admission),
+            memory: Memory::default(),
             batches: Some((ReceiveBatch::new(), SendBatch::new())),
             hang_ups: Vec::new(),
             timers_from: Time::ZERO,

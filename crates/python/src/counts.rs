@@ -17,6 +17,8 @@ pub fn shard_dict(py: Python<'_>, counts: Counts) -> PyResult<Bound<'_, PyDict>>
         applications,
         flows,
         connections,
+        bans,
+        sources,
         totals,
     } = counts;
     let dict = PyDict::new(py);
@@ -31,6 +33,8 @@ pub fn shard_dict(py: Python<'_>, counts: Counts) -> PyResult<Bound<'_, PyDict>>
         ("applications", applications),
         ("flows", flows),
         ("connections", connections),
+        ("bans", bans),
+        ("sources", sources),
     ] {
         dict.set_item(name, number)?;
     }

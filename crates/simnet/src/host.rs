@@ -1,5 +1,6 @@
 //! A host: an engine, its application, its address.
 use crate::actions::Application;
+use engine::admit::Admission;
 use engine::config::{Bounds, Config, Listener, Network, RelayKey, SessionTimers, Timers};
 use engine::id::ApplicationId;
 use engine::transport::Transport;
@@ -67,5 +68,6 @@ pub fn config(id: HostId) -> Config {
             }),
             ..Network::default()
         },
+        admission: Admission::everybody(),
     }
 }

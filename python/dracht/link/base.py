@@ -239,6 +239,9 @@ class Link(Protocol):
     def flow(self, request: "Message", origin: Origin) -> Flow:
         """The way back to the sender of a request that came this way."""
 
+    def ban(self, network: str, seconds: float | None) -> None:
+        """Takes nothing from a network (as `dracht.admission.network` writes it) for so long; None lifts such a ban."""
+
     def export_dialog(self, dialog: DialogReference, release: bool) -> asyncio.Future[str]:
         """Asks for a confirmed dialog as a value (JSON) that another engine takes over; `release` forgets it here.
 

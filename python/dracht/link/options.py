@@ -2,6 +2,7 @@
 
 from typing import Literal, TypedDict
 
+from dracht.admission import Admission
 from dracht.network import Network
 
 
@@ -30,3 +31,4 @@ class EngineOptions(TypedDict, total=False):
     min_se: int
     session_refresher: Literal["uac", "uas"] | None
     network: Network | None
+    admission: Admission | None

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, Literal
 
+from dracht.admission import Admission
 from dracht.network import Network
 
 __all__ = ["ServerConfig", "group", "host_and_port", "setting"]
@@ -106,6 +107,9 @@ class ServerConfig:
         "limits", "how far an application may fall behind before new requests get 503", 1.0, least=0.001
     )
     max_message_bytes: int = setting("limits", "the largest message accepted", 65_535, least=1024)
+    admission: Admission | None = group(
+        "admission", "What is taken from whom: rates, quotas, rules, networks to be trusted."
+    )
 
     network: Network | None = group(
         "network", "The networks around, and what is relayed (docs/howto/nat.md)."

@@ -1,5 +1,6 @@
 //! The engines' side of the seam, recording: what was attached, submitted and detached, for tests of the control side alone.
 #![allow(dead_code, reason = "each test uses its part")]
+use engine::admit::{Ban, Prefix};
 use engine::command::Command;
 use engine::counts::Counts;
 use engine::id::ApplicationId;
@@ -18,6 +19,8 @@ pub struct Record {
     pub detached: Vec<ApplicationId>,
     /// The batches that were submitted.
     pub batches: Vec<(ApplicationId, Vec<Command>)>,
+    /// The bans that were asked for; without a time they are lifted.
+    pub bans: Vec<(Prefix, Option<Duration>)>,
 }
 
 impl Record {
@@ -93,6 +96,18 @@ impl Commands for Recorder {
 
     fn is_behind_nat(&self, _request: &Message, origin: &Origin) -> bool {
         origin.peer.ip().is_loopback()
+    }
+
+    fn ban(&self, network: Prefix, time: Option<Duration>) {
+        self.change(|record| record.bans.push((network, time)));
+    }
+
+    fn bans(&self) -> Vec<Ban> {
+        vec![Ban {
+            network: "192.0.2.0/24".parse().unwrap(),
+            remaining: Duration::from_secs(60),
+            reason: "sipcli*".to_owned(),
+        }]
     }
 
     fn hostports(&self) -> (Vec<String>, Vec<String>) {

@@ -7,6 +7,7 @@
     clippy::indexing_slicing
 )]
 use bytes::Bytes;
+use engine::admit::Admission;
 use engine::command::{Cancel, DialogReference, Draft, Proxy, ProxyOptions, Respond, SendRequest};
 use engine::config::{Bounds, Config, Listener, SessionTimers, Timers};
 use engine::event::{Event, Request, Response, Sent};
@@ -63,6 +64,7 @@ pub fn config(host: usize) -> Config {
         drachtio_compatible: false,
         session: SessionTimers::default(),
         network: engine::config::Network::default(),
+        admission: Admission::everybody(),
     }
 }
 

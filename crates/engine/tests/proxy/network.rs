@@ -75,6 +75,7 @@ impl Network {
                 drachtio_compatible: false,
                 session: SessionTimers::default(),
                 network: engine::config::Network::default(),
+                admission: engine::admit::Admission::everybody(),
             };
             let mut engine = Engine::new(config, Generator::new([seed; 32]));
             engine.handle_attach(Time::ZERO, APPLICATION);
