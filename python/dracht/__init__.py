@@ -28,6 +28,8 @@ from dracht.proxy import BranchResponse, BranchResponses, ProxyResult, ProxyTarg
 from dracht.request import Request
 from dracht.response import Response, SentResponse
 from dracht.sending import SentRequest
+from dracht.streams import Streams
+from dracht.tls import Tls
 from dracht.transaction import ClientTransaction
 
 if TYPE_CHECKING:
@@ -110,9 +112,11 @@ __all__ = [
     "SentResponse",
     "SessionExpires",
     "SipError",
+    "Streams",
     "SubscriptionEnd",
     "SubscriptionState",
     "TargetDialog",
+    "Tls",
     "Uri",
     "UriError",
     "UserToUser",

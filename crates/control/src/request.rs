@@ -37,6 +37,8 @@ pub enum Request {
     Status,
     /// That requests come with the flow that they came over from now on (an extension as well).
     Flows,
+    /// To be told of the certificates that peers prove to have (an extension, and so asked for).
+    Certificates,
     /// Work for the engine, still without a number.
     Command(Command, Asked),
     /// Work for the engine that has no outcome of its own: the command that it is about has one.
@@ -101,6 +103,7 @@ impl Envelope {
             b"ping" => Ok(Request::Ping),
             b"status" => Ok(Request::Status),
             b"flows" => Ok(Request::Flows),
+            b"certificates" => Ok(Request::Certificates),
             b"export" => export(tokens),
             b"import" => import(tokens, &self.text),
             b"drop" => drop_request(tokens, names),

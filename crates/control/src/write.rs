@@ -8,6 +8,7 @@ use crate::name::{
 };
 use crate::refusal::{make_plain, write_failure};
 use crate::request::Asked;
+use crate::server::text;
 use crate::time_of_day::TimeOfDay;
 use engine::event::{
     DialogEndReason, DialogEnded, Event, Exported, Failed, Imported, ProxyDone, ProxyResponse,
@@ -15,7 +16,7 @@ use engine::event::{
 };
 use engine::id::DialogId;
 use engine::seam::Commands;
-use engine::transport::Origin;
+use engine::transport::{Origin, PeerCertificate};
 use sip::build::write_number;
 use sip::{Message, Method};
 use std::fmt;
@@ -51,6 +52,8 @@ pub struct FrameWriter {
     meta: Vec<u8>,
     ids: MessageIds,
     names: TransactionNames,
+    /// The client asked to be told of certificates; others never see a token that drachtio-server does not send.
+    shows_certificates: bool,
     /// The client knows that a `done` may say what the caller got: it gave something up by `cancel_proxy`, a word of dracht's own.
     tells_status: bool,
     /// Who tells the flows of requests, for a client that asked for them.
@@ -75,6 +78,7 @@ impl FrameWriter {
             ids,
             names,
             flows: None,
+            shows_certificates: false,
             tells_status: false,
         }
     }
@@ -83,6 +87,11 @@ impl FrameWriter {
     /// token of the meta line, `TOKEN` or `TOKEN;nat`.
     pub fn show_flows(&mut self, commands: Arc<dyn Commands>) {
         self.flows = Some(commands);
+    }
+
+    /// From now on a request whose peer proved a certificate says which, in one more token at the end of its meta line.
+    pub fn show_certificates(&mut self) {
+        self.shows_certificates = true;
     }
 
     /// From now on the end of a proxied request says what the caller got.
@@ -198,6 +207,14 @@ impl FrameWriter {
             if commands.is_behind_nat(message, &request.origin) {
                 self.meta.extend_from_slice(b";nat");
             }
+            if request.peer_certificate.is_some() && self.shows_certificates {
+                self.meta.push(b'|');
+            }
+        }
+        if let Some(certificate) = &request.peer_certificate
+            && self.shows_certificates
+        {
+            write_certificate(&mut self.meta, certificate);
         }
         self.finish(Some(message));
     }
@@ -434,4 +451,19 @@ impl FrameWriter {
             self.out.extend_from_slice(text);
         }
     }
+}
+
+/// `{"subject":"CN=phone.example.com","names":["phone.example.com"]}`.
+fn write_certificate(meta: &mut Vec<u8>, certificate: &PeerCertificate) {
+    let mut json = String::from("{\"subject\":");
+    text(&mut json, &certificate.subject);
+    json.push_str(",\"names\":[");
+    for (index, name) in certificate.names.iter().enumerate() {
+        if index > 0 {
+            json.push(',');
+        }
+        text(&mut json, name);
+    }
+    json.push_str("]}");
+    meta.extend_from_slice(json.as_bytes());
 }

@@ -173,7 +173,8 @@ impl Engine {
                             attempt: transaction.attempt,
                         };
                         let bytes = transaction.request.clone();
-                        self.transmit(destination, bytes, token);
+                        let name = transaction.server_name.clone();
+                        self.transmit_to(destination, name, bytes, token);
                     }
                 }
                 Effect::SendAck => self.send_automatic_ack(id, incoming),

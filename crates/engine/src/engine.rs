@@ -26,12 +26,13 @@ use crate::totals::{Total, Totals};
 use crate::transaction::client::ClientTable;
 use crate::transaction::key::Digester;
 use crate::transaction::server::ServerTable;
-use crate::transport::{Destination, Origin, Transmit, TransmitToken};
+use crate::transport::{Destination, Origin, PeerCertificate, Transmit, TransmitToken};
 use crate::ways::Ways;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use sip::{Message, Method};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a timer is for.
@@ -88,6 +89,8 @@ pub struct Engine {
     pub(crate) asked: AskedTable,
     /// The connections that are open, as far as messages came over them.
     pub(crate) flows: Flows,
+    /// What the peers of some of them proved to be.
+    pub(crate) certificates: FxHashMap<ConnectionId, Arc<PeerCertificate>>,
     /// Something was forwarded without state: responses may come that belong to no transaction.
     pub(crate) stateless: bool,
     /// The ways of INVITEs among them.
@@ -125,6 +128,7 @@ impl Engine {
             contexts: FxHashMap::default(),
             asked: AskedTable::default(),
             flows: Flows::default(),
+            certificates: FxHashMap::default(),
             stateless: false,
             ways: Ways::default(),
             is_draining: false,
@@ -220,6 +224,25 @@ impl Engine {
         self.advance(now);
         let most = self.config.bounds.event_age;
         self.applications.set_backlog(application, oldest, most);
+    }
+
+    /// The peer of a connection proved to have this certificate. Told before the first message that came over it.
+    pub fn handle_connection_certified(
+        &mut self,
+        now: Time,
+        connection: ConnectionId,
+        certificate: Arc<PeerCertificate>,
+    ) {
+        self.advance(now);
+        self.certificates.insert(connection, certificate);
+    }
+
+    /// What the sender of a message proved to be.
+    pub(crate) fn certificate(&self, origin: &Origin) -> Option<Arc<PeerCertificate>> {
+        if self.certificates.is_empty() {
+            return None;
+        }
+        self.certificates.get(&origin.connection?).cloned()
     }
 
     /// This engine is about to end: from now on new requests get 503, so that peers go elsewhere. What there is goes on.
@@ -323,8 +346,20 @@ impl Engine {
         bytes: Bytes,
         token: TransmitToken,
     ) {
+        self.transmit_to(destination, None, bytes, token);
+    }
+
+    /// Puts a message on the wire, to the server of that name where the transport proves names.
+    pub(crate) fn transmit_to(
+        &mut self,
+        destination: Destination,
+        server_name: Option<Arc<str>>,
+        bytes: Bytes,
+        token: TransmitToken,
+    ) {
         self.transmits.push_back(Transmit {
             destination,
+            server_name,
             bytes,
             token,
         });

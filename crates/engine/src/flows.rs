@@ -148,6 +148,7 @@ impl Engine {
     /// can come no other way fail now (RFC 3261 §8.1.3.1, RFC 5626 §5.3).
     pub fn handle_connection_closed(&mut self, now: Time, connection: ConnectionId) {
         self.advance(now);
+        self.certificates.remove(&connection);
         for transaction in self.flows.forget(connection) {
             self.flow_ended(transaction);
         }

@@ -40,6 +40,8 @@ totals! {
     refused => "connections_refused",
     /// Connections given up since requests in a row went unanswered.
     given_up => "connections_given_up",
+    /// TLS and WebSocket handshakes that came to nothing.
+    handshakes_failed => "handshakes_failed",
     /// Messages handed over to another shard.
     handed_over => "handed_over",
     /// Messages lost because the other shard was too far behind.

@@ -478,6 +478,8 @@ class ControlConnection(asyncio.BufferedProtocol):
         if self.is_dracht:
             # From now on its requests come with the flow that they came over.
             self.ask(b"flows", lambda _tokens, _text: False)
+            # A token that other clients are not sent: they do not know it.
+            self.ask(b"certificates", lambda tokens, text: False)
         if not self.authenticated.done():
             self.authenticated.set_result(None)
         return False

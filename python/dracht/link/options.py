@@ -4,6 +4,7 @@ from typing import Literal, TypedDict
 
 from dracht.admission import Admission
 from dracht.network import Network
+from dracht.streams import Streams
 
 
 class EngineOptions(TypedDict, total=False):
@@ -31,4 +32,5 @@ class EngineOptions(TypedDict, total=False):
     min_se: int
     session_refresher: Literal["uac", "uas"] | None
     network: Network | None
+    streams: Streams | None
     admission: Admission | None

@@ -3,6 +3,7 @@
 Nothing here keeps anything.
 """
 
+import json
 import re
 import ssl
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 from dracht.errors import CommandFailed, UriError
 from dracht.link.base import DialogReference, Flow, Forking, HeaderList, ProxyOptions
+from dracht.tls import Tls
 
 __all__ = [
     "Target",
@@ -53,12 +55,22 @@ class WirePath:
 
     @property
     def flow(self) -> Flow:
-        """The way back to the sender of a request, where the server says: the last token of the frame."""
+        """The way back to the sender of a request, where the server says: the last token of the frame, but for a certificate."""
         tokens = self._tokens
-        if len(tokens) < 11 or tokens[1:3] != ["sip", "network"] or not tokens[-1]:
+        if len(tokens) < 11 or tokens[1:3] != ["sip", "network"]:
             return Flow(None, False)
-        token, _, nat = tokens[-1].partition(";")
-        return Flow(token or None, nat == "nat")
+        said = tokens[-2] if tokens[-1].startswith("{") else tokens[-1]
+        token, _, nat = said.partition(";")
+        return Flow(token if token.startswith("dr") else None, nat == "nat")
+
+    @property
+    def peer_certificate(self) -> tuple[Sequence[str], str] | None:
+        """Names and subject of the certificate that the sender of a request proved to have, as dracht's servers say it."""
+        # The token is JSON in which `|` is escaped, and the last one where there is one.
+        if not self._tokens[-1].startswith('{"subject":'):
+            return None
+        read = json.loads(self._tokens[-1])
+        return read["names"], read["subject"]
 
     def __repr__(self) -> str:
         return f"<{self.transport or 'unknown'} {self.peer[0]}:{self.peer[1]}>"
@@ -99,8 +111,11 @@ class Target(NamedTuple):
             raise ValueError(f"{text!r} is no address of a server: write tcp://HOST:PORT or tls://HOST:PORT")
         return Target(scheme == "tls", host, number)
 
-    def context(self, tls: ssl.SSLContext | bool | None) -> ssl.SSLContext | None:
+    def context(self, tls: Tls | ssl.SSLContext | bool | None) -> ssl.SSLContext | None:
         """The TLS context to connect with: the one given, the system's for `tls://` or True, or none."""
+        if isinstance(tls, Tls):
+            # Where servers and listeners share one configuration, `tcp://` stays what it says.
+            return tls.client_context() if self.secure else None
         if isinstance(tls, ssl.SSLContext):
             return tls
         return ssl.create_default_context() if self.secure or tls else None

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use sip::Method;
 use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// Who sent a request.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -110,6 +111,8 @@ pub(crate) struct ClientTransaction {
     pub(crate) targets: SmallVec<[Resolved; 1]>,
     /// The flow to take while it is there: the one that the dialog's peer uses, or that the next hop names.
     pub(crate) flow: Option<Box<Way>>,
+    /// The domain that the peer has to prove where it is reached over TLS: the host of the URI, before it was looked up.
+    pub(crate) server_name: Option<Arc<str>>,
     pub(crate) resolve: Option<ResolveId>,
     /// The dialog that it was sent in.
     pub(crate) dialog: Option<DialogId>,
@@ -152,6 +155,7 @@ impl ClientTransaction {
             plan: None,
             targets: SmallVec::new(),
             flow: None,
+            server_name: None,
             resolve: None,
             dialog,
             forks: SmallVec::new(),

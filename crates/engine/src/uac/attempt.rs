@@ -58,6 +58,7 @@ impl Engine {
         }
         transaction.flow = located.flow.map(Box::new);
         transaction.timeout = Some(timeout);
+        transaction.server_name = located.target.server_name(hop);
         self.clients.insert(id, Box::new(transaction));
         self.note_asked(id);
         self.note_local_invite(id);
@@ -252,7 +253,9 @@ impl Engine {
         destination: Destination,
         bytes: Bytes,
     ) -> Result<(), CommandError> {
-        self.transmit(destination, bytes.clone(), TransmitToken::NONE);
+        let transaction = self.clients.get(id);
+        let name = transaction.and_then(|transaction| transaction.server_name.clone());
+        self.transmit_to(destination, name, bytes.clone(), TransmitToken::NONE);
         let outcome = self.announce(id, destination, &bytes);
         let dialog = self
             .clients

@@ -42,8 +42,8 @@ impl Engine {
         listen, *, shards = 1, embedded = true, control = None, secret = None, advertise = None, t1 = 0.5, t2 = 4.0, t4 = 5.0,
         timer_c = 185.0, application_timeout = 64.0, trying_after = 0.2, ringing_timeout = 3600.0, max_transactions = 1_000_000, max_dialogs = 500_000, max_event_age = 1.0,
         max_events = 65_536, max_message_bytes = 65_535, dialog_idle = 43_200.0, udp_request_limit = Some(1300),
-        drachtio_compatible = false, session_timers = true, session_expires = None, min_se = 90, session_refresher = None, network = None,
-        admission = None
+        drachtio_compatible = false, session_timers = true, session_expires = None, min_se = 90, session_refresher = None,
+        network = None, tls = None, streams = None, admission = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -77,6 +77,8 @@ impl Engine {
         min_se: u32,
         session_refresher: Option<&str>,
         network: Option<&Bound<'_, PyAny>>,
+        tls: Option<&Bound<'_, PyAny>>,
+        streams: Option<&Bound<'_, PyAny>>,
         admission: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Engine> {
         let shards = start::shards(shards)?;
@@ -113,11 +115,15 @@ impl Engine {
                 session_refresher,
             )?,
             network: start::network::read(network)?,
+            stream: start::streams::config(streams)?,
             admission: start::admission::read(admission)?,
             ..net::ServerConfig::default()
         };
-        let control = start::control::read(control, secret)?;
+        let tls = start::tls::config(tls)?;
+        let tls = tls.map(start::tls::store).transpose()?;
+        let control = start::control::read(control, secret, tls.as_ref())?;
         py.detach(|| {
+            let config = net::ServerConfig { tls, ..config };
             let running = Running::start(config, control)?;
             let attach = || Application::attach(running.commands(), shards, max_events);
             let application = embedded.then(attach).transpose()?;
@@ -126,6 +132,11 @@ impl Engine {
                 application,
             })
         })
+    }
+
+    /// Reads the certificates' files again; whether there are any. Open connections keep theirs.
+    fn reload_certificates(&self, py: Python<'_>) -> PyResult<bool> {
+        py.detach(|| self.running.reload_certificates())
     }
 
     /// The descriptor that is readable while events wait. Watch it; do not read or close it.
