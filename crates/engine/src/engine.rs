@@ -14,7 +14,9 @@ use crate::dialog::forking::AskedTable;
 use crate::dialog::table::DialogTable;
 use crate::event::{CommandError, Event, Failed};
 use crate::flows::Flows;
-use crate::id::{ApplicationId, CommandId, DialogId, Generator, ResolveId, TransactionId};
+use crate::id::{
+    ApplicationId, CommandId, ConnectionId, DialogId, Generator, ResolveId, TransactionId,
+};
 use crate::listener::Listeners;
 use crate::log_limit::LogLimit;
 use crate::proxy::TimerKind;

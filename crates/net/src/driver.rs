@@ -192,21 +192,11 @@ impl Driver {
                     tracing::warn!(%peer, suppressed, "refused a connection: there are as many as the configuration allows");
                 }
             }
-            Item::Closed(connection) => {
-                self.gate.closed(connection);
-                self.pool.forget(connection);
-                self.connection_closed(now, connection);
-                // By way of this shard, so that none hears of it before what was learnt about it.
-                self.tell_others(|| Item::Gone(connection));
-            }
-            Item::Gone(connection) => self.connection_closed(now, connection),
-            Item::Learnt(learnt) => self.learnt(now, learnt),
-            Item::OpenElsewhere(learnt) => {
-                guarded(&mut self.totals, "news of a connection", || {
-                    engine.handle_learnt(now, &learnt)
-                });
-            }
-            Item::Unanswered(destination) => self.pool.unanswered(&destination, &mut self.totals),
+            item @ (Item::Closed(_)
+            | Item::Gone(_)
+            | Item::Learnt(_)
+            | Item::OpenElsewhere(_)
+            | Item::Unanswered(_)) => self.about_connection(now, item),
             Item::Certified(connection, certificate) => {
                 engine.handle_connection_certified(now, connection, certificate);
             }
@@ -236,6 +226,29 @@ impl Driver {
         }
     }
 
+    /// What became of a connection, of this shard or another.
+    fn about_connection(&mut self, now: Time, item: Item) {
+        match item {
+            Item::Closed(connection) => {
+                self.gate.closed(connection);
+                self.pool.forget(connection);
+                self.connection_closed(now, connection);
+                // By way of this shard, so that none hears of it before what was learnt about it.
+                self.tell_shards(|| Item::Gone(connection));
+            }
+            Item::Gone(connection) => self.connection_closed(now, connection),
+            Item::Learnt(learnt) => self.learnt(now, learnt),
+            Item::OpenElsewhere(learnt) => {
+                let engine = &mut self.engine;
+                guarded(&mut self.totals, "news of a connection", || {
+                    engine.handle_learnt(now, &learnt)
+                });
+            }
+            Item::Unanswered(destination) => self.pool.unanswered(&destination, &mut self.totals),
+            _ => {}
+        }
+    }
+
     fn connection_closed(&mut self, now: Time, connection: ConnectionId) {
         let engine = &mut self.engine;
         guarded(&mut self.totals, "the end of a connection", || {
@@ -256,10 +269,10 @@ impl Driver {
         guarded(&mut self.totals, "news of a connection", || {
             engine.handle_learnt(now, &learnt)
         });
-        self.tell_others(|| Item::OpenElsewhere(learnt.clone()));
+        self.tell_shards(|| Item::OpenElsewhere(learnt.clone()));
     }
 
-    fn tell_others(&self, item: impl Fn() -> Item) {
+    fn tell_shards(&self, item: impl Fn() -> Item) {
         for (shard, inbox) in self.inboxes.iter().enumerate() {
             if shard != usize::from(self.shard) {
                 inbox.push(item());

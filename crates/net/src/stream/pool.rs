@@ -236,10 +236,9 @@ impl Pool {
     /// A request that went to this destination was left without any answer until its time was up. Several in a row, with nothing heard
     /// between them, and the connection is as good as dead: it is closed, and the next request opens another.
     pub fn unanswered(&mut self, destination: &Destination, totals: &mut Totals) {
-        let key = (destination.transport, destination.peer);
         let id = destination
             .connection
-            .or_else(|| self.by_peer.get(&key).copied());
+            .or_else(|| self.reuse.find(destination, None));
         let Some(entry) = id.and_then(|id| self.connections.get(&id)) else {
             return;
         };
