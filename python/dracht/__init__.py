@@ -7,6 +7,7 @@ from dracht.agent import Agent, Cdr, SubscriptionEnd
 from dracht.app import App
 from dracht.dialogid import DialogHandle
 from dracht.digest import Digest, Keyring
+from dracht.dns import Dns
 from dracht.errors import (
     AuthenticationFailed,
     CallCancelled,
@@ -79,6 +80,7 @@ __all__ = [
     "DialogHandle",
     "Digest",
     "Diversion",
+    "Dns",
     "DrachtError",
     "DraftHeaders",
     "EventPackage",

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias, final
 
 from dracht.admission import Admission
+from dracht.dns import Dns
 from dracht.network import Network
 from dracht.streams import Streams
 from dracht.tls import Tls
@@ -1085,6 +1086,7 @@ class Engine:
         min_se: int = 90,
         session_refresher: Literal["uac", "uas"] | None = None,
         network: Network | None = None,
+        dns: Dns | None = None,
         tls: Tls | None = None,
         streams: Streams | None = None,
         admission: Admission | None = None,
@@ -1118,6 +1120,7 @@ class Engine:
             session_refresher: who refreshes where neither the peer nor the application says: "uac", the sender of the INVITE, or
                 "uas", its receiver. None: the sender, if it can.
             network: the networks around, and how relaying is kept to the calls that passed here; None: the defaults.
+            dns: how the servers of a domain are found, and what becomes of one that does not answer; None: the defaults.
             tls: certificates and trust; listeners of TLS and WSS need it.
             streams: bounds of connections over TCP, TLS and WebSocket.
             admission: what is taken from whom; None: the defaults of `dracht.Admission`.

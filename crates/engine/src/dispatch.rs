@@ -101,6 +101,7 @@ impl Engine {
             Timer::SessionRefresh(id) => self.session_refresh_due(id),
             Timer::SessionExpiry(id) => self.session_expired(id),
             Timer::Proxy(id, kind, branch) => self.proxy_timer(id, kind, branch),
+            Timer::Unavailable(key) => self.forget_unavailable(key),
             Timer::Way(key) => self.forget_way(key),
         }
     }
@@ -242,6 +243,7 @@ impl Engine {
             if let Some(question) = transaction.resolve {
                 self.resolves.remove(&question);
             }
+            self.trial_ends(id, &transaction);
             self.client_removed(id, &transaction);
         }
     }

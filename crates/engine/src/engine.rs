@@ -29,6 +29,7 @@ use crate::transaction::client::ClientTable;
 use crate::transaction::key::Digester;
 use crate::transaction::server::ServerTable;
 use crate::transport::{Destination, Origin, PeerCertificate, Transmit, TransmitToken};
+use crate::uac::unavailable::UnavailableTable;
 use crate::ways::Ways;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
@@ -68,6 +69,8 @@ pub(crate) enum Timer {
     SessionExpiry(DialogId),
     /// A timer of the proxy core, for a branch of this server transaction.
     Proxy(TransactionId, TimerKind, u32),
+    /// A target that failed long ago, by its key.
+    Unavailable(u64),
     /// The way of an INVITE that was forwarded without state, by its key.
     Way(u64),
 }
@@ -99,6 +102,8 @@ pub struct Engine {
     pub(crate) ways: Ways,
     /// No new work is taken any more: `handle_drain`.
     pub(crate) is_draining: bool,
+    /// The targets of names that are left out.
+    pub(crate) unavailable: UnavailableTable,
     pub(crate) totals: Totals,
     /// Who sends here, and what they hold.
     pub(crate) admit: Admit,
@@ -133,6 +138,7 @@ impl Engine {
             certificates: FxHashMap::default(),
             stateless: false,
             ways: Ways::default(),
+            unavailable: UnavailableTable::default(),
             is_draining: false,
             totals: Totals::default(),
             log: LogLimit::default(),
@@ -301,6 +307,7 @@ impl Engine {
             proxies: self.proxies(),
             timers: self.timers.len(),
             resolves: self.resolves.len(),
+            unavailable: self.unavailable.len(),
             applications: self.applications.len(),
             connections: 0,
             flows: self.flows.len(),

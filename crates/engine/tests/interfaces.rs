@@ -8,7 +8,7 @@
 )]
 use bytes::Bytes;
 use engine::command::{Proxy, ProxyOptions};
-use engine::config::{Bounds, Config, Listener, SessionTimers, Timers};
+use engine::config::{Bounds, Config, Failover, Listener, SessionTimers, Timers};
 use engine::id::{ApplicationId, CommandId, ConnectionId, Generator};
 use engine::transport::{ListenerId, Origin, Transport};
 use engine::{Command, Engine, Event, Time, Transmit};
@@ -55,6 +55,7 @@ fn config() -> Config {
         drachtio_compatible: false,
         session: SessionTimers::default(),
         network: engine::config::Network::default(),
+        failover: Failover::default(),
         admission: engine::admit::Admission::everybody(),
     }
 }

@@ -3,7 +3,7 @@ use crate::admission::AdmissionConfig;
 use crate::listen::ListenSpec;
 use crate::resolve::DnsConfig;
 use crate::tls;
-use engine::config::{Bounds, Network, SessionTimers, Timers};
+use engine::config::{Bounds, Failover, Network, SessionTimers, Timers};
 use engine::seam::Commands;
 use std::fmt;
 use std::future::Future;
@@ -35,6 +35,8 @@ pub struct ServerConfig {
     pub session: SessionTimers,
     /// The networks around, and the key of what is relayed. Without a key the server makes one, which ends with it.
     pub network: Network,
+    /// What becomes of targets that do not answer (RFC 3263 §4.3).
+    pub failover: Failover,
     /// The receive buffer of a UDP socket, in bytes: what a burst may fill while the shard is busy. The system may cap it.
     pub udp_receive_buffer: usize,
     /// The send buffer of a UDP socket, in bytes.
@@ -63,6 +65,7 @@ impl Default for ServerConfig {
             drachtio_compatible: false,
             session: SessionTimers::default(),
             network: Network::default(),
+            failover: Failover::default(),
             udp_receive_buffer: 4 << 20,
             udp_send_buffer: 4 << 20,
             admission: AdmissionConfig::default(),

@@ -262,6 +262,7 @@ fn engine_config(shard: u8, config: &ServerConfig, listeners: &[Listener]) -> Co
         drachtio_compatible: config.drachtio_compatible,
         session: config.session.clone(),
         network: config.network.clone(),
+        failover: config.failover.clone(),
         admission: config.admission.limits.clone(),
     }
 }

@@ -5,7 +5,7 @@
 use crate::start;
 use engine::admit::Admission;
 use engine::command::{Draft, Forking, Proxy, ProxyOptions, Respond};
-use engine::config::{Bounds, Config, Listener, Network, SessionTimers, Timers};
+use engine::config::{Bounds, Config, Failover, Listener, Network, SessionTimers, Timers};
 use engine::event::Request;
 use engine::id::{ApplicationId, CommandId, ConnectionId, Generator, ResolveId};
 use engine::transport::{ListenerId, Origin, Transport};
@@ -165,6 +165,7 @@ impl Plan {
                 key: None,
                 ..self.network.clone()
             },
+            failover: Failover::default(),
             admission: Admission::everybody(),
         };
         let mut engine = Engine::new(config, Generator::new([7; 32]));

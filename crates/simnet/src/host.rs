@@ -1,7 +1,9 @@
 //! A host: an engine, its application, its address.
 use crate::actions::Application;
 use engine::admit::Admission;
-use engine::config::{Bounds, Config, Listener, Network, RelayKey, SessionTimers, Timers};
+use engine::config::{
+    Bounds, Config, Failover, Listener, Network, RelayKey, SessionTimers, Timers,
+};
 use engine::id::ApplicationId;
 use engine::transport::Transport;
 use engine::{Engine, Event, Time};
@@ -68,6 +70,7 @@ pub fn config(id: HostId) -> Config {
             }),
             ..Network::default()
         },
+        failover: Failover::default(),
         admission: Admission::everybody(),
     }
 }

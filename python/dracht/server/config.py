@@ -11,6 +11,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from dracht.admission import Admission
+from dracht.dns import Dns
 from dracht.network import Network
 from dracht.streams import Streams
 from dracht.tls import Tls
@@ -109,6 +110,10 @@ class ServerConfig:
         "limits", "how far an application may fall behind before new requests get 503", 1.0, least=0.001
     )
     max_message_bytes: int = setting("limits", "the largest message accepted", 65_535, least=1024)
+    dns: Dns | None = group(
+        "dns",
+        "How the servers of a domain are found (RFC 3263), and what becomes of one that does not answer; times in seconds.",
+    )
     tls: Tls | None = group("tls", "TLS: certificates, and whom to trust. Listeners of TLS and WSS need it.")
     streams: Streams | None = group("streams", "Bounds of connections over TCP, TLS and WebSocket.")
     admission: Admission | None = group(

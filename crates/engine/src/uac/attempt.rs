@@ -7,12 +7,14 @@ use crate::resolve::{Resolve, Resolved};
 use crate::target::Target;
 use crate::totals::Total;
 use crate::transaction::client::{Announce, ClientTransaction, User};
+use crate::transaction::{Effect, Effects};
 use crate::transport::{Destination, ListenerId, TransmitToken, Transport};
 use crate::uas::via::unlimited;
 use bytes::Bytes;
 use sip::{Message, Method};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The way that an attempt takes.
 #[derive(Copy, Clone)]
@@ -80,6 +82,7 @@ impl Engine {
                     ResolveId(TransactionId::new(self.config.shard, self.next_number()).to_bits());
                 if let Some(transaction) = self.clients.get_mut(id) {
                     transaction.resolve = Some(question);
+                    transaction.name = Some(host.as_str().into());
                 }
                 self.resolves.insert(question, id);
                 let draw = self.draw_for(id);
@@ -141,11 +144,7 @@ impl Engine {
         let preferred = self.preferred_listener(id);
         let mut last = None;
         loop {
-            let transaction = self
-                .clients
-                .get_mut(id)
-                .ok_or(CommandError::UnknownTransaction)?;
-            let Some(target) = transaction.targets.pop() else {
+            let Some(target) = self.next_target(id) else {
                 let why = last.map_or_else(
                     || "no address".to_owned(),
                     |target: Resolved| {
@@ -234,6 +233,11 @@ impl Engine {
         transaction.request = bytes.clone();
         transaction.destination = Some(destination);
         transaction.switched = switched;
+        self.trial_begins(id);
+        let transaction = self
+            .clients
+            .get_mut(id)
+            .ok_or(CommandError::UnknownTransaction)?;
         self.totals.request_out(&transaction.method);
         if transaction.method == Method::Ack || transaction.user == User::Stateless {
             return self.send_acknowledgement(id, destination, bytes);
@@ -241,7 +245,10 @@ impl Engine {
         if let Some(token) = transaction.retransmit.take() {
             self.timers.cancel(token);
         }
-        let effects = transaction.start(&self.config.timers);
+        let mut effects = transaction.start(&self.config.timers);
+        if !transaction.targets.is_empty() {
+            shorten(&mut effects, self.config.failover.target_timeout);
+        }
         self.apply_client(id, effects, None);
         self.announce(id, destination, &bytes)
     }
@@ -329,6 +336,15 @@ impl Engine {
                 .dialog
                 .and_then(|dialog| self.dialogs.get(dialog))
                 .map(|dialog| dialog.origin.listener),
+        }
+    }
+}
+
+/// Others are left: this one need not be waited for as long as the last (RFC 3263 §4.3 leaves the time to us).
+fn shorten(effects: &mut Effects, target_timeout: Option<Duration>) {
+    for effect in effects {
+        if let (Effect::SetTimeout(after), Some(limit)) = (effect, target_timeout) {
+            *after = limit.min(*after);
         }
     }
 }

@@ -43,7 +43,7 @@ impl Engine {
         timer_c = 185.0, application_timeout = 64.0, trying_after = 0.2, ringing_timeout = 3600.0, max_transactions = 1_000_000, max_dialogs = 500_000, max_event_age = 1.0,
         max_events = 65_536, max_message_bytes = 65_535, dialog_idle = 43_200.0, udp_request_limit = Some(1300),
         drachtio_compatible = false, session_timers = true, session_expires = None, min_se = 90, session_refresher = None,
-        network = None, tls = None, streams = None, admission = None
+        network = None, dns = None, tls = None, streams = None, admission = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -77,6 +77,7 @@ impl Engine {
         min_se: u32,
         session_refresher: Option<&str>,
         network: Option<&Bound<'_, PyAny>>,
+        dns: Option<&Bound<'_, PyAny>>,
         tls: Option<&Bound<'_, PyAny>>,
         streams: Option<&Bound<'_, PyAny>>,
         admission: Option<&Bound<'_, PyAny>>,
@@ -97,7 +98,10 @@ impl Engine {
             event_age: draft::positive_seconds("max_event_age", max_event_age)?,
             dialog_idle: draft::positive_seconds("dialog_idle", dialog_idle)?,
         };
+        let (dns, failover) = start::dns::read(dns)?;
         let config = net::ServerConfig {
+            dns,
+            failover,
             listen: start::listeners::read(&listen, advertise)?,
             shards,
             timers,

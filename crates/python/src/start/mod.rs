@@ -2,6 +2,7 @@
 //! `Engine.start` that need reading are read beside, a file a concern.
 pub mod admission;
 pub mod control;
+pub mod dns;
 pub mod listeners;
 pub mod network;
 pub mod session;
