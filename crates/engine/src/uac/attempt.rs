@@ -157,7 +157,8 @@ impl Engine {
                 );
                 return Err(CommandError::NoTransport(why));
             };
-            let flow = transaction.flow.as_ref().map(|way| way.origin.listener);
+            let flow = self.clients.get(id).and_then(|client| client.flow.as_ref());
+            let flow = flow.map(|way| way.origin.listener);
             let listener = flow.or_else(|| {
                 self.listeners
                     .choose(target.transport, target.address.ip(), preferred)
