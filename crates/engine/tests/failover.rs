@@ -58,6 +58,7 @@ impl Client {
             session: SessionTimers::default(),
             failover,
             admission: engine::admit::Admission::everybody(),
+            network: engine::config::Network::default(),
         };
         let mut engine = Engine::new(config, Generator::new([3; 32]));
         engine.handle_attach(Time::ZERO, APPLICATION);

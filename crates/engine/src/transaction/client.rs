@@ -6,11 +6,11 @@ use crate::command::Draft;
 use crate::config::Timers;
 use crate::dialog::Acknowledgement;
 use crate::event::DialogEndReason;
-use crate::id::{ApplicationId, CommandId, ConnectionId, DialogId, ResolveId, TransactionId};
+use crate::id::{ApplicationId, CommandId, DialogId, ResolveId, TransactionId};
 use crate::plan::Plan;
 use crate::resolve::Resolved;
 use crate::timer::TimerToken;
-use crate::transport::Destination;
+use crate::transport::{Destination, Origin};
 use crate::uac::earlier::Earlier;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
@@ -74,6 +74,15 @@ impl Cancellation {
     }
 }
 
+/// A flow that a request takes.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Way {
+    /// As a message that came over it.
+    pub(crate) origin: Origin,
+    /// There is no other way: with the flow the request fails.
+    pub(crate) is_only: bool,
+}
+
 /// What is left of a dialog that ended while its INVITE's transaction lives.
 pub(crate) struct EndedDialog {
     /// The peer's tag.
@@ -82,11 +91,12 @@ pub(crate) struct EndedDialog {
     pub(crate) acknowledgement: Option<Box<Acknowledgement>>,
 }
 
-/// What a host name led to.
-pub(crate) struct Named {
-    /// The name.
-    pub(crate) name: Box<str>,
-    /// The attempts at its targets that were given up.
+/// How a request looks for its peer.
+#[derive(Default)]
+pub(crate) struct Tries {
+    /// The host name that led to the targets, where one did.
+    pub(crate) name: Option<Box<str>>,
+    /// The attempts that were given up.
     pub(crate) earlier: Vec<Earlier>,
 }
 
@@ -107,12 +117,12 @@ pub(crate) struct ClientTransaction {
     pub(crate) destination: Option<Destination>,
     /// What the request is made from, until a response comes: another attempt has another branch and Via.
     pub(crate) plan: Option<Plan>,
-    /// The host name that led to the targets, where one did. Boxed: most requests go to an address.
-    pub(crate) named: Option<Box<Named>>,
+    /// What is known of more targets than one. Boxed: most requests go to an address, and get there.
+    pub(crate) tries: Option<Box<Tries>>,
     /// Where it may be sent, the next one last.
     pub(crate) targets: SmallVec<[Resolved; 1]>,
-    /// The connection to use while it is open: the one that the dialog's peer uses.
-    pub(crate) flow: Option<ConnectionId>,
+    /// The flow to take while it is there: the one that the dialog's peer uses, or that the next hop names.
+    pub(crate) flow: Option<Box<Way>>,
     /// The domain that the peer has to prove where it is reached over TLS: the host of the URI, before it was looked up.
     pub(crate) server_name: Option<Arc<str>>,
     pub(crate) resolve: Option<ResolveId>,
@@ -156,7 +166,7 @@ impl ClientTransaction {
             destination: None,
             plan: None,
             targets: SmallVec::new(),
-            named: None,
+            tries: None,
             flow: None,
             server_name: None,
             resolve: None,
@@ -197,9 +207,14 @@ impl ClientTransaction {
         self.machine != ClientMachine::Resolving
     }
 
+    /// The host name that led to its targets.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.tries.as_ref()?.name.as_deref()
+    }
+
     /// Whether a branch with this random half is one of its attempts'.
     pub(crate) fn has_branch(&self, secret: u64) -> bool {
-        let mut earlier = self.named.iter().flat_map(|named| named.earlier.iter());
+        let mut earlier = self.tries.iter().flat_map(|tries| tries.earlier.iter());
         self.secret == secret || earlier.any(|attempt| attempt.secret == secret)
     }
 

@@ -25,8 +25,7 @@ pub(crate) struct Earlier {
 
 /// Keeps the attempt that is under way: another follows.
 pub(crate) fn keep(transaction: &mut ClientTransaction) {
-    if let (Some(destination), Some(named)) = (transaction.destination, transaction.named.as_mut())
-    {
+    if let Some(destination) = transaction.destination {
         let earlier = Earlier {
             secret: transaction.secret,
             destination,
@@ -34,14 +33,18 @@ pub(crate) fn keep(transaction: &mut ClientTransaction) {
             ack: Bytes::new(),
             is_answered: false,
         };
-        named.earlier.push(earlier);
+        transaction
+            .tries
+            .get_or_insert_default()
+            .earlier
+            .push(earlier);
     }
 }
 
 /// Exchanges the attempt that is under way and an earlier one.
 fn exchange(transaction: &mut ClientTransaction, index: usize) {
-    let named = transaction.named.as_mut();
-    let Some(earlier) = named.and_then(|named| named.earlier.get_mut(index)) else {
+    let tries = transaction.tries.as_mut();
+    let Some(earlier) = tries.and_then(|tries| tries.earlier.get_mut(index)) else {
         return;
     };
     let Some(destination) = transaction.destination.as_mut() else {
@@ -62,8 +65,8 @@ impl Engine {
         };
         let (is_silent, is_answered) = (transaction.is_silent(), transaction.is_answered());
         let is_invite = transaction.method == Method::Invite;
-        let named = transaction.named.iter_mut();
-        let earlier = named.flat_map(|named| named.earlier.iter_mut());
+        let tries = transaction.tries.iter_mut();
+        let earlier = tries.flat_map(|tries| tries.earlier.iter_mut());
         let Some((index, earlier)) = earlier
             .enumerate()
             .find(|(_, earlier)| earlier.secret == secret)
@@ -101,7 +104,7 @@ impl Engine {
             return;
         };
         keep(transaction);
-        let count = transaction.named.as_ref().map_or(0, |it| it.earlier.len());
+        let count = transaction.tries.as_ref().map_or(0, |it| it.earlier.len());
         let is_invite = transaction.method == Method::Invite;
         let last = count.saturating_sub(1);
         if let Some(earlier) = self.earlier(id, last) {
@@ -114,7 +117,7 @@ impl Engine {
 
     fn earlier(&mut self, id: TransactionId, index: usize) -> Option<&mut Earlier> {
         let transaction = self.clients.get_mut(id)?;
-        transaction.named.as_mut()?.earlier.get_mut(index)
+        transaction.tries.as_mut()?.earlier.get_mut(index)
     }
 
     fn acknowledge_earlier(&mut self, id: TransactionId, index: usize, message: &Message) {

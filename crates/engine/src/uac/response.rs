@@ -49,7 +49,7 @@ impl Engine {
             return self.totals.add(Total::Invalid);
         }
         // Somebody is there: no other address will be tried, the request is not written again. After a 100 there may be a 503 yet.
-        let may_go_on = transaction.named.is_some() && !transaction.targets.is_empty();
+        let may_go_on = transaction.name().is_some() && !transaction.targets.is_empty();
         if status > 100 || !may_go_on {
             transaction.plan = None;
             transaction.targets.clear();

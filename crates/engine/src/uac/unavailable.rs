@@ -49,7 +49,7 @@ fn key(digester: &Digester, name: &str, target: &Resolved) -> u64 {
 
 /// The target that a transaction's attempt is at.
 fn target_of(transaction: &ClientTransaction) -> Option<(&str, Resolved)> {
-    let (name, destination) = (&*transaction.named.as_ref()?.name, transaction.destination?);
+    let (name, destination) = (transaction.name()?, transaction.destination?);
     let transport = if transaction.switched {
         Transport::Udp
     } else {
@@ -67,8 +67,8 @@ impl Engine {
     pub(crate) fn next_target(&mut self, id: TransactionId) -> Option<Resolved> {
         let now = self.now;
         let transaction = self.clients.get_mut(id)?;
-        let name = match &transaction.named {
-            Some(named) if !self.unavailable.is_empty() => &named.name,
+        let name = match transaction.name() {
+            Some(name) if !self.unavailable.is_empty() => name,
             _ => return transaction.targets.pop(),
         };
         let mut soonest: Option<(Time, usize)> = None;
