@@ -132,11 +132,12 @@ impl Ledger {
             message.method()
         );
         let key = format!(
-            "{key} {} {}",
+            "{key} {} {} {}",
             value(HeaderName::CSeq),
-            value(HeaderName::CallId)
+            value(HeaderName::CallId),
+            value(HeaderName::From)
         );
-        let Some((before, first)) = self
+        let Some((_, first)) = self
             .finals
             .get(&key)
             .filter(|(before, _)| now.since(*before) < SAME)
@@ -144,7 +145,6 @@ impl Ledger {
             self.finals.insert(key, (now, message.clone()));
             return;
         };
-        let _ = before;
         // A proxy forwards every 2xx to an INVITE, whatever it has forwarded before (RFC 3261 §16.7 item 5).
         let is_fork = message.method() == Method::Invite && message.status() < 300;
         assert!(
