@@ -106,7 +106,7 @@ impl Ledger {
         }
     }
 
-    /// A response went out. `is_strict`: nothing is refused for want of room, which is done without a transaction.
+    /// A response went out. `is_strict`: it is a transaction's, and none was refused for want of room.
     pub fn sent(&mut self, now: Time, transmit: &Transmit, message: &Message, is_strict: bool) {
         if message.is_request() || message.status() < 200 || !is_strict {
             return;
@@ -153,10 +153,5 @@ impl Ledger {
             first.as_bytes().escape_ascii(),
             message.as_bytes().escape_ascii()
         );
-    }
-
-    /// A request with this Via was refused without a transaction, or may open another one: what is known of it is forgotten.
-    pub fn reset(&mut self) {
-        self.finals.clear();
     }
 }

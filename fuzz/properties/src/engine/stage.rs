@@ -60,6 +60,8 @@ pub struct Stage {
     is_small: bool,
     commands: u64,
     is_hairpin: bool,
+    /// The request at hand opened no transaction: what answers it is no transaction's.
+    is_stateless: bool,
 }
 
 fn remember<T>(list: &mut Vec<T>, value: T) {
@@ -135,6 +137,7 @@ impl Stage {
             exported: Vec::new(),
             commands: 0,
             is_hairpin: manner & 64 != 0,
+            is_stateless: false,
         };
         for application in APPLICATIONS {
             stage.engine.handle_attach(stage.now, application);
@@ -153,12 +156,16 @@ impl Stage {
 
     fn deliver(&mut self, origin: Origin, bytes: Bytes) {
         match Message::parse(bytes.clone(), &Limits::default()) {
-            Ok(message) => self
-                .engine
-                .handle_message(self.now, origin, message, bytes.len()),
+            Ok(message) => {
+                let is_request = message.is_request();
+                let before = self.engine.counts().server_transactions;
+                self.engine
+                    .handle_message(self.now, origin, message, bytes.len());
+                let after = self.engine.counts().server_transactions;
+                self.is_stateless |= is_request && after <= before;
+            }
             Err(error) => {
-                // It may be answered without a transaction, with the Via of one.
-                self.ledger.reset();
+                self.is_stateless = true;
                 self.engine
                     .handle_malformed(self.now, origin, &bytes, &error);
             }
@@ -212,6 +219,7 @@ impl Stage {
                 break;
             }
         }
+        self.is_stateless = false;
         self.is_bounded();
     }
 
@@ -254,8 +262,8 @@ impl Stage {
             });
             remember(&mut self.requests, (message.clone(), transmit.clone()));
         } else {
-            self.ledger
-                .sent(self.now, &transmit, &message, !self.is_small);
+            let is_strict = !self.is_small && !self.is_stateless;
+            self.ledger.sent(self.now, &transmit, &message, is_strict);
             self.learn(&message, false);
             remember(&mut self.responses, message.clone());
         }
