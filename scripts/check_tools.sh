@@ -3,7 +3,7 @@
 set -euo pipefail
 python=$1
 if ! command -v cargo >/dev/null 2>&1; then
-  echo "dracht needs Rust 1.85 or newer to build its core: install it from https://rustup.rs or your distribution, then run make again." >&2
+  echo "dracht needs Rust 1.88 or newer to build its core: install it from https://rustup.rs or your distribution, then run make again." >&2
   exit 1
 fi
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then

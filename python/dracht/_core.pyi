@@ -32,6 +32,7 @@ __all__ = [
     "Join",
     "Message",
     "Origin",
+    "Plan",
     "Privacy",
     "RAck",
     "Reason",
@@ -1245,10 +1246,45 @@ class Engine:
     @property
     def control_address(self) -> tuple[str, int] | None:
         """Address and port of the control listener."""
+    def drain(self) -> None:
+        """From now on new requests get 503 with Retry-After, so that peers go elsewhere; the calls that there are go on.
+
+        It cannot be taken back: the way to an end without lost calls is to drain, to wait until `counts` says that nothing is
+        left, and to stop.
+        """
     def stop(self, timeout: float = 5.0) -> bool:
         """Closes the listeners and ends the threads; waits without the interpreter for at most `timeout` seconds.
 
         Returns whether they ended in time. Events that wait can still be taken. Calling it again does nothing.
+        """
+
+@final
+class Plan:
+    """What an engine would listen on, and what its peers would be told, without opening anything.
+
+    Addresses are not worked out apart from the engine: one that has these listeners is given a call, and what it writes is read.
+    """
+
+    def __new__(cls, listen: Sequence[str], *, advertise: str | None = None) -> Plan:
+        """Reads the listeners as `Engine.start` does.
+
+        Raises:
+            ValueError: an argument cannot be used; the text says which and why.
+        """
+    @property
+    def listeners(self) -> list[tuple[_Transport, str, int, tuple[str, int] | None]]:
+        """Transport, bound address and port of each, in order, and the host and port that it advertises."""
+    def seen_by(self, listener: int, peer: str, local: str) -> tuple[str, str, str]:
+        """Via, Contact and Record-Route as a peer sees them: Contact in the answer to its call, the others in a call that is
+        forwarded to it.
+
+        Args:
+            listener: which one it reaches; an index of `listeners`.
+            peer: its IP address.
+            local: the address of ours that it reaches.
+
+        Raises:
+            ValueError: there is no such listener, or a text is not an address.
         """
 
 def install_logging(level: str = "warning") -> None:

@@ -13,13 +13,14 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack
 
-from dracht.agent import Agent, Dialog
+from dracht.agent import Agent
 from dracht.calls import Calls
 from dracht.defaults import allowed, default
 from dracht.errors import ConnectionLost, DrachtError, SipError
 from dracht.handler import unreadable
 from dracht.middleware.stack import describe
 from dracht.registration import METHODS, Registration
+from dracht.requesting import Dialog
 from dracht.running import LinkOptions, from_environment, patient, run_loop, until_stopped
 
 if TYPE_CHECKING:

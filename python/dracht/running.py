@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from dracht.link.options import EngineOptions
 
 if TYPE_CHECKING:
-    from dracht.agent import Tls
+    from dracht.links import TlsContext
 
 __all__ = ["LinkOptions", "from_environment", "patient", "run_loop", "until_stopped"]
 
@@ -38,7 +38,7 @@ class LinkOptions(EngineOptions, total=False):
     """What a server was started with; with `control`, what others authenticate with."""
     control: str | None
     """Embedded: `HOST:PORT` on which the engine accepts other applications, and answers `dracht status`."""
-    tls: Tls
+    tls: TlsContext
     """SSL context for `connect` and `accept`."""
     tags: Sequence[str]
     """Labels of this application, for a server that routes by tag."""

@@ -22,6 +22,7 @@ class Cable:
         self._open.set()
         self._server: asyncio.Server | None = None
         self._ends: list[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = []
+        self._forgotten: set[asyncio.StreamWriter] = set()
         self._carriers: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -54,8 +55,17 @@ class Cable:
             server.transport.abort()
         self._open.set()
 
+    def forget(self) -> None:
+        """The applications see their connections break; the server is told nothing, and what it sends there goes nowhere."""
+        ends, self._ends = self._ends, []
+        for application, server in ends:
+            self._forgotten.add(server)
+            application.transport.abort()
+
     async def close(self) -> None:
         self.cut()
+        for server in self._forgotten:
+            server.transport.abort()
         if self._server is not None:
             self._server.close()
         for carrier in self._carriers:
@@ -78,5 +88,7 @@ class Cable:
             while data := await source.read(65536):
                 if held:
                     await self._open.wait()
-                sink.write(data)
-        sink.close()
+                if not sink.is_closing():
+                    sink.write(data)
+        if sink not in self._forgotten:
+            sink.close()

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
 from dracht import Agent, Request, Response
-from dracht.agent import Dialog
 from dracht.digest import Credentials
+from dracht.requesting import Dialog
 from dracht.transaction import IncomingResponse
 
 from tests.conformance.station import Station

@@ -92,6 +92,8 @@ pub struct Engine {
     pub(crate) stateless: bool,
     /// The ways of INVITEs among them.
     pub(crate) ways: Ways,
+    /// No new work is taken any more: `handle_drain`.
+    pub(crate) is_draining: bool,
     pub(crate) totals: Totals,
     /// For what strangers can make the log say.
     log: LogLimit,
@@ -122,6 +124,7 @@ impl Engine {
             connections: FxHashSet::default(),
             stateless: false,
             ways: Ways::default(),
+            is_draining: false,
             totals: Totals::default(),
             log: LogLimit::default(),
             counter: 0,
@@ -213,6 +216,12 @@ impl Engine {
     pub fn handle_backlog(&mut self, now: Time, application: ApplicationId, oldest: Duration) {
         self.advance(now);
         self.applications.set_backlog(application, oldest);
+    }
+
+    /// This engine is about to end: from now on new requests get 503, so that peers go elsewhere. What there is goes on.
+    pub fn handle_drain(&mut self, now: Time) {
+        self.advance(now);
+        self.is_draining = true;
     }
 
     /// A connection is closed. Messages that were not sent on it are reported by `handle_transmit_failed`.

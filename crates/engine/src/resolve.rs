@@ -15,8 +15,12 @@ pub struct Resolve {
     pub host: String,
     /// The port, when the URI names one: then only addresses are looked up (RFC 3263 §4.2).
     pub port: Option<u16>,
-    /// The transport, when the URI names one or its scheme demands one (`sips`: TLS).
+    /// The transport, when the URI names one.
     pub transport: Option<Transport>,
+    /// The URI is a `sips` one: only secure transports will do (RFC 3263 §4.1).
+    pub secure: bool,
+    /// Decides what is drawn by chance: the targets' order by weight (RFC 2782). The same number gives the same order.
+    pub draw: u64,
 }
 
 /// One place to send a request to.

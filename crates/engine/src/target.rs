@@ -18,6 +18,8 @@ pub(crate) enum Target {
         port: Option<u16>,
         /// The transport that the URI demands.
         transport: Option<Transport>,
+        /// Only secure transports will do.
+        secure: bool,
     },
 }
 
@@ -63,7 +65,6 @@ pub(crate) fn target(text: &str) -> Result<Target, CommandError> {
         (Some(Transport::Tcp), true) => Some(Transport::Tls),
         (Some(Transport::Ws), true) => Some(Transport::Wss),
         (Some(Transport::Udp), true) => return Err(invalid("sips does not go over UDP")),
-        (None, true) => Some(Transport::Tls),
         (named, _) => named,
     };
     let maddr = uri.param("maddr").flatten();
@@ -72,7 +73,12 @@ pub(crate) fn target(text: &str) -> Result<Target, CommandError> {
         None => host_address(uri.host()),
     };
     if let Some(address) = address {
-        let transport = transport.unwrap_or(Transport::Udp);
+        let usual = if secure {
+            Transport::Tls
+        } else {
+            Transport::Udp
+        };
+        let transport = transport.unwrap_or(usual);
         let port = uri.port().unwrap_or_else(|| transport.default_port());
         return Ok(Target::Address(Resolved {
             transport,
@@ -91,6 +97,7 @@ pub(crate) fn target(text: &str) -> Result<Target, CommandError> {
         host,
         port: uri.port(),
         transport,
+        secure,
     })
 }
 
@@ -135,7 +142,8 @@ mod tests {
         let expected = Target::Name {
             host: "example.com".to_owned(),
             port: None,
-            transport: Some(Transport::Tls),
+            transport: None,
+            secure: true,
         };
         assert_eq!(target("sips:bob@example.com").unwrap(), expected);
         assert!(target("tel:+123").is_err());

@@ -178,6 +178,20 @@ fn a_full_table_refuses_what_is_new() {
 }
 
 #[test]
+fn an_engine_that_drains_takes_nothing_new_and_its_calls_go_on_to_their_end() {
+    let mut network = Network::new(2);
+    let (caller, _) = network.call();
+    let now = network.now;
+    network.hosts[1].engine.handle_drain(now);
+    let refused = options(&mut network);
+    assert_eq!(refused.status(), 503);
+    assert!(refused.header(HeaderName::RetryAfter).is_some());
+    network.no_event(1);
+    network.hang_up(0, caller, 1);
+    network.rest_empty();
+}
+
+#[test]
 fn a_dialog_that_is_silent_for_too_long_is_ended() {
     let mut configs = vec![config(0), config(1)];
     configs[0].bounds.dialog_idle = seconds(1000);

@@ -23,12 +23,13 @@ pub(crate) struct Opened {
 #[derive(Default)]
 pub(crate) struct Sockets {
     pub udp: Vec<(ListenerId, UdpSocket)>,
-    pub tcp: Vec<(ListenerId, TcpListener)>,
+    /// Of every transport that is not UDP.
+    pub streams: Vec<(ListenerId, TcpListener)>,
 }
 
 enum Bound {
     Udp(UdpSocket),
-    Tcp(TcpListener),
+    Stream(TcpListener),
 }
 
 /// Opens every listener of `config`, once for each shard.
@@ -86,13 +87,19 @@ fn open_listener(
                 local = socket.local_addr().map_err(failed)?;
                 sockets.udp.push((id, socket));
             }
-            Bound::Tcp(socket) => {
+            Bound::Stream(socket) => {
                 local = socket.local_addr().map_err(failed)?;
-                sockets.tcp.push((id, socket));
+                sockets.streams.push((id, socket));
             }
         }
     }
     warn_of_small_buffer(local, config, opened);
+    opened.listeners.push(listener(spec, transport, local));
+    Ok(())
+}
+
+/// The listener that `spec` makes of a socket that is bound to `local`.
+fn listener(spec: &ListenSpec, transport: Transport, local: SocketAddr) -> Listener {
     let addresses = if local.ip().is_unspecified() {
         addresses::of_wildcard(local.ip())
     } else {
@@ -102,13 +109,23 @@ fn open_listener(
         .advertised
         .clone()
         .map(|(host, port)| (host, port.unwrap_or(local.port())));
-    opened.listeners.push(Listener {
+    Listener {
         transport,
         bound: local,
         addresses,
         advertised,
-    });
-    Ok(())
+    }
+}
+
+/// The listeners that a server with these would have, in order. Opens nothing: a port of 0 stays 0.
+#[must_use]
+pub fn plan(specs: &[ListenSpec]) -> Vec<Listener> {
+    let each = |spec: &'_ ListenSpec| {
+        let local = SocketAddr::new(spec.host, spec.port);
+        let made = |transport: &Transport| listener(spec, *transport, local);
+        spec.transports.iter().map(made).collect::<Vec<_>>()
+    };
+    specs.iter().flat_map(each).collect()
 }
 
 /// Says once for each listener when bursts will be shorter than configured.
@@ -164,7 +181,7 @@ impl Bound {
     fn local_addr(&self) -> io::Result<SocketAddr> {
         match self {
             Bound::Udp(socket) => socket.local_addr(),
-            Bound::Tcp(socket) => socket.local_addr(),
+            Bound::Stream(socket) => socket.local_addr(),
         }
     }
 }
@@ -200,8 +217,8 @@ fn bind(
         // A restart must not wait for connections of the last run to time out.
         socket.set_reuse_address(true)?;
         socket.bind(&address.into())?;
-        socket.listen(i32::from(config.tcp.backlog))?;
-        return Ok(Bound::Tcp(socket.into()));
+        socket.listen(i32::from(config.stream.backlog))?;
+        return Ok(Bound::Stream(socket.into()));
     }
     socket.bind(&address.into())?;
     // A system that grants less than was asked for still works: bursts are shorter.

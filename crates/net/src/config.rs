@@ -1,5 +1,6 @@
 //! What a server is told at its start. Plain data; the defaults are for a server on the open Internet.
 use crate::listen::ListenSpec;
+use crate::resolve::DnsConfig;
 use engine::config::{Bounds, SessionTimers, Timers};
 use engine::seam::Commands;
 use std::fmt;
@@ -35,9 +36,9 @@ pub struct ServerConfig {
     /// The send buffer of a UDP socket, in bytes.
     pub udp_send_buffer: usize,
     /// Bounds of stream connections.
-    pub tcp: TcpConfig,
-    /// Bounds of name resolution.
-    pub resolver: ResolverConfig,
+    pub stream: StreamConfig,
+    /// Name resolution (RFC 3263).
+    pub dns: DnsConfig,
     /// Tasks that share the thread of shard 0.
     pub companions: Vec<Companion>,
 }
@@ -55,8 +56,8 @@ impl Default for ServerConfig {
             session: SessionTimers::default(),
             udp_receive_buffer: 4 << 20,
             udp_send_buffer: 4 << 20,
-            tcp: TcpConfig::default(),
-            resolver: ResolverConfig::default(),
+            stream: StreamConfig::default(),
+            dns: DnsConfig::default(),
             companions: Vec::new(),
         }
     }
@@ -74,7 +75,7 @@ impl fmt::Debug for ServerConfig {
 
 /// Bounds of stream connections. Each shard holds its own connections.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct TcpConfig {
+pub struct StreamConfig {
     /// Connections per shard, accepted and opened: 16,384. Past it new ones are refused, and none is opened.
     pub connections: usize,
     /// How long opening a connection may take: 4 s, so that another target can be tried before timer B or F.
@@ -95,9 +96,9 @@ pub struct TcpConfig {
     pub backlog: u16,
 }
 
-impl Default for TcpConfig {
-    fn default() -> TcpConfig {
-        TcpConfig {
+impl Default for StreamConfig {
+    fn default() -> StreamConfig {
+        StreamConfig {
             connections: 16_384,
             connect_timeout: Duration::from_secs(4),
             idle_timeout: Duration::from_secs(600),
@@ -106,27 +107,6 @@ impl Default for TcpConfig {
             write_queue: 4 << 20,
             write_queues: 256 << 20,
             backlog: 1024,
-        }
-    }
-}
-
-/// Bounds of name resolution, per shard.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ResolverConfig {
-    /// How many names are looked up at a time.
-    pub concurrent: usize,
-    /// How many questions may wait; past it they fail at once.
-    pub waiting: usize,
-    /// How long a question may take, waiting included.
-    pub timeout: Duration,
-}
-
-impl Default for ResolverConfig {
-    fn default() -> ResolverConfig {
-        ResolverConfig {
-            concurrent: 16,
-            waiting: 10_000,
-            timeout: Duration::from_secs(5),
         }
     }
 }

@@ -6,7 +6,7 @@
 use crate::applications::Applications;
 use crate::inbox::{Inbox, Item};
 use crate::resolve::Resolver;
-use crate::tcp::Pool;
+use crate::stream::Pool;
 use crate::time::Clock;
 use crate::totals::Totals;
 use crate::udp::UdpListener;
@@ -193,6 +193,9 @@ impl Driver {
             }
             // The one who asked may have stopped waiting.
             Item::Counts(sender) => drop(sender.try_send(self.counts())),
+            Item::Drain => {
+                guarded(&mut self.totals, "draining", || engine.handle_drain(now));
+            }
             Item::Stop => self.is_stopping = true,
         }
     }

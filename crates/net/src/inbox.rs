@@ -2,7 +2,7 @@
 //!
 //! Commands of applications, messages of stream connections, messages that another shard received, answers of the resolver:
 //! all come in here, in order. Datagrams of the shard's own sockets do not: the driver reads them itself.
-use crate::tcp::Accepted;
+use crate::stream::Accepted;
 use bytes::Bytes;
 use engine::counts::Counts;
 use engine::id::{ApplicationId, ConnectionId, ResolveId};
@@ -44,6 +44,8 @@ pub(crate) enum Item {
     Undelivered(TransmitToken, TransmitError),
     Resolved(ResolveId, Result<Vec<Resolved>, ResolveError>),
     Counts(SyncSender<Counts>),
+    /// Take no new work.
+    Drain,
     Stop,
 }
 

@@ -1,4 +1,4 @@
-//! What a listener is called: `sip:HOST:PORT[;transport=udp,tcp][;advertise=HOST[:PORT]]`, several separated by white space.
+//! What a listener is called: `sip:HOST[:PORT][;transport=udp,tcp][;advertise=HOST[:PORT]]`, several separated by white space.
 //!
 //! Reads texts; opens nothing (`bind.rs` does) and looks no name up: a listener is given by its address.
 use engine::transport::Transport;
@@ -12,7 +12,7 @@ pub struct ListenSpec {
     pub host: IpAddr,
     /// The port; 0 takes a free one, the same for all transports.
     pub port: u16,
-    /// The transports, in the order given.
+    /// The transports, in the order given: UDP, one of the others, or both.
     pub transports: Vec<Transport>,
     /// The host, and the port where it differs, to put into Via, Contact and Record-Route instead of the bound ones.
     pub advertised: Option<(String, Option<u16>)>,
@@ -52,16 +52,17 @@ impl std::error::Error for ListenError {}
 
 /// Reads one or more listeners, separated by white space.
 ///
-/// HOST is an IPv4 address, an IPv6 reference (`[::1]`), `*` for every IPv4 address, or `localhost`. Without a port it is 5060,
-/// without `transport` it is `udp,tcp`, which every SIP element must offer (RFC 3261 §18).
+/// HOST is an IPv4 address, an IPv6 reference (`[::1]`), `*` for every IPv4 address, or `localhost`. Without `transport` it is
+/// `udp,tcp`, which every SIP element must offer (RFC 3261 §18), and with `sips:` it is `tls`. Without a port each transport has its
+/// own: 5060, `tls` 5061, `ws` 80 and `wss` 443.
 ///
 /// # Errors
 /// [`ListenError`] with the place and the remedy.
 pub fn parse(text: &str) -> Result<Vec<ListenSpec>, ListenError> {
-    let specs = text
-        .split_whitespace()
-        .map(|one| parse_one(text, one))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut specs = Vec::new();
+    for one in text.split_whitespace() {
+        specs.extend(parse_one(text, one)?);
+    }
     if specs.is_empty() {
         return Err(error(
             text,
@@ -80,21 +81,16 @@ pub fn parse_advertised(text: &str) -> Result<(String, Option<u16>), ListenError
     advertised(text, text)
 }
 
-fn parse_one(text: &str, one: &str) -> Result<ListenSpec, ListenError> {
+/// One text as a listener for each port: transports over TCP cannot share one.
+fn parse_one(text: &str, one: &str) -> Result<Vec<ListenSpec>, ListenError> {
     let scheme_end = one.find(':').unwrap_or(0);
     let (scheme, rest) = one.split_at_checked(scheme_end).unwrap_or(("", one));
-    if scheme.eq_ignore_ascii_case("sips") {
-        return Err(error(
-            text,
-            scheme,
-            "TLS is not offered yet: use sip: with transport=udp,tcp",
-        ));
-    }
-    if !scheme.eq_ignore_ascii_case("sip") {
+    let is_secure = scheme.eq_ignore_ascii_case("sips");
+    if !is_secure && !scheme.eq_ignore_ascii_case("sip") {
         return Err(error(
             text,
             one,
-            "a listener starts with sip: (for example sip:*:5060)",
+            "a listener starts with sip: or sips: (for example sip:*:5060)",
         ));
     }
     let rest = rest.get(1..).unwrap_or("");
@@ -102,57 +98,83 @@ fn parse_one(text: &str, one: &str) -> Result<ListenSpec, ListenError> {
         .split_once(';')
         .map_or((rest, None), |(address, after)| (address, Some(after)));
     let (host, port) = split_port(text, address)?;
-    let host = parse_host(text, host)?;
-    let mut spec = ListenSpec {
-        host,
-        port: port.unwrap_or(5060),
-        transports: Vec::new(),
-        advertised: None,
-    };
+    let mut given = Parameters::default();
     for parameter in parameters.into_iter().flat_map(|list| list.split(';')) {
-        parse_parameter(text, parameter, &mut spec)?;
+        parse_parameter(text, parameter, is_secure, &mut given)?;
     }
-    if spec.transports.is_empty() {
-        spec.transports.extend([Transport::Udp, Transport::Tcp]);
+    if given.transports.is_empty() {
+        given.transports.extend(if is_secure {
+            [Transport::Tls].as_slice()
+        } else {
+            &[Transport::Udp, Transport::Tcp]
+        });
     }
-    Ok(spec)
+    let mut specs = Vec::<ListenSpec>::new();
+    for transport in given.transports {
+        let port = port.unwrap_or_else(|| transport.default_port());
+        let has_room = |spec: &ListenSpec| {
+            let is_taken = |other: &Transport| other.is_reliable() == transport.is_reliable();
+            spec.port == port && !spec.transports.iter().any(is_taken)
+        };
+        if let Some(spec) = specs.iter_mut().find(|spec| has_room(spec)) {
+            spec.transports.push(transport);
+        } else if port != 0 && specs.iter().any(|spec| spec.port == port) {
+            return Err(error(
+                text,
+                one,
+                "of tcp, tls, ws and wss each needs a port of its own: write two listeners, or leave the port out",
+            ));
+        } else {
+            specs.push(ListenSpec {
+                host: parse_host(text, host)?,
+                port,
+                transports: vec![transport],
+                advertised: given.advertised.clone(),
+            });
+        }
+    }
+    let advertises_port = |spec: &ListenSpec| matches!(spec.advertised, Some((_, Some(_))));
+    if specs.len() > 1 && specs.iter().any(advertises_port) {
+        return Err(error(
+            text,
+            one,
+            "the advertised port is for one port: write a listener for each, or advertise the host alone",
+        ));
+    }
+    Ok(specs)
 }
 
-fn parse_parameter(text: &str, parameter: &str, spec: &mut ListenSpec) -> Result<(), ListenError> {
+/// What the parameters of one text say.
+#[derive(Default)]
+struct Parameters {
+    transports: Vec<Transport>,
+    advertised: Option<(String, Option<u16>)>,
+}
+
+fn parse_parameter(
+    text: &str,
+    parameter: &str,
+    is_secure: bool,
+    given: &mut Parameters,
+) -> Result<(), ListenError> {
     let (name, value) = parameter
         .split_once('=')
         .unwrap_or((parameter, parameter.get(parameter.len()..).unwrap_or("")));
     match name {
         "transport" => {
             for name in value.split(',') {
-                let transport = match Transport::from_name(name) {
-                    Some(transport @ (Transport::Udp | Transport::Tcp)) => transport,
-                    Some(_) => {
-                        return Err(error(
-                            text,
-                            name,
-                            "this transport is not offered yet: use udp or tcp",
-                        ));
-                    }
-                    None => {
-                        return Err(error(
-                            text,
-                            name,
-                            "unknown transport: use udp, tcp, or udp,tcp",
-                        ));
-                    }
-                };
-                if spec.transports.contains(&transport) {
+                let transport = parse_transport(text, name, is_secure)?;
+                if given.transports.contains(&transport) {
                     return Err(error(
                         text,
                         name,
                         "the transport is named twice: leave one out",
                     ));
                 }
-                spec.transports.push(transport);
+                given.transports.push(transport);
             }
         }
-        "advertise" => spec.advertised = Some(advertised(text, value)?),
+        "advertise" => given.advertised = Some(advertised(text, value)?),
         _ => {
             return Err(error(
                 text,
@@ -162,6 +184,25 @@ fn parse_parameter(text: &str, parameter: &str, spec: &mut ListenSpec) -> Result
         }
     }
     Ok(())
+}
+
+/// The transport of that name; with `sips:` the secure one (RFC 3261 §26.2.2: `sips:...;transport=tcp` is TLS).
+fn parse_transport(text: &str, name: &str, is_secure: bool) -> Result<Transport, ListenError> {
+    match (Transport::from_name(name), is_secure) {
+        (Some(Transport::Udp), true) => Err(error(
+            text,
+            name,
+            "sips is TLS or WSS, not UDP: write sip: for this one",
+        )),
+        (Some(Transport::Tcp), true) => Ok(Transport::Tls),
+        (Some(Transport::Ws), true) => Ok(Transport::Wss),
+        (Some(transport), _) => Ok(transport),
+        (None, _) => Err(error(
+            text,
+            name,
+            "unknown transport: use udp, tcp, tls, ws or wss, several with commas between",
+        )),
+    }
 }
 
 fn advertised(text: &str, value: &str) -> Result<(String, Option<u16>), ListenError> {
@@ -259,66 +300,4 @@ fn error(text: &str, part: &str, what: &'static str) -> ListenError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_spec_names_host_port_and_transports() {
-        let specs =
-            parse("sip:127.0.0.1:5060;transport=udp,tcp sip:[::1]:5070;transport=udp").unwrap();
-        assert_eq!(specs[0].host, IpAddr::V4(Ipv4Addr::LOCALHOST));
-        assert_eq!(specs[0].transports, [Transport::Udp, Transport::Tcp]);
-        assert_eq!(
-            (specs[1].host, specs[1].port),
-            (IpAddr::V6(Ipv6Addr::LOCALHOST), 5070)
-        );
-        assert_eq!(specs[1].transports, [Transport::Udp]);
-    }
-
-    #[test]
-    fn what_is_left_out_has_its_default() {
-        let spec = parse("sip:*").unwrap().remove(0);
-        assert_eq!(
-            (spec.host, spec.port),
-            (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 5060)
-        );
-        assert_eq!(spec.transports, [Transport::Udp, Transport::Tcp]);
-        assert_eq!(parse("sip:*:0").unwrap()[0].port, 0);
-    }
-
-    #[test]
-    fn advertise_takes_a_name_with_or_without_port() {
-        let spec = parse("sip:*:5060;advertise=sip.example.com:5080")
-            .unwrap()
-            .remove(0);
-        assert_eq!(
-            spec.advertised,
-            Some(("sip.example.com".to_owned(), Some(5080)))
-        );
-        assert_eq!(
-            parse_advertised("[2001:db8::1]").unwrap(),
-            ("[2001:db8::1]".to_owned(), None)
-        );
-        assert!(parse_advertised("a b").is_err());
-    }
-
-    #[test]
-    fn mistakes_are_named_with_their_place() {
-        for (text, part) in [
-            ("sip:127.0.0.1:5060;transport=upd", "upd"),
-            ("sip:127.0.0.1:99999", "99999"),
-            ("127.0.0.1:5060", "127.0.0.1:5060"),
-            ("sip:example.com:5060", "example.com"),
-            ("sip:::1:5060", "::1:5060"),
-            ("sip:*:5060;transport=tls", "tls"),
-            ("sip:*:5060;transport=udp,udp", "udp"),
-            ("sip:*:5060;colour=red", "colour=red"),
-            ("sips:*:5061", "sips"),
-            ("", ""),
-        ] {
-            let error = parse(text).unwrap_err();
-            assert_eq!(error.part, part, "{error}");
-            assert!(text[error.offset()..].starts_with(part), "{error}");
-        }
-    }
-}
+mod tests;

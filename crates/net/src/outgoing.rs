@@ -1,7 +1,7 @@
 //! What the engine wants done on its way out: messages to sockets and connections, names to the resolver, events to applications.
 use crate::driver::{Driver, guarded};
 use crate::inbox::{Item, Outgoing};
-use crate::tcp;
+use crate::stream;
 use crate::udp_batch::SendBatch;
 use engine::counts::Counts;
 use engine::transport::{ListenerId, Transport};
@@ -53,8 +53,8 @@ impl Driver {
                 },
                 None => Err(TransmitError::Unreachable),
             },
-            Transport::Tcp => {
-                let owner = destination.connection.map_or(self.shard, tcp::shard);
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+                let owner = destination.connection.map_or(self.shard, stream::shard);
                 let outgoing = Outgoing {
                     transmit,
                     from: self.shard,
@@ -67,7 +67,6 @@ impl Driver {
                 }
                 Ok(())
             }
-            Transport::Tls | Transport::Ws | Transport::Wss => Err(TransmitError::Unreachable),
         };
         if let Err(error) = result
             && let Some(inbox) = self.inboxes.get(usize::from(self.shard))
@@ -88,6 +87,7 @@ impl Driver {
         if let Some(inbox) = self.inboxes.get(usize::from(self.shard)) {
             (totals.handed_over, totals.hand_over_dropped) = inbox.handed_over();
         }
+        self.resolver.count(&mut totals);
         counts.totals.extend(totals.list());
         counts
     }

@@ -1,13 +1,13 @@
 //! A running server: its shards' threads, and the handle through which applications and operators reach them.
 use crate::applications::Applications;
 use crate::bind::{self, Opened, Sockets};
-use crate::config::{Companion, ResolverConfig, ServerConfig, TcpConfig};
+use crate::config::{Companion, ServerConfig, StreamConfig};
 use crate::driver::Driver;
 use crate::error::StartError;
 use crate::handle::{Handle, IS_SHARD};
 use crate::inbox::{Inbox, Item};
-use crate::resolve::Resolver;
-use crate::tcp::{self, Pool};
+use crate::resolve::{NamesThread, Resolver, Way};
+use crate::stream::{self, Pool};
 use crate::time::Clock;
 use crate::totals::Totals;
 use crate::udp::UdpListener;
@@ -44,8 +44,8 @@ struct Shard {
     sockets: Sockets,
     engine: Config,
     limits: sip::Limits,
-    tcp: TcpConfig,
-    resolver: ResolverConfig,
+    stream: StreamConfig,
+    resolver: Resolver,
     listeners: Arc<[Listener]>,
     inboxes: Arc<[Inbox]>,
     commands: Arc<Handle>,
@@ -79,6 +79,7 @@ impl Server {
             listeners,
             threads: Mutex::new(Vec::new()),
         };
+        let names = server.start_names(&config)?;
         for (number, sockets) in (0_u8..).zip(shards) {
             let mut seed = [0; 32];
             getrandom::fill(&mut seed).map_err(|error| StartError::Runtime(error.into()))?;
@@ -88,8 +89,8 @@ impl Server {
                 sockets,
                 engine: engine_config(number, &config, &server.listeners),
                 limits: config.limits.clone(),
-                tcp: config.tcp.clone(),
-                resolver: config.resolver.clone(),
+                stream: config.stream.clone(),
+                resolver: names.resolver(number),
                 listeners: server.listeners.clone(),
                 inboxes: server.inboxes.clone(),
                 commands: server.handle.clone(),
@@ -106,6 +107,19 @@ impl Server {
         Ok(server)
     }
 
+    /// Starts the thread that resolves names. It ends after the shards, which hold the ways to it.
+    fn start_names(&self, config: &ServerConfig) -> Result<NamesThread, StartError> {
+        let (end, ended) = sync_channel(1);
+        let ways = Way::of(&self.listeners);
+        let (names, join) = NamesThread::start(config.dns.clone(), ways, self.inboxes.clone(), end)
+            .map_err(StartError::Runtime)?;
+        self.threads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Thread { ended, join });
+        Ok(names)
+    }
+
     /// The handle for links that outlive a borrow: the same commands as the server's own.
     #[must_use]
     pub fn commands(&self) -> Arc<dyn Commands> {
@@ -118,6 +132,13 @@ impl Server {
         &self.listeners
     }
 
+    /// From now on new requests get 503; what there is goes on. The way to an end without lost calls: then wait, then `stop`.
+    pub fn drain(&self) {
+        for inbox in self.inboxes.iter() {
+            inbox.push(Item::Drain);
+        }
+    }
+
     /// Closes every socket and connection, and ends the threads, companions included. Says whether all ended within `timeout`; one
     /// that did not ends by itself later. Calls are not ended: drain the applications first. May be called again.
     pub fn stop(&self, timeout: Duration) -> bool {
@@ -128,7 +149,8 @@ impl Server {
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let mut all = true;
-        for thread in threads {
+        // The first is the one for names, which ends when the shards have.
+        for thread in threads.into_iter().rev() {
             let remaining = deadline.saturating_duration_since(Instant::now());
             // The sender is dropped by the thread, whichever way it ends.
             match thread.ended.recv_timeout(remaining) {
@@ -204,10 +226,8 @@ fn spawn(shard: Shard) -> io::Result<Thread> {
 /// The thread of a shard.
 fn run(shard: Shard, ready: &SyncSender<io::Result<()>>) {
     IS_SHARD.set(true);
-    let blocking = shard.resolver.concurrent.max(1);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(blocking)
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -226,7 +246,7 @@ fn run(shard: Shard, ready: &SyncSender<io::Result<()>>) {
     if let Some(inbox) = inboxes.get(usize::from(number)) {
         inbox.close();
     }
-    // Tasks of connections, listeners and companions end here; a look-up that hangs in the system's resolver is left behind.
+    // Tasks of connections, listeners and companions end here.
     runtime.shutdown_background();
 }
 
@@ -247,9 +267,9 @@ impl Shard {
                 .ok_or(io::ErrorKind::NotFound)?;
             udp.push(UdpListener::new(id, socket, listener)?);
         }
-        for (id, socket) in self.sockets.tcp {
+        for (id, socket) in self.sockets.streams {
             let listener = tokio::net::TcpListener::from_std(socket)?;
-            tokio::spawn(tcp::accept(id, listener, inboxes.clone(), number));
+            tokio::spawn(stream::accept(id, listener, inboxes.clone(), number));
         }
         for companion in self.companions {
             tokio::spawn(companion(self.commands.clone()));
@@ -260,8 +280,14 @@ impl Shard {
             engine: Engine::new(self.engine, Generator::new(self.seed)),
             limits: limits.clone(),
             udp,
-            pool: Pool::new(number, self.tcp, limits, listeners.clone(), inboxes.clone()),
-            resolver: Resolver::new(self.resolver, number, inboxes.clone(), &listeners),
+            pool: Pool::new(
+                number,
+                self.stream,
+                limits,
+                listeners.clone(),
+                inboxes.clone(),
+            ),
+            resolver: self.resolver,
             inboxes,
             applications: Applications::new(number),
             totals: Totals::default(),

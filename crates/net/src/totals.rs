@@ -42,6 +42,12 @@ totals! {
     handed_over => "handed_over",
     /// Messages lost because the other shard was too far behind.
     hand_over_dropped => "hand_over_dropped",
+    /// Host names that the engine asked for.
+    dns_questions => "dns_questions",
+    /// Those of them for which no name server had to be asked.
+    dns_cached => "dns_cached",
+    /// Those of them that led nowhere.
+    dns_failed => "dns_failed",
     /// Panics caught: each is a bug, and cost a message.
     panics => "panics",
 }

@@ -8,7 +8,7 @@
 mod support;
 use engine::seam::Commands;
 use engine::transport::Transport;
-use net::{Server, TcpConfig};
+use net::{Server, StreamConfig};
 use std::io::Write;
 use std::net::Shutdown;
 use std::time::Duration;
@@ -16,9 +16,9 @@ use support::{
     Application, TcpPeer, address, connections, listening, options, start, total, wait_for,
 };
 
-fn tcp_server(tcp: TcpConfig) -> (Server, std::sync::Arc<Application>) {
+fn tcp_server(tcp: StreamConfig) -> (Server, std::sync::Arc<Application>) {
     let mut config = listening("sip:127.0.0.1:0;transport=tcp");
-    config.tcp = tcp;
+    config.stream = tcp;
     let (server, application, _events) = start(config);
     (server, application)
 }
@@ -41,7 +41,7 @@ fn options_is_answered_on_its_connection_over_ipv4_and_ipv6() {
 
 #[test]
 fn messages_may_come_in_any_chunks() {
-    let (server, _application) = tcp_server(TcpConfig::default());
+    let (server, _application) = tcp_server(StreamConfig::default());
     let mut peer = TcpPeer::connect(address(&server, Transport::Tcp));
     peer.stream.set_nodelay(true).unwrap();
     for byte in options("TCP", peer.stream.local_addr().unwrap(), "bytes", "a body").as_bytes() {
@@ -62,7 +62,7 @@ fn messages_may_come_in_any_chunks() {
 
 #[test]
 fn a_keep_alive_is_answered() {
-    let (server, _application) = tcp_server(TcpConfig::default());
+    let (server, _application) = tcp_server(StreamConfig::default());
     let mut peer = TcpPeer::connect(address(&server, Transport::Tcp));
     peer.write("\r\n\r\n");
     let mut pong = [0; 2];
@@ -74,7 +74,7 @@ fn a_keep_alive_is_answered() {
 
 #[test]
 fn garbage_closes_its_connection_and_no_other() {
-    let (server, _application) = tcp_server(TcpConfig::default());
+    let (server, _application) = tcp_server(StreamConfig::default());
     let mut good = TcpPeer::connect(address(&server, Transport::Tcp));
     for garbage in [
         "\u{1}\u{2}garbage\r\n\r\n",
@@ -98,7 +98,7 @@ fn garbage_closes_its_connection_and_no_other() {
 
 #[test]
 fn a_connection_that_ends_within_a_message_is_forgotten() {
-    let (server, _application) = tcp_server(TcpConfig::default());
+    let (server, _application) = tcp_server(StreamConfig::default());
     let mut peer = TcpPeer::connect(address(&server, Transport::Tcp));
     let text = request(&peer, "half");
     peer.write(&text[..text.len() / 2]);
@@ -111,9 +111,9 @@ fn a_connection_that_ends_within_a_message_is_forgotten() {
 
 #[test]
 fn a_message_that_is_begun_must_be_completed_in_time() {
-    let (server, _application) = tcp_server(TcpConfig {
+    let (server, _application) = tcp_server(StreamConfig {
         message_timeout: Duration::from_millis(100),
-        ..TcpConfig::default()
+        ..StreamConfig::default()
     });
     let mut peer = TcpPeer::connect(address(&server, Transport::Tcp));
     peer.write("OPTIONS sip:x@example.com SIP/2.0\r\nVia: ");
@@ -125,9 +125,9 @@ fn a_message_that_is_begun_must_be_completed_in_time() {
 
 #[test]
 fn an_idle_connection_is_closed() {
-    let (server, _application) = tcp_server(TcpConfig {
+    let (server, _application) = tcp_server(StreamConfig {
         idle_timeout: Duration::from_millis(100),
-        ..TcpConfig::default()
+        ..StreamConfig::default()
     });
     let mut peer = TcpPeer::connect(address(&server, Transport::Tcp));
     peer.write(&request(&peer, "once"));
@@ -137,22 +137,22 @@ fn an_idle_connection_is_closed() {
 
 #[test]
 fn a_peer_that_never_reads_is_bounded_and_closed() {
-    never_reads(TcpConfig {
+    never_reads(StreamConfig {
         write_queue: 32 * 1024,
-        ..TcpConfig::default()
+        ..StreamConfig::default()
     });
 }
 
 #[test]
 fn peers_that_never_read_are_bounded_together_too() {
-    never_reads(TcpConfig {
+    never_reads(StreamConfig {
         write_queue: usize::MAX,
         write_queues: 32 * 1024,
-        ..TcpConfig::default()
+        ..StreamConfig::default()
     });
 }
 
-fn never_reads(config: TcpConfig) {
+fn never_reads(config: StreamConfig) {
     let (server, _application) = tcp_server(config);
     let mut peer = TcpPeer::connect(address(&server, Transport::Tcp));
     // The kernel's buffers take some megabytes of answers, then the queue takes 32 KiB, then it is over.
@@ -175,9 +175,9 @@ fn never_reads(config: TcpConfig) {
 
 #[test]
 fn there_are_only_so_many_connections() {
-    let (server, _application) = tcp_server(TcpConfig {
+    let (server, _application) = tcp_server(StreamConfig {
         connections: 2,
-        ..TcpConfig::default()
+        ..StreamConfig::default()
     });
     let mut kept: Vec<TcpPeer> = (0..2)
         .map(|_| TcpPeer::connect(address(&server, Transport::Tcp)))

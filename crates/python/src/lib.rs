@@ -17,6 +17,7 @@ mod header;
 mod logging;
 mod message;
 mod origin;
+mod plan;
 mod sdp;
 mod start;
 mod text;
@@ -58,6 +59,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<via::Via>()?;
     module.add_class::<cseq::CSeq>()?;
     module.add_class::<origin::Origin>()?;
+    module.add_class::<plan::Plan>()?;
     module.add_class::<header::Diversion>()?;
     module.add_class::<header::EventPackage>()?;
     module.add_class::<header::GeolocationError>()?;

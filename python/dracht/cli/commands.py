@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dracht import __version__
-from dracht.cli import answer, call, demo, serve, status
+from dracht.cli import answer, call, demo, doctor, serve, status
 from dracht.cli import run as run_command
 from dracht.cli.failures import Failure, report
 
@@ -41,6 +41,7 @@ cli.command("serve")(serve.serve)
 cli.command("run")(run_command.run)
 cli.command("call")(call.call)
 cli.command("answer")(answer.answer)
+cli.command("doctor")(doctor.doctor)
 cli.command("status")(status.status)
 cli.command("demo")(demo.demo)
 

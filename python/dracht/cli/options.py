@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -40,11 +41,20 @@ Control = Annotated[
     ),
 ]
 LogLevel = Annotated[
-    str,
+    str | None,
     typer.Option("--log-level", metavar="LEVEL", help="error, warning, info or debug."),
 ]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        envvar="DRACHT_CONFIG",
+        metavar="FILE",
+        help="A TOML file (docs/reference/configuration.md); what is given here, or in the environment, wins over it.",
+    ),
+]
 Shards = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--shards", min=1, max=255, help="SIP engines, with a thread each; calls are spread over them."
     ),
@@ -58,14 +68,14 @@ Advertise = Annotated[
     ),
 ]
 Drachtio = Annotated[
-    bool,
+    bool | None,
     typer.Option(
-        "--drachtio",
+        "--drachtio/--no-drachtio",
         help="Behave as drachtio-server where dracht differs (503 for a method nobody takes, ...).",
     ),
 ]
 SessionTimers = Annotated[
-    bool,
+    bool | None,
     typer.Option("--session-timers/--no-session-timers", help="Take part in session timers (RFC 4028)."),
 ]
 SessionExpires = Annotated[
@@ -75,7 +85,8 @@ SessionExpires = Annotated[
     ),
 ]
 MinSe = Annotated[
-    int, typer.Option("--min-se", min=90, metavar="SECONDS", help="Shortest session interval accepted.")
+    int | None,
+    typer.Option("--min-se", min=90, metavar="SECONDS", help="Shortest session interval accepted."),
 ]
 SessionRefresher = Annotated[
     Literal["uac", "uas"] | None,
@@ -87,14 +98,16 @@ SessionRefresher = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for programs.")]
 
 
-def set_log_level(level: str) -> None:
-    """Sends the logs of both halves, Python and Rust, to stderr from `level` up."""
+def set_log_level(level: str | None) -> None:
+    """Sends the logs of both halves, Python and Rust, to stderr from `level` up: warning when nothing is said."""
     from dracht import _core
 
+    level = level or "warning"
     number = logging.getLevelNamesMapping().get(level.upper())
     if number is None:
         raise Failure(f"--log-level {level}: one of error, warning, info, debug", 2)
-    logging.basicConfig(level=number, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger().setLevel(number)  # also when it is set again
     _core.install_logging(level.lower())
 
 

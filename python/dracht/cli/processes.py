@@ -56,6 +56,20 @@ class Process:
             process.kill()
             process.communicate()
 
+    def send_signal(self, number: int) -> None:
+        """Sends it a signal."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    def end(self) -> int:
+        """Ends it with SIGTERM and gives its exit status."""
+        self.__exit__(None, None, None)
+        return self._process.returncode if self._process is not None else 0
+
+    def ended(self) -> int:
+        """Waits until it ends by itself; its exit status."""
+        return self._process.wait(_END) if self._process is not None else 0
+
     def until(self, pattern: str) -> re.Match[str]:
         """Reads its output until it matches; `Failure` with what it said when it ends, or says nothing of the kind in time."""
         process = self._process

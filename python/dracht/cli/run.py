@@ -20,7 +20,7 @@ def run(
     connect: Connect = None,
     secret: Secret = None,
     control: Control = None,
-    shards: Shards = 1,
+    shards: Shards = None,
     log_level: LogLevel = "warning",
 ) -> None:
     """Run an application: embedded (--listen) or connected to a server (--connect)."""
@@ -28,14 +28,14 @@ def run(
     application = load(file)
     options: dict[str, Any] = {**links(listen, connect), "secret": secret}
     if "listen" in options:
-        options["shards"] = shards
+        options["shards"] = shards or 1
         if control:
             if not secret:
                 raise Failure(
                     "--control needs --secret TEXT (or DRACHT_SECRET): what others authenticate with", 2
                 )
             options["control"] = control
-    elif control or shards != 1:
+    elif control or shards not in (None, 1):
         raise Failure("--control and --shards belong to an engine in this process: they need --listen", 2)
 
     def ready() -> None:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import queue
 import signal
-import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
 
 from dracht.cli.failures import Failure, explained
 from dracht.cli.options import (
     Advertise,
+    Config,
     Control,
     Drachtio,
     Listen,
@@ -20,52 +30,131 @@ from dracht.cli.options import (
     Shards,
     set_log_level,
 )
-from dracht.cli.output import say
+from dracht.cli.output import notice, say
 from dracht.server import Server, ServerConfig
+from dracht.server.configuration import ConfigurationError, configure
+from dracht.server.settings import ProcessConfig
+
+__all__ = ["serve"]
+
+_LOOK_EVERY = 0.2  # seconds between looks at what is left while draining
 
 
 def serve(
+    config: Config = None,
     listen: Listen = None,
-    control: Control = "127.0.0.1:9022",
+    control: Control = None,
     secret: Secret = None,
-    shards: Shards = 1,
+    shards: Shards = None,
     advertise: Advertise = None,
-    drachtio: Drachtio = False,
-    session_timers: SessionTimers = True,
+    drachtio: Drachtio = None,
+    session_timers: SessionTimers = None,
     session_expires: SessionExpires = None,
-    min_se: MinSe = 90,
+    min_se: MinSe = None,
     session_refresher: SessionRefresher = None,
-    log_level: LogLevel = "warning",
+    drain: Annotated[
+        float | None,
+        typer.Option(
+            "--drain",
+            min=0.0,
+            metavar="SECONDS",
+            help="How long calls may go on after SIGTERM; new requests get 503. A second signal ends them.",
+        ),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Say what is wrong with the configuration, or what would listen.")
+    ] = False,
+    log_level: LogLevel = None,
 ) -> None:
     """Run a SIP server that applications connect to (`dracht run FILE --connect`, drachtio-srf)."""
-    set_log_level(log_level)
-    if not secret:
-        raise Failure(
-            "no secret: give --secret TEXT or DRACHT_SECRET; applications authenticate with it. Was it given behind a "
-            "--listen with a `;`? Quote that one: to the shell a `;` ends the command",
-            2,
-        )
-    with explained("configuration"):
-        config = ServerConfig(
-            tuple(listen or ["sip:127.0.0.1:5060"]),
-            control or "",
-            secret,
-            shards,
-            advertise,
-            drachtio,
-            session_timers,
-            session_expires,
-            min_se,
-            session_refresher,
-        )
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
-    with (
-        explained(f"listening on {', '.join(config.listen)}, control on {config.control}"),
-        Server(config) as server,
-    ):
+    source = Source(
+        config,
+        {
+            "listen": tuple(listen) if listen else None,
+            "control": control,
+            "secret": secret,
+            "shards": shards,
+            "advertise": advertise,
+            "drachtio_compatible": drachtio,
+            "session_timers": session_timers,
+            "session_expires": session_expires,
+            "min_se": min_se,
+            "session_refresher": session_refresher,
+            "drain": drain,
+            "log_level": log_level,
+        },
+    )
+    settings, process = source.read()
+    set_log_level(process.log_level)
+    if check:
+        say(f"{config or 'the configuration'} can be used")
+        say(f"SIP would be on {', '.join(settings.listen)}")
+        say(f"applications would be on tcp://{settings.control}")
+        return
+    _run(source, settings, process.drain)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the configuration comes from; it can be read again."""
+
+    file: Path | None
+    given: Mapping[str, Any]
+
+    def read(self) -> tuple[ServerConfig, ProcessConfig]:
+        """The configuration; `Failure` with every mistake in it."""
+        with explained(f"configuration {self.file or ''}".rstrip()):
+            try:
+                return configure(self.file, os.environ, self.given)
+            except ConfigurationError as error:
+                raise Failure("\n        ".join(error.mistakes), 2) from error
+            except OSError as error:
+                raise Failure(
+                    f"{self.file}: the configuration cannot be read: {error.strerror}", 2
+                ) from error
+
+
+def _run(source: Source, settings: ServerConfig, drain: float) -> None:
+    # A signal during the start is kept until there is something to end.
+    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: signals.put(number))
+    doing = f"listening on {', '.join(settings.listen)}, control on {settings.control}"
+    with explained(doing), Server(settings) as server:
         say(f"SIP on {', '.join(server.hostports)}", "green")
         say(f"applications on tcp://{server.control}", "green")
-        ended.wait()
+        while signals.get() == signal.SIGHUP:
+            _reload(source, settings)
+        if drain:
+            _drain(server, drain, signals)
         say("stopping")
+
+
+def _drain(server: Server, seconds: float, signals: queue.SimpleQueue[int]) -> None:
+    """Takes no new calls, and waits until the others have ended, the time is up, or a signal comes."""
+    server.drain()
+    deadline = time.monotonic() + seconds
+    if calls := server.calls:
+        say(f"draining: {calls} calls, at most {seconds:g} s; a second signal ends them")
+    while server.calls and (left := deadline - time.monotonic()) > 0:
+        with suppress(queue.Empty):
+            if signals.get(timeout=min(_LOOK_EVERY, left)) != signal.SIGHUP:
+                return
+
+
+def _reload(source: Source, running: ServerConfig) -> None:
+    """Takes over what can be changed while calls go on, and says what cannot."""
+    try:
+        settings, process = source.read()
+    except Failure as failure:
+        return notice(f"dracht: nothing is changed: {failure}")
+    set_log_level(process.log_level)
+    changed = [
+        one.name for one in fields(ServerConfig) if getattr(settings, one.name) != getattr(running, one.name)
+    ]
+    if changed:
+        notice(
+            f"dracht: {', '.join(changed)}: changed in the configuration, and taken over by a restart only"
+        )
+    notice("dracht: configuration read again")
+    return None

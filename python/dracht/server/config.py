@@ -1,34 +1,109 @@
 """What a server is told at start, checked before anything is opened.
 
-It reads no file and no environment: the command line does, and passes what it found.
+Each field says where a configuration file has it: `setting` puts it under a key of a table, `group` makes a table of a dataclass.
+From that come the file's keys, the variables of the environment and the reference (`settings.py`): a new field is one line here.
+It reads no file and no environment itself: `configuration.py` does.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, Literal
+
+__all__ = ["ServerConfig", "group", "host_and_port", "setting"]
+
+
+def setting(
+    table: str,
+    doc: str,
+    default: Any = MISSING,
+    *,
+    key: str | None = None,
+    least: float | None = None,
+    most: float | None = None,
+) -> Any:
+    """A field that is a key of a table: its name, or `key`; `least` and `most` bound a number; `doc` is for the reference."""
+    metadata = {"table": table, "key": key, "doc": doc, "least": least, "most": most}
+    return field(default=default, metadata=metadata)
+
+
+def group(table: str, doc: str) -> Any:
+    """A field whose type is a dataclass or None, and whose keys make a table of their own."""
+    return field(default=None, metadata={"group": table, "doc": doc})
 
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """A server's configuration; `ValueError` for one that cannot work.
+    """A server's configuration; `ValueError` for one that cannot work. Times are in seconds. The other fields are those of
+    `dracht._core.Engine.start`, where they are documented.
 
     Arguments: `listen`, the SIP listeners as `sip:HOST:PORT[;transport=udp,tcp]`; `control`, `HOST:PORT` for applications;
-    `secret`, what they authenticate with; `shards`, engines with a thread each (1 to 255); `advertise`, `HOST[:PORT]` that peers
-    are to see instead of the bound address; `drachtio_compatible`, behave as drachtio-server where it differs;
-    `session_timers`, `session_expires`, `min_se`, `session_refresher`: session timers (RFC 4028), as `Engine.start` has them.
+    `secret`, what they authenticate with.
     """
 
-    listen: tuple[str, ...]
-    control: str
-    secret: str
-    shards: int = 1
-    advertise: str | None = None
-    drachtio_compatible: bool = False
-    session_timers: bool = True
-    session_expires: int | None = None
-    min_se: int = 90
-    session_refresher: Literal["uac", "uas"] | None = None
+    listen: tuple[str, ...] = setting(
+        "server", "SIP listeners, as `sip:*:5060;transport=udp,tcp`; `*` is every address of the machine"
+    )
+    control: str = setting("server", "where applications connect, `HOST:PORT`")
+    secret: str = setting("server", "what applications authenticate with; rather in `secret_file`")
+    shards: int = setting("server", "SIP engines, with a thread each", 1, least=1, most=255)
+    advertise: str | None = setting(
+        "server",
+        "`HOST[:PORT]` that peers are to see in Via, Contact and Record-Route instead of the bound address",
+        None,
+    )
+    drachtio_compatible: bool = setting(
+        "server", "behave as drachtio-server where dracht differs (503 for a method nobody takes, ...)", False
+    )
+    udp_request_limit: int | None = setting(
+        "server",
+        'a request over UDP longer than this, in bytes, goes over TCP (RFC 3261 §18.1.1); `"none"`: never',
+        1300,
+        least=1,
+        most=65_535,
+    )
+    session_timers: bool = setting("session_timers", "take part in session timers", True, key="enabled")
+    session_expires: int | None = setting(
+        "session_timers",
+        "the interval to ask for where neither peer nor application asks; left out: none",
+        None,
+        least=90,
+    )
+    min_se: int = setting("session_timers", "the shortest interval accepted", 90, least=90)
+    session_refresher: Literal["uac", "uas"] | None = setting(
+        "session_timers",
+        "who refreshes where nobody says: `uac`, the sender of the INVITE, or `uas`; left out: the sender",
+        None,
+    )
+    t1: float = setting("timers", "round-trip estimate (RFC 3261 §17.1.1.2)", 0.5, least=0.001, most=60)
+    t2: float = setting("timers", "longest interval between repetitions", 4.0, least=0.001, most=600)
+    t4: float = setting("timers", "longest time a message stays in the network", 5.0, least=0.001, most=600)
+    timer_c: float = setting(
+        "timers", "limit of a proxied INVITE without a final response (§16.6 item 11)", 185.0, least=0.001
+    )
+    trying_after: float = setting(
+        "timers", "how long an INVITE waits for a response before the engine sends 100", 0.2, least=0
+    )
+    application_timeout: float = setting(
+        "timers",
+        "how long a request waits for its first answer before the engine answers it",
+        64.0,
+        least=0.001,
+    )
+    ringing_timeout: float = setting(
+        "timers", "limit of an INVITE that rings, where the application sets none", 3600.0, least=0.001
+    )
+    dialog_idle: float = setting(
+        "timers", "how long a dialog may live without a message", 43_200.0, least=0.001
+    )
+    max_transactions: int = setting(
+        "limits", "transactions, per shard; new requests past it get 503", 1_000_000, least=1
+    )
+    max_dialogs: int = setting("limits", "dialogs, per shard", 500_000, least=1)
+    max_event_age: float = setting(
+        "limits", "how far an application may fall behind before new requests get 503", 1.0, least=0.001
+    )
+    max_message_bytes: int = setting("limits", "the largest message accepted", 65_535, least=1024)
 
     def __post_init__(self) -> None:
         if not self.listen:
@@ -36,8 +111,29 @@ class ServerConfig:
         host_and_port(self.control)
         if not self.secret:
             raise ValueError("no secret: applications must authenticate, so a server needs one")
-        if not 1 <= self.shards <= 255:
-            raise ValueError(f"{self.shards} shards: 1 to 255 are possible")
+        for one in fields(self):
+            value, least, most = (
+                getattr(self, one.name),
+                one.metadata.get("least"),
+                one.metadata.get("most"),
+            )
+            if isinstance(value, int | float) and not (
+                (least is None or value >= least) and (most is None or value <= most)
+            ):
+                raise ValueError(f"{value:g} {one.name}: {within(least, most)} is possible")
+        if self.session_expires is not None and self.session_expires < self.min_se:
+            raise ValueError(f"session_expires={self.session_expires} is less than min_se={self.min_se}")
+
+    def engine_options(self) -> dict[str, Any]:
+        """The keyword arguments of `dracht._core.Engine.start`."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "listen"}
+
+
+def within(least: float | None, most: float | None) -> str:
+    """A range in words: `1 to 255`, `90 or more`; empty without bounds."""
+    if least is None:
+        return "" if most is None else f"{most:g} or less"
+    return f"{least:g} or more" if most is None else f"{least:g} to {most:g}"
 
 
 def host_and_port(text: str) -> tuple[str, int]:

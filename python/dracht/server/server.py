@@ -21,17 +21,7 @@ class Server:
 
     def __enter__(self) -> Self:
         self._engine = _core.Engine.start(
-            list(self.config.listen),
-            shards=self.config.shards,
-            embedded=False,
-            control=self.config.control,
-            secret=self.config.secret,
-            advertise=self.config.advertise,
-            drachtio_compatible=self.config.drachtio_compatible,
-            session_timers=self.config.session_timers,
-            session_expires=self.config.session_expires,
-            min_se=self.config.min_se,
-            session_refresher=self.config.session_refresher,
+            list(self.config.listen), embedded=False, **self.config.engine_options()
         )
         return self
 
@@ -41,6 +31,19 @@ class Server:
         if self._engine is not None:
             self._engine.stop()
             self._engine = None
+
+    def drain(self) -> None:
+        """From now on new requests get 503; the calls that there are go on, and their applications stay connected."""
+        self.engine.drain()
+
+    @property
+    def calls(self) -> int:
+        """How many calls there are: dialogs that end here, and requests that are being proxied.
+
+        Nothing is kept of an answered call that only passes through: its later requests find their way through any server that
+        has the same secret.
+        """
+        return sum(shard["dialogs"] + shard["proxies"] for shard in self.engine.counts())
 
     @property
     def engine(self) -> _core.Engine:

@@ -20,12 +20,12 @@ from typing import NamedTuple, TypeVar
 
 from tests.conformance.sip import Sip
 
-__all__ = ["LIMIT", "Entry", "Peer", "Peers", "eventually", "steps"]
+__all__ = ["LIMIT", "Entry", "Peer", "Peers", "Witness", "eventually", "steps"]
 
 LIMIT = 30.0
 """Seconds until a wait is in vain: generous, as a test on a busy machine is to fail for what is wrong only."""
 
-P = TypeVar("P", bound="Peer")
+W = TypeVar("W", bound="Witness")
 
 
 class Entry(NamedTuple):
@@ -48,48 +48,24 @@ def steps(ladder: str) -> list[str]:
     return [f"{step[0]} {step[1:]}" for step in ladder.split()]
 
 
-class Peer:
-    """A program that runs.
+class Witness:
+    """Whoever keeps a record of its own of the messages it sent and received: what a test asserts."""
 
-    Args:
-        name: what failures call it.
-        command: the program and its arguments.
-        folder: a folder of its own, where it runs.
-        environment: besides that of the test.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        command: Sequence[str | Path],
-        folder: Path,
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
-        self.name = name
-        self.folder = folder
-        self.log = folder / "output.log"
-        # A peer ends with the process that started it, however that ends: without its terminal linphonec would spin for ever.
-        guard = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
-        with self.log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [*guard, *(str(part) for part in command)],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=folder,
-                env={**os.environ, **(environment or {})},
-                start_new_session=True,
-            )
-
-    def output(self) -> str:
-        """What it wrote, without colours."""
-        return re.sub(r"\x1b\[[0-9;]*m", "", self.log.read_text(errors="replace"))
+    name: str
+    """What failures call it."""
 
     def record(self) -> list[Entry]:
         """The messages it sent and received, in order, as it wrote them down itself."""
         raise NotImplementedError
 
-    # ---- what it saw
+    def alive(self, waiting_for: str) -> None:
+        """Fails when nothing more can come from it."""
+
+    async def ready(self) -> None:
+        """Returns when it can be used."""
+
+    async def stop(self) -> None:
+        """Ends it."""
 
     def messages(self, label: str | int, *, sent: bool, of: str | None = None) -> list[Sip]:
         """Its messages with that method or status, in order, repetitions left out.
@@ -141,10 +117,10 @@ class Peer:
         assert ladder == list(expected), f"{self.name} saw something else\n{self}"
 
     async def until(self, condition: Callable[[], object], what: str) -> None:
-        """Waits until a condition holds while the peer runs."""
+        """Waits until a condition holds while the witness lives."""
         deadline = time.monotonic() + LIMIT
         while not condition():
-            assert self.process.poll() is None, f"{self.name} ended while waiting for {what}\n{self}"
+            self.alive(what)
             assert time.monotonic() < deadline, f"{self.name}: {what} did not come about\n{self}"
             await asyncio.sleep(0.02)
 
@@ -156,10 +132,56 @@ class Peer:
         )
         return self.message(label, sent=sent, of=of)
 
-    # ---- its life
+    def __str__(self) -> str:
+        """For a failure: what it saw."""
+        try:
+            saw = "\n".join(self.ladder())
+        except Exception as error:  # the record may be cut where the test failed
+            saw = f"the record cannot be read: {error!r}"
+        return f"---- {self.name} saw:\n{saw}"
 
-    async def ready(self) -> None:
-        """Returns when it can be used."""
+
+class Peer(Witness):
+    """A program that runs.
+
+    Args:
+        name: what failures call it.
+        command: the program and its arguments.
+        folder: a folder of its own, where it runs.
+        environment: besides that of the test.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.folder = folder
+        self.log = folder / "output.log"
+        # A peer ends with the process that started it, however that ends: without its terminal linphonec would spin for ever.
+        guard = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [*guard, *(str(part) for part in command)],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                env={**os.environ, **(environment or {})},
+                start_new_session=True,
+            )
+
+    def output(self) -> str:
+        """What it wrote, without colours."""
+        return re.sub(r"\x1b\[[0-9;]*m", "", self.log.read_text(errors="replace"))
+
+    def alive(self, waiting_for: str) -> None:
+        assert self.process.poll() is None, f"{self.name} ended while waiting for {waiting_for}\n{self}"
+
+    # ---- its life
 
     async def stop(self) -> None:
         """Ends it: politely, so that what it still has to say is answered, then not. Never more than what it started itself."""
@@ -175,11 +197,7 @@ class Peer:
 
     def __str__(self) -> str:
         """For a failure: what it saw, and the end of what it wrote."""
-        try:
-            saw = "\n".join(self.ladder())
-        except Exception as error:  # the record may be cut where the test failed
-            saw = f"the record cannot be read: {error!r}"
-        return f"---- {self.name} saw:\n{saw}\n---- {self.name} wrote:\n{self.output()[-6000:]}"
+        return f"{super().__str__()}\n---- {self.name} wrote:\n{self.output()[-6000:]}"
 
 
 class Peers:
@@ -187,7 +205,7 @@ class Peers:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.started: list[Peer] = []
+        self.started: list[Witness] = []
 
     def folder(self, name: str) -> Path:
         """A new folder for a peer."""
@@ -195,7 +213,7 @@ class Peers:
         folder.mkdir()
         return folder
 
-    async def start(self, peer: P) -> P:
+    async def start(self, peer: W) -> W:
         """Takes a peer that was just started, and waits until it can be used."""
         self.started.append(peer)
         await peer.ready()

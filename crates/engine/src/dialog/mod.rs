@@ -11,6 +11,8 @@ pub mod glare;
 pub(crate) mod moving;
 pub(crate) mod offer;
 pub(crate) mod reliable;
+pub(crate) mod session;
+pub(crate) mod session_agreement;
 pub(crate) mod session_refresh;
 pub(crate) mod session_terms;
 pub(crate) mod session_timer;
@@ -96,7 +98,7 @@ pub(crate) struct Dialog {
     pub(crate) held: Vec<(ApplicationId, SendRequest)>,
     pub(crate) acknowledgement: Option<Box<Acknowledgement>>,
     /// Its session timer, while one runs (RFC 4028).
-    pub(crate) session: Option<Box<session_refresh::Session>>,
+    pub(crate) session: Option<Box<session::Session>>,
     /// Our session description while it is early, if a refresh may have to repeat it.
     pub(crate) early_description: Option<Box<[u8]>>,
     /// When its last message passed.

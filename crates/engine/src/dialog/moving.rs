@@ -3,7 +3,7 @@ use super::Dialog;
 use crate::command::{Export, Import};
 use crate::config::shard_of;
 use crate::dialog::create::Ends;
-use crate::dialog::session_refresh::Session;
+use crate::dialog::session::Session;
 use crate::dialog::subscription::Subscription;
 use crate::dialog::usages::Subscriptions;
 use crate::engine::Engine;

@@ -1,236 +1,23 @@
-//! Session timers at work (RFC 4028): set by each 2xx to an INVITE or UPDATE, refreshed by us or awaited of the peer, ended by BYE.
-//!
-//! When and who is `session_timer`'s, what messages say `session_terms`'. Here the two meet the dialog. It refuses to answer a
-//! challenge to a refresh: it has no credentials. The session then lives until the application refreshes it, or ends.
-//!
-//! Above 400 lines, which wants a split: what is kept of a session (its export and import) apart from what is sent for it.
+//! The refresh of a session (RFC 4028 §7.1, §7.4, §10): ours when it is due and what becomes of it, an application's completed, and
+//! what happens when nobody refreshes. It refuses to answer a challenge to a refresh: it has no credentials. The session then lives
+//! until the application refreshes it, or ends.
 use super::glare::back_off;
 use super::offer::{Offer, Side};
+use super::session::Session;
 use super::session_terms::{self, DEFAULT_MIN_SE, TIMER, refreshes_session};
-use super::session_timer::{SessionTimer, Step, Terms};
+use super::session_timer::Step;
 use crate::command::SendRequest;
-use crate::draft::{Fields, looks_like_sdp};
+use crate::draft::Fields;
 use crate::engine::{Engine, Timer};
-use crate::event::{CommandError, DialogEndReason};
-use crate::export::ExportedSession;
+use crate::event::DialogEndReason;
 use crate::id::{ApplicationId, DialogId, DialogRole, TransactionId};
 use crate::plan::{Contact, OwnRequest, Plan};
-use crate::time::Time;
-use crate::timer::TimerToken;
 use crate::transaction::client::{Announce, User};
-use crate::uas::via::unlimited;
 use bytes::Bytes;
 use sip::header::{Refresher, SessionExpires};
 use sip::{HeaderName, Message, Method};
-use std::time::Duration;
-
-/// A session whose timer runs.
-pub(crate) struct Session {
-    pub(crate) timer: SessionTimer,
-    /// The peer takes UPDATE: the way to refresh without a session description.
-    pub(crate) updates: bool,
-    /// Our session description as last sent; only while a refresh must repeat it.
-    pub(crate) description: Option<Box<[u8]>>,
-    /// Our Contact, where the application wrote its own: a refresh must not move the peer's target.
-    pub(crate) contact: Option<Box<str>>,
-    /// Our refresh that has no answer yet.
-    pub(crate) refresh: Option<TransactionId>,
-    /// INVITEs of applications that wait for the end of ours (RFC 3261 §14.1).
-    pub(crate) held: Vec<(ApplicationId, SendRequest)>,
-    pub(crate) token: Option<TimerToken>,
-}
-
-impl Session {
-    fn new(timer: SessionTimer) -> Session {
-        Session {
-            timer,
-            updates: false,
-            description: None,
-            contact: None,
-            refresh: None,
-            held: Vec::new(),
-            token: None,
-        }
-    }
-
-    /// What another engine needs to go on with it.
-    pub(crate) fn export(&self, now: Time) -> ExportedSession {
-        let SessionTimer { terms, min_se, .. } = self.timer;
-        ExportedSession {
-            interval: terms.interval,
-            we_refresh: terms.ours,
-            min_se,
-            ends_milliseconds: u64::try_from(self.timer.rest(now).as_millis()).unwrap_or(u64::MAX),
-            updates: self.updates,
-            // One that is no UTF-8 stays: the refresh is an UPDATE then.
-            description: self
-                .description
-                .as_ref()
-                .and_then(|body| std::str::from_utf8(body).ok())
-                .map(str::to_owned),
-            contact: self.contact.as_ref().map(ToString::to_string),
-        }
-    }
-
-    /// The session that another engine had `age` ago.
-    pub(crate) fn import(exported: &ExportedSession, now: Time, age: Duration) -> Session {
-        let rest = Duration::from_millis(exported.ends_milliseconds)
-            .saturating_sub(age)
-            .min(Duration::from_secs(u64::from(exported.interval)));
-        let terms = Terms {
-            interval: exported.interval,
-            ours: exported.we_refresh,
-        };
-        Session {
-            updates: exported.updates,
-            description: exported
-                .description
-                .as_ref()
-                .map(|body| body.as_bytes().into()),
-            contact: exported.contact.as_deref().map(Into::into),
-            ..Session::new(SessionTimer {
-                terms,
-                min_se: exported.min_se,
-                end: now + rest,
-            })
-        }
-    }
-
-    /// Whether a refresh has to be an INVITE that repeats our session description.
-    fn needs_description(&self) -> bool {
-        self.timer.terms.ours && !self.updates
-    }
-
-    /// Keeps the session description of a message that we sent.
-    pub(crate) fn note_sent(&mut self, message: &Bytes) {
-        if self.needs_description() {
-            let message = Message::parse(message.clone(), &unlimited()).ok();
-            let description = message.and_then(|message| description(&message));
-            self.description = description.or(self.description.take());
-        }
-    }
-}
-
-/// The session description that a message carries as its body.
-fn description(message: &Message) -> Option<Box<[u8]>> {
-    looks_like_sdp(message.body()).then(|| message.body().into())
-}
 
 impl Engine {
-    /// We sent a 2xx to an INVITE or UPDATE.
-    pub(crate) fn session_answered(&mut self, id: DialogId, request: &Message, response: &Message) {
-        self.session_agreed(id, (request, response), true);
-    }
-
-    /// A final response to an INVITE or UPDATE of ours: a 2xx sets the timer, a 422 tells what the peer accepts.
-    pub(crate) fn session_response(
-        &mut self,
-        id: DialogId,
-        transaction: TransactionId,
-        response: &Message,
-    ) {
-        let Some(dialog) = self.dialogs.get_mut(id) else {
-            return;
-        };
-        let status = response.status();
-        if status == 422 {
-            if let (Some(session), Ok(Some(asked))) = (&mut dialog.session, response.min_se()) {
-                // Our own refresh learns it where it decides what to do next.
-                if session.refresh != Some(transaction) {
-                    session.timer.learn(asked);
-                }
-            }
-            return;
-        }
-        if !(200..300).contains(&status) {
-            return;
-        }
-        if !dialog.confirmed {
-            return self.note_early_offer(id, transaction);
-        }
-        if dialog.session.is_none() && response.header(HeaderName::SessionExpires).is_none() {
-            dialog.early_description = None;
-            return;
-        }
-        let sent = self.clients.get(transaction);
-        let sent = sent.map(|transaction| transaction.request.clone());
-        let request = sent.and_then(|bytes| Message::parse(bytes, &unlimited()).ok());
-        match request.filter(|request| request.supports(TIMER)) {
-            Some(request) => self.session_agreed(id, (&request, response), false),
-            // We said that we know nothing of it.
-            None => self.session_off(id),
-        }
-    }
-
-    /// A 2xx sets the timer anew, or ends it (RFC 4028 §7.2, §9). Early dialogs have none.
-    fn session_agreed(
-        &mut self,
-        id: DialogId,
-        (request, response): (&Message, &Message),
-        we_answered: bool,
-    ) {
-        let config = &self.config.session;
-        let Some(dialog) = self
-            .dialogs
-            .get_mut(id)
-            .filter(|dialog| config.enabled && dialog.confirmed && dialog.invited)
-        else {
-            return;
-        };
-        let early = dialog.early_description.take();
-        // A peer that knows nothing of session timers says nothing of them when we refresh: we go on, as it does no harm.
-        let ours = dialog.session.as_ref().map(|session| session.timer.terms);
-        let ours = ours.filter(|terms| terms.ours && !we_answered);
-        let Some(terms) = session_terms::terms(response, we_answered).or(ours) else {
-            return self.session_off(id);
-        };
-        let before = dialog.session.take();
-        let origin = dialog.origin;
-        let known = before.as_ref().map(|session| session.timer.min_se);
-        let asked = request.min_se().ok().flatten().unwrap_or_default();
-        let min_se = known.unwrap_or(config.min_se).max(asked);
-        let random = self.generator.next_u64();
-        let (timer, step) = SessionTimer::agree(terms, min_se, self.now, config.jitter, random);
-        let mut session = match before {
-            Some(mut session) => {
-                session.timer = timer;
-                session
-            }
-            None => Box::new(Session::new(timer)),
-        };
-        let (ours, theirs) = if we_answered {
-            (response, request)
-        } else {
-            (request, response)
-        };
-        session.updates = theirs.allows(&Method::Update).unwrap_or(session.updates);
-        // A PRACK carried a later one than the INVITE that it follows, but none later than the 2xx.
-        let said = if we_answered {
-            description(ours).or(early)
-        } else {
-            early.or_else(|| description(ours))
-        };
-        let description = said.or(session.description.take());
-        session.description = description.filter(|_| session.needs_description());
-        if let Some(contact) = ours.header(HeaderName::Contact) {
-            let own = self.listeners.contact(origin.listener, origin.peer.ip());
-            session.contact = (contact.text() != own).then(|| contact.text().into());
-        }
-        if let Some(dialog) = self.dialogs.get_mut(id) {
-            dialog.session = Some(session);
-        }
-        self.take_step(id, step);
-    }
-
-    /// A dialog was taken over: its session timer goes on.
-    pub(crate) fn session_resumed(&mut self, id: DialogId) {
-        let dialog = self.dialogs.get(id);
-        let session = dialog.and_then(|dialog| dialog.session.as_ref());
-        if let Some(step) = session.map(|session| session.timer.resume(self.now)) {
-            self.take_step(id, step);
-        }
-    }
-
     /// Our refresh is due.
     pub(crate) fn session_refresh_due(&mut self, id: DialogId) {
         let random = self.generator.next_u64();
@@ -265,7 +52,7 @@ impl Engine {
     }
 
     /// Does what the timer's machine says.
-    fn take_step(&mut self, id: DialogId, step: Step) {
+    pub(super) fn take_step(&mut self, id: DialogId, step: Step) {
         let (timer, after) = match step {
             Step::Refresh(rest) => (Timer::SessionExpiry(id), rest),
             Step::RefreshAfter(after) => (Timer::SessionRefresh(id), after),
@@ -403,45 +190,15 @@ impl Engine {
         }
     }
 
-    fn send_held_invites(&mut self, id: DialogId, held: Vec<(ApplicationId, SendRequest)>) {
+    pub(super) fn send_held_invites(
+        &mut self,
+        id: DialogId,
+        held: Vec<(ApplicationId, SendRequest)>,
+    ) {
         for (application, invite) in held {
             if let Err(error) = self.send_in_dialog(application, id, &invite) {
                 self.fail(application, invite.id, error);
             }
-        }
-    }
-
-    /// The session goes on without a timer.
-    fn session_off(&mut self, id: DialogId) {
-        let session = self
-            .dialogs
-            .get_mut(id)
-            .and_then(|dialog| dialog.session.take());
-        if let Some(mut session) = session {
-            let held = std::mem::take(&mut session.held);
-            self.drop_session(*session);
-            self.send_held_invites(id, held);
-        }
-    }
-
-    /// The session ends: a BYE is on its way.
-    pub(crate) fn stop_session(&mut self, id: DialogId) {
-        let session = self
-            .dialogs
-            .get_mut(id)
-            .and_then(|dialog| dialog.session.take());
-        if let Some(session) = session {
-            self.drop_session(*session);
-        }
-    }
-
-    /// Forgets a session's timer and what waited for it.
-    pub(crate) fn drop_session(&mut self, session: Session) {
-        if let Some(token) = session.token {
-            self.timers.cancel(token);
-        }
-        for (application, invite) in session.held {
-            self.fail(application, invite.id, CommandError::UnknownDialog);
         }
     }
 
@@ -462,44 +219,6 @@ impl Engine {
         let running = session.map(|session| &session.timer);
         for (name, value) in session_terms::offer(config, fields, dialog.is_none(), running) {
             add(plan, name, value);
-        }
-    }
-
-    /// A provisional response of ours: its session description may be the last one that we send before the 2xx.
-    pub(crate) fn note_early_answer(
-        &mut self,
-        id: DialogId,
-        request: &Message,
-        response: &Message,
-    ) {
-        let config = &self.config.session;
-        let timed = config.enabled
-            && (config.expires.is_some() || request.header(HeaderName::SessionExpires).is_some());
-        if timed && request.allows(&Method::Update) != Some(true) {
-            self.note_body(id, response.body());
-        }
-    }
-
-    /// An UPDATE of ours was accepted before the dialog was confirmed: its session description is later than the INVITE's.
-    fn note_early_offer(&mut self, id: DialogId, transaction: TransactionId) {
-        let sent = self.clients.get(transaction);
-        let sent = sent.map(|transaction| transaction.request.clone());
-        if let Some(update) = sent.and_then(|bytes| Message::parse(bytes, &unlimited()).ok()) {
-            self.note_body(id, update.body());
-        }
-    }
-
-    /// We sent a session description other than in an INVITE or its 2xx.
-    pub(crate) fn note_body(&mut self, id: DialogId, body: &[u8]) {
-        let Some(dialog) = self.dialogs.get_mut(id).filter(|_| looks_like_sdp(body)) else {
-            return;
-        };
-        match &mut dialog.session {
-            Some(session) if session.needs_description() => session.description = Some(body.into()),
-            None if !dialog.confirmed && self.config.session.enabled => {
-                dialog.early_description = Some(body.into());
-            }
-            _ => {}
         }
     }
 }

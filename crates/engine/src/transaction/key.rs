@@ -21,6 +21,11 @@ impl Digest {
     pub(crate) fn token(self) -> String {
         format!("{:016x}", self.1)
     }
+
+    /// Half of it, where a number is wanted.
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
 }
 
 /// Makes digests with a secret of this engine.

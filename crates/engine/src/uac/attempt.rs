@@ -87,6 +87,7 @@ impl Engine {
                 host,
                 port,
                 transport,
+                secure,
             } => {
                 let question =
                     ResolveId(TransactionId::new(self.config.shard, self.next_number()).to_bits());
@@ -94,15 +95,31 @@ impl Engine {
                     transaction.resolve = Some(question);
                 }
                 self.resolves.insert(question, id);
+                let draw = self.draw_for(id);
                 self.ask(Resolve {
                     id: question,
                     host,
                     port,
                     transport,
+                    secure,
+                    draw,
                 });
             }
         }
         Ok(id)
+    }
+
+    /// What decides the order of a request's targets: chance, but for one that is forwarded without state, whose retransmissions have
+    /// to take the same way (RFC 3263 §4.3).
+    fn draw_for(&mut self, id: TransactionId) -> u64 {
+        let plan = self.clients.get(id).and_then(|known| known.plan.as_ref());
+        match plan {
+            Some(Plan::Relay(forwarding, _)) => self
+                .digester
+                .digest(&[forwarding.branch().as_bytes()])
+                .number(),
+            Some(Plan::Own(_) | Plan::Branch(..)) | None => self.generator.next_u64(),
+        }
     }
 
     /// The connection of a dialog's peer, while it is open and nobody stands between.

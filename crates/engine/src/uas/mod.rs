@@ -183,6 +183,9 @@ impl Engine {
             self.totals.add(Total::Invalid);
             return self.refuse(arrival, 482, &[]);
         }
+        if self.is_draining {
+            return self.refuse_busy(arrival);
+        }
         if self.is_full(&head.method) {
             self.totals.add(Total::Full);
             return self.refuse_busy(arrival);

@@ -5,7 +5,7 @@
 use super::connection::Connection;
 use super::listener::Accepted;
 use super::outbox::{Outbox, OutboxLimits};
-use crate::config::TcpConfig;
+use crate::config::StreamConfig;
 use crate::inbox::{Inbox, Item, Outgoing};
 use crate::totals::Totals;
 use engine::TransmitError;
@@ -14,7 +14,7 @@ use engine::id::ConnectionId;
 use engine::transport::{ListenerId, Origin, Transport};
 use rustc_hash::FxHashMap;
 use sip::Framer;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -22,20 +22,20 @@ use tokio::time::Instant;
 pub(crate) struct Pool {
     shard: u8,
     next: u64,
-    config: Arc<TcpConfig>,
+    config: Arc<StreamConfig>,
     limits: sip::Limits,
     listeners: Arc<[Listener]>,
     inboxes: Arc<[Inbox]>,
     queues: OutboxLimits,
     connections: FxHashMap<ConnectionId, Entry>,
-    by_peer: FxHashMap<SocketAddr, ConnectionId>,
+    by_peer: FxHashMap<(Transport, SocketAddr), ConnectionId>,
     /// Those with something to write at the end of the turn.
     touched: Vec<ConnectionId>,
 }
 
 struct Entry {
     outbox: Arc<Outbox>,
-    peer: SocketAddr,
+    key: (Transport, SocketAddr),
     is_touched: bool,
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn shard(connection: ConnectionId) -> u8 {
 impl Pool {
     pub fn new(
         shard: u8,
-        config: TcpConfig,
+        config: StreamConfig,
         limits: sip::Limits,
         listeners: Arc<[Listener]>,
         inboxes: Arc<[Inbox]>,
@@ -86,7 +86,10 @@ impl Pool {
             return true;
         };
         totals.accepted += 1;
-        let connection = self.insert(accepted.listener, accepted.peer, local);
+        let Some((transport, _)) = self.listener(accepted.listener) else {
+            return true;
+        };
+        let connection = self.insert(accepted.listener, transport, accepted.peer, local);
         tokio::spawn(connection.serve(accepted.stream));
         true
     }
@@ -98,7 +101,7 @@ impl Pool {
         let id = destination.connection.filter(|id| self.is_usable(*id));
         let id = id.or_else(|| {
             self.by_peer
-                .get(&destination.peer)
+                .get(&(destination.transport, destination.peer))
                 .copied()
                 .filter(|id| self.is_usable(*id))
         });
@@ -135,11 +138,7 @@ impl Pool {
         peer: SocketAddr,
         totals: &mut Totals,
     ) -> Result<ConnectionId, TransmitError> {
-        let Some(source) = self
-            .listeners
-            .get(usize::from(listener.0))
-            .map(|listener| listener.bound.ip())
-        else {
+        let Some((transport, source)) = self.listener(listener) else {
             return Err(TransmitError::Unreachable);
         };
         if self.connections.len() >= self.config.connections {
@@ -150,13 +149,25 @@ impl Pool {
             return Err(TransmitError::Unreachable);
         }
         totals.opened += 1;
-        let connection = self.insert(listener, peer, SocketAddr::new(source, 0));
+        let connection = self.insert(listener, transport, peer, SocketAddr::new(source, 0));
         let id = connection.origin.connection.ok_or(TransmitError::Closed)?;
         tokio::spawn(connection.open(source));
         Ok(id)
     }
 
-    fn insert(&mut self, listener: ListenerId, peer: SocketAddr, local: SocketAddr) -> Connection {
+    /// The transport of a listener and the address that it is bound to.
+    fn listener(&self, id: ListenerId) -> Option<(Transport, IpAddr)> {
+        let listener = self.listeners.get(usize::from(id.0))?;
+        Some((listener.transport, listener.bound.ip()))
+    }
+
+    fn insert(
+        &mut self,
+        listener: ListenerId,
+        transport: Transport,
+        peer: SocketAddr,
+        local: SocketAddr,
+    ) -> Connection {
         let id = ConnectionId((u64::from(self.shard) << 56) | self.next);
         self.next += 1;
         let outbox = Arc::new(Outbox::new(self.queues.clone()));
@@ -164,15 +175,15 @@ impl Pool {
             id,
             Entry {
                 outbox: outbox.clone(),
-                peer,
+                key: (transport, peer),
                 is_touched: false,
             },
         );
-        self.by_peer.insert(peer, id);
+        self.by_peer.insert((transport, peer), id);
         Connection {
             origin: Origin {
                 listener,
-                transport: Transport::Tcp,
+                transport,
                 peer,
                 local,
                 connection: Some(id),
@@ -211,9 +222,9 @@ impl Pool {
     /// A connection ended.
     pub fn forget(&mut self, id: ConnectionId) {
         if let Some(entry) = self.connections.remove(&id)
-            && self.by_peer.get(&entry.peer) == Some(&id)
+            && self.by_peer.get(&entry.key) == Some(&id)
         {
-            self.by_peer.remove(&entry.peer);
+            self.by_peer.remove(&entry.key);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! TCP: accepting, opening and keeping connections, one task each. Messages go to the shard that owns their call.
+//! Streams: accepting, opening and keeping connections, one task each. Messages go to the shard that owns their call.
 mod connection;
 mod listener;
 mod outbox;

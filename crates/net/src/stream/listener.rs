@@ -1,4 +1,4 @@
-//! Accepts connections of one TCP listener and hands them to the shard. Reads nothing from them.
+//! Accepts connections of one stream listener and hands them to the shard. Reads nothing from them.
 use crate::inbox::{Inbox, Item};
 use engine::transport::ListenerId;
 use std::net::SocketAddr;

@@ -2,7 +2,7 @@
 //!
 //! Framing is `sip::Framer`'s; what a message means is the engine's. A stream that cannot be read costs this connection only.
 use super::outbox::{Outbox, Phase};
-use crate::config::TcpConfig;
+use crate::config::StreamConfig;
 use crate::inbox::{Inbox, Item};
 use bytes::Bytes;
 use engine::TransmitError;
@@ -37,7 +37,7 @@ pub(super) struct Connection {
     pub outbox: Arc<Outbox>,
     pub inboxes: Arc<[Inbox]>,
     pub shard: u8,
-    pub config: Arc<TcpConfig>,
+    pub config: Arc<StreamConfig>,
     pub framer: Framer,
     pub is_reading: bool,
     pub last_read: Instant,
@@ -284,7 +284,7 @@ async fn connect(source: IpAddr, peer: SocketAddr) -> io::Result<TcpStream> {
 }
 
 /// Options that make a dead peer known. A system that lacks one still works: `idle_timeout` ends the connection later.
-fn set_options(stream: &TcpStream, config: &TcpConfig) {
+fn set_options(stream: &TcpStream, config: &StreamConfig) {
     let socket = socket2::SockRef::from(stream);
     let keepalive = socket2::TcpKeepalive::new()
         .with_time(Duration::from_secs(60))
