@@ -52,13 +52,17 @@ fn canonical(name: &str) -> String {
 }
 
 /// What a value becomes on the wire: it cannot end its line.
-fn plain(value: &[u8]) -> Vec<u8> {
+fn one_line(value: &[u8]) -> Vec<u8> {
     let out = value.iter().map(|byte| match byte {
         b'\r' | b'\n' | 0 => b' ',
         other => *other,
     });
-    let out: Vec<u8> = out.collect();
-    out.trim_ascii().to_vec()
+    out.collect()
+}
+
+/// The same, as it is read.
+fn plain(value: &[u8]) -> Vec<u8> {
+    one_line(value).trim_ascii().to_vec()
 }
 
 impl Rebuilt {
@@ -108,7 +112,7 @@ impl Rebuilt {
             }
             b'F' => {
                 patch.replace_first_value(known, value);
-                self.first(name).2 = Some(plain(value));
+                self.first(name).2 = Some(one_line(value));
             }
             b'u' => {
                 let uri = format!("sip:{}@h", step.number(0));
