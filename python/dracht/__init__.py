@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from dracht.agent import Agent, Cdr
+from dracht.agent import Agent, Cdr, SubscriptionEnd
 from dracht.app import App
 from dracht.dialogid import DialogHandle
 from dracht.digest import Digest, Keyring
@@ -54,6 +54,8 @@ if TYPE_CHECKING:
         Via,
         __version__,
     )
+    from dracht.compositor import Publications
+    from dracht.referral import accept_refer
 
 __all__ = [
     "Address",
@@ -86,6 +88,7 @@ __all__ = [
     "ParseError",
     "Privacy",
     "ProxyResult",
+    "Publications",
     "RAck",
     "Reason",
     "RemotePartyId",
@@ -101,6 +104,7 @@ __all__ = [
     "SentResponse",
     "SessionExpires",
     "SipError",
+    "SubscriptionEnd",
     "SubscriptionState",
     "TargetDialog",
     "Uri",
@@ -108,11 +112,18 @@ __all__ = [
     "UserToUser",
     "Via",
     "__version__",
+    "accept_refer",
 ]
+
+_ELSEWHERE = {"Publications": "dracht.compositor", "accept_refer": "dracht.referral"}
 
 
 def __getattr__(name: str) -> object:
-    """The public names of the Rust half, loaded when they are first asked for."""
+    """The public names of the Rust half, and of what few applications need, loaded when they are first asked for."""
+    if name in _ELSEWHERE:
+        from importlib import import_module
+
+        return getattr(import_module(_ELSEWHERE[name]), name)
     if name in __all__:
         from dracht import _core
 

@@ -1138,6 +1138,7 @@ class Engine:
         headers: _Headers | None = None,
         body: bytes | None = None,
         request: Message | None = None,
+        session_timer: bool = True,
     ) -> tuple[int] | tuple[int, Message, int | None, Origin] | tuple[int, None, str, str]:
         """Answers a request.
 
@@ -1154,6 +1155,7 @@ class Engine:
             headers: header fields to add, in order. Via, Route, Record-Route, RSeq and Content-Length are the engine's.
             body: the body.
             request: the message of the EVENT_REQUEST that is answered.
+            session_timer: False says nothing of session timers in a 2xx, and runs none (RFC 4028).
 
         Raises:
             ValueError: the status is out of range.
@@ -1166,6 +1168,7 @@ class Engine:
         body: bytes | None = None,
         dialog: int | tuple[str, str] | None = None,
         next_hop: str | None = None,
+        session_timer: bool = True,
     ) -> int:
         """Sends a request: new, or within a dialog (ACK of a 2xx and PRACK included).
 
@@ -1176,6 +1179,7 @@ class Engine:
             body: the body.
             dialog: the dialog's number, or (Call-ID, From tag of the request that created it).
             next_hop: a URI to send to instead of the request-URI, without a Route header field.
+            session_timer: False says nothing of session timers in an INVITE or UPDATE (RFC 4028).
 
         Raises:
             ValueError: the method is not a token.
@@ -1194,6 +1198,7 @@ class Engine:
         provisional_timeout: float | None = None,
         final_timeout: float | None = None,
         stateless: bool = False,
+        untrusted: bool = False,
         report_responses: bool = False,
         headers: _Headers | None = None,
     ) -> int:
@@ -1209,6 +1214,7 @@ class Engine:
             follow_redirects: try the Contacts of a 3xx too.
             provisional_timeout, final_timeout: give up a branch without such a response; seconds.
             stateless: forward without transaction state (RFC 3261 §16.11).
+            untrusted: leave out what `Message.withheld_from_untrusted` names.
             report_responses: give `EVENT_PROXY_RESPONSE` for each response of each branch.
             headers: header fields to add to each forwarded request.
         """

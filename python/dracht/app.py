@@ -18,6 +18,7 @@ from dracht.calls import Calls
 from dracht.defaults import allowed, default
 from dracht.errors import ConnectionLost, DrachtError, SipError
 from dracht.handler import unreadable
+from dracht.methods import PublishMethod, ReferMethod, SubscribeMethod
 from dracht.middleware.stack import describe
 from dracht.registration import METHODS, Registration
 from dracht.requesting import Dialog
@@ -63,6 +64,12 @@ class App(Registration):
         self._lifespan = lifespan
         self._agent: Agent | None = None
         self._calls = Calls()
+        self.subscribe: SubscribeMethod = SubscribeMethod(self, "SUBSCRIBE")
+        """`@app.subscribe` for a handler; `app.subscribe(uri, event=...)` subscribes, as `Agent.subscribe` does."""
+        self.refer: ReferMethod = ReferMethod(self, "REFER")
+        """`@app.refer` for a handler; `app.refer(uri, refer_to=...)` asks another party, as `Agent.refer` does."""
+        self.publish: PublishMethod = PublishMethod(self, "PUBLISH")
+        """`@app.publish` for a handler; `app.publish(uri, body, event=...)` publishes, as `Agent.publish` does."""
         self._new: dict[str, Endpoint] = {}
         self._within: dict[str, Endpoint] = {}
         self._stop: asyncio.Event | None = None
@@ -101,6 +108,7 @@ class App(Registration):
         keep_forks: bool = False,
         retry_glare: bool = True,
         retry_interval: bool = True,
+        session_timer: bool = True,
     ) -> ClientTransaction:
         """Sends a request: `Agent.request`, which documents the arguments. `RuntimeError` when the application does not serve."""
         return await self.agent.request(
@@ -115,6 +123,7 @@ class App(Registration):
             keep_forks=keep_forks,
             retry_glare=retry_glare,
             retry_interval=retry_interval,
+            session_timer=session_timer,
         )
 
     # ---- one request

@@ -204,7 +204,8 @@ def event_of(value: str) -> tuple[str, str]:
 def number(text: str | None) -> int | None:
     """A header field's number of seconds; None where there is none that can be read."""
     word = (text or "").partition(";")[0].strip()
-    return int(word) if word.isascii() and word.isdigit() else None
+    # Whatever a peer writes, at most ten digits are a number of seconds (RFC 3261 §25.1: below 2^32).
+    return int(word) if word.isascii() and word.isdigit() and len(word) <= 10 else None
 
 
 class MessageView(HeaderView):

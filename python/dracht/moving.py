@@ -39,6 +39,8 @@ async def import_dialog(dispatcher: Dispatcher, value: str, *, age: float) -> Di
     """Takes a dialog over, and with it the call that it carries."""
     if not isinstance(value, str):
         raise TypeError(f"a dialog is the text that export_dialog gave, not {type(value).__name__}")
+    if isinstance(age, bool) or not isinstance(age, int | float):
+        raise TypeError(f"age is a number of seconds since the dialog was exported, not {age!r}")
     if not 0 <= age <= _OLDEST:
         raise ValueError(f"age is seconds since the dialog was exported, 0 or more, not {age!r}")
     dialog = await dispatcher.link.import_dialog(value, age)

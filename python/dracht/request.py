@@ -169,6 +169,7 @@ class Request(RequestView):
         provisional_timeout: float | str | None = None,
         final_timeout: float | str | None = None,
         type: Literal["stateful", "stateless"] = "stateful",
+        trusted: bool = True,
     ) -> ProxyResult:
         """Proxies it (RFC 3261 §16); returns when a final response was chosen and sent upstream.
 
@@ -179,7 +180,9 @@ class Request(RequestView):
         Args:
             targets: where to, in order of preference; none: the request-URI. A target is a URI (one without scheme gets `sip:`),
                 a URI with its q from 0 to 1 as `(uri, q)`, or an `Address` as `msg.contacts` has it, whose `q` counts.
-            headers: header fields to add to what is forwarded.
+            headers: header fields to add to what is forwarded. A Route given here stands before those of the request, and its
+                first value is where the request is sent (RFC 3261 §16.6 item 6); a server that is compatible with drachtio's
+                ignores it.
             record_route: stay in the path of the dialog; for REGISTER add Path (RFC 3327).
             path: what to do when a REGISTER to which Path is to be added comes from a user agent that does not list `path` in
                 Supported: add it (`"always"`), leave it out (`"if_supported"`), or refuse with 421 (`"required"`).
@@ -191,6 +194,8 @@ class Request(RequestView):
             type: `"stateless"` forwards to the first target without transaction state (RFC 3261 §16.11), and returns at once. The
                 handler sees repetitions of the request again, and must choose the same target for them; the CANCEL of an INVITE
                 and the ACK of its refusal follow it by themselves.
+            trusted: False when the targets are outside the trusted network (RFC 3325 §5): what `withheld_from_untrusted` names
+                is left out. A drachtio-server does not know this, and leaves nothing out.
 
         Raises:
             ValueError: an option or a time cannot be used.
@@ -207,6 +212,7 @@ class Request(RequestView):
             provisional_timeout=seconds(provisional_timeout),
             final_timeout=seconds(final_timeout),
             stateless=type == "stateless",
+            trusted=trusted,
         )
         if forking not in ("serial", "simultaneous", "by_q"):
             raise ValueError(f"forking is 'serial', 'simultaneous' or 'by_q', not {forking!r}")

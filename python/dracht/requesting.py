@@ -53,6 +53,7 @@ class Requesting(ABC):
         keep_forks: bool = False,
         retry_glare: bool = True,
         retry_interval: bool = True,
+        session_timer: bool = True,
     ) -> ClientTransaction:
         """Sends a request, outside a dialog or within one; returns once it is on the wire.
 
@@ -71,8 +72,10 @@ class Requesting(ABC):
             keep_forks: give each further 2xx of a forked INVITE to `next_fork`, as a call of its own to acknowledge and end
                 (RFC 3261 §13.2.2.4). The agent ends them otherwise.
             retry_glare: send a re-INVITE or UPDATE again after a 491, as RFC 3261 §14.1 says: after 2.1 to 4 s when the dialog
-                began with a request of ours, else after at most 2 s.
+                began with a request of ours, else after at most 2 s; later still while the engine says `request-pending`.
             retry_interval: send it again with the interval that a 422 (RFC 4028 §7.3) or 423 (RFC 3261 §10.2.8) asks for.
+            session_timer: False says nothing of session timers in an INVITE or UPDATE (RFC 4028): this call has none unless a
+                later request asks for one. A drachtio-server does not know this.
 
         However often it is sent, it is one request with one final response; `attempts` says what was sent and why.
 
@@ -104,6 +107,7 @@ class Requesting(ABC):
             keep_forks=keep_forks,
             retry_glare=retry_glare,
             retry_interval=retry_interval,
+            session_timer=session_timer,
         )
         return await transaction.start()
 
@@ -136,6 +140,7 @@ class Requesting(ABC):
             age: how long ago that was; seconds. Deadlines have come nearer by it.
 
         Raises:
+            TypeError: the value is no text, or `age` no number.
             ValueError: the value cannot be used, or a later release wrote it; or `age` is negative or above a year.
             CommandFailed: `dialog-exists`, `no-transport` (no listener reaches the peer), `limit`; `unsupported` as above.
             ConnectionLost: there is no connection to an engine.

@@ -66,6 +66,7 @@ class Response:
         headers: HeadersInput | None = None,
         body: Body | None = None,
         reliable: bool = False,
+        session_timer: bool = True,
     ) -> SentResponse:
         """Answers the request, provisionally or finally.
 
@@ -78,6 +79,8 @@ class Response:
             headers: header fields to add; a Contact or a To with a tag given here is used.
             body: the body; text is sent as UTF-8.
             reliable: send a provisional response reliably (RFC 3262); `await sent.acked()` waits for its PRACK.
+            session_timer: False in a 2xx to an INVITE or UPDATE has the call go on without a session timer, whatever the peer
+                asked for (RFC 4028). A drachtio-server does not know this.
 
         Raises:
             ValueError: the status is out of range.
@@ -105,7 +108,9 @@ class Response:
             self.final = True
             dispatcher.final_given(req, status)
         link = dispatcher.link
-        link.respond(req._transaction, req.msg, status, reason or "", fields, body_bytes(body), sent)
+        link.respond(
+            req._transaction, req.msg, status, reason or "", fields, body_bytes(body), sent, session_timer
+        )
         return sent
 
     def _refuse(self) -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from dracht.digest.answering import Answering
 from dracht.digest.credentials import Credentials, keyring
 from dracht.errors import HeaderError
+from dracht.message import number
 
 if TYPE_CHECKING:
     from dracht._core import Message
@@ -87,12 +88,12 @@ Rule: TypeAlias = Callable[[Asked, "Message"], Again | None]
 
 def session_interval(asked: Asked, response: Message) -> Again | None:
     """422: the session is to last at least Min-SE. Both header fields are raised to it (RFC 4028 §7.3)."""
-    least = _seconds(response.header("Min-SE"))
-    before = _seconds(asked.msg.header("Min-SE")) or 0
+    least = number(response.header("Min-SE"))
+    before = number(asked.msg.header("Min-SE")) or 0
     if least is None or least <= before or least > _LONGEST:
         return None
     own = asked.msg.header("Session-Expires") or asked.msg.header("x") or ""
-    expires = max(_seconds(own) or 0, least)
+    expires = max(number(own) or 0, least)
     _, semicolon, params = own.partition(";")
     return Again(
         "session-interval", [("Session-Expires", f"{expires}{semicolon}{params}"), ("Min-SE", str(least))]
@@ -101,7 +102,7 @@ def session_interval(asked: Asked, response: Message) -> Again | None:
 
 def interval(asked: Asked, response: Message) -> Again | None:
     """423: a registration, subscription or publication is to last at least Min-Expires."""
-    least = _seconds(response.header("Min-Expires"))
+    least = number(response.header("Min-Expires"))
     if (
         least is None
         or not 0 < least <= _LONGEST
@@ -120,7 +121,7 @@ def interval(asked: Asked, response: Message) -> Again | None:
     headers: list[tuple[str, str]] = []
     if asked.msg.method == "REGISTER":
         headers += [("Contact", _EXPIRES.sub(longer, value)) for value in asked.msg.headers_all("Contact")]
-    expires = _seconds(asked.msg.header("Expires"))
+    expires = number(asked.msg.header("Expires"))
     if (expires is None and not raised) or (expires is not None and 0 < expires < least):
         # What asks for nothing gets the least; what ends something (Expires: 0) is left alone.
         headers.append(("Expires", str(least)))
@@ -293,12 +294,6 @@ def _address(value: str) -> str:
         return Address.parse(value).uri_text
     except HeaderError:
         return value
-
-
-def _seconds(value: str | None) -> int | None:
-    """The number at the beginning of Expires, Min-Expires, Session-Expires and Min-SE (delta-seconds, RFC 3261 §25.1)."""
-    text = (value or "").partition(";")[0].strip()
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else None
 
 
 def _is_ip_address(host: str) -> bool:

@@ -63,9 +63,11 @@ class ClientTransaction(Sending):
         "_dialog",
         "_headers",
         "_keep_forks",
+        "_led",
         "_next_hop",
         "_pause",
         "_retries",
+        "_session_timer",
         "_taken",
         "_transaction",
         "_uri",
@@ -91,6 +93,7 @@ class ClientTransaction(Sending):
         retry_glare: bool = True,
         retry_interval: bool = True,
         keep_forks: bool = False,
+        session_timer: bool = True,
     ) -> None:
         super().__init__(dispatcher)
         self.method = method
@@ -101,12 +104,15 @@ class ClientTransaction(Sending):
         self._body = body
         self._dialog = dialog
         self._next_hop = next_hop
+        self._session_timer = session_timer
         self._deadline = None if timeout is None else dispatcher.loop.time() + timeout
         self._transaction: TransactionId | None = None
         self._cancelled: list[tuple[str, str]] | None = None
         self._abandoned = False
         self._retries = Retries(auth, glare=retry_glare, interval=retry_interval)
         self._cause = ("first", 0)
+        # What led to the attempt under way: the transaction before, and its response.
+        self._led: tuple[TransactionId, IncomingResponse] | None = None
         # Between two attempts: the response that led to the next, and the timer that begins it.
         self._pause: tuple[IncomingResponse, asyncio.TimerHandle] | None = None
         self.responses: list[IncomingResponse] = []
@@ -281,6 +287,9 @@ class ClientTransaction(Sending):
         """The link's word that it is not."""
         if self._transaction is not None:
             self._dispatcher.clients.pop(self._transaction, None)
+        elif self._led is not None and self._cause[0] == "glare" and _is_pending(error):
+            self._wait_again(*self._led)
+            return
         # An error of a request that nobody waits for any more concerns nobody.
         self._seen = self._seen or self._abandoned
         super().failed(error)
@@ -358,7 +367,14 @@ class ClientTransaction(Sending):
     def _send(self) -> None:
         headers = [*self._headers, *self._retries.fields]
         self._dispatcher.link.request(
-            self.method, self._uri, headers, self._body, self._dialog, self._next_hop, self
+            self.method,
+            self._uri,
+            headers,
+            self._body,
+            self._dialog,
+            self._next_hop,
+            self,
+            self._session_timer,
         )
 
     def _cancel(self, transaction: TransactionId, fields: list[tuple[str, str]]) -> SentRequest:
@@ -385,22 +401,41 @@ class ClientTransaction(Sending):
             # The application's choice of credentials failed, or what it chose cannot be written: whoever waits is told.
             self.failed(error)
             return True
-        if again is None:
-            return False
-        if self._deadline is not None and dispatcher.loop.time() + again.delay >= self._deadline:
-            # It would not be sent before the application has given up.
+        if again is None or self._is_too_late(again.delay):
             return False
         if again.delay:
-            # It stays in the table, so that it is told when the link is lost, and a drain waits for it.
-            timer = dispatcher.loop.call_later(again.delay, self._send_again, transaction, response, again)
-            self._pause = (response, timer)
+            self._wait_before(again, transaction, response)
         else:
             self._send_again(transaction, response, again)
         return True
 
+    def _is_too_late(self, delay: float) -> bool:
+        """Whether it would not be sent before the application has given up."""
+        return self._deadline is not None and self._dispatcher.loop.time() + delay >= self._deadline
+
+    def _wait_before(self, again: Again, transaction: TransactionId, response: IncomingResponse) -> None:
+        # It stays in the table, so that it is told when the link is lost, and a drain waits for it.
+        timer = self._dispatcher.loop.call_later(again.delay, self._send_again, transaction, response, again)
+        self._pause = (response, timer)
+
+    def _wait_again(self, transaction: TransactionId, response: IncomingResponse) -> None:
+        """The engine could not send it again yet, as another request of the dialog is under way (RFC 3261 §14.1): it waits once
+        more, as often as after a 491 in all; then the 491 is the final response."""
+        self._transaction = transaction
+        again = None
+        if self._cancelled is None and not self._abandoned and self._dispatcher.link.ready:
+            again = self._retries.after(self._asked(), response.msg, self._body)
+        if again is not None and not self._is_too_late(again.delay):
+            self._dispatcher.clients[transaction] = self
+            self._wait_before(again, transaction, response)
+        else:
+            self.final_response = response
+            self._append(response)
+
     def _send_again(self, transaction: TransactionId, response: IncomingResponse, again: Again) -> None:
         self._pause = None
         self._dispatcher.clients.pop(transaction, None)
+        self._led = (transaction, response)
         asked = self.msg
         if again.cause == "challenge" and self._dialog is None and self._next_hop is None:
             self._next_hop = pinned_hop(asked, response.origin)
@@ -448,6 +483,10 @@ class ClientTransaction(Sending):
     def __repr__(self) -> str:
         latest = self.responses[-1].status if self.responses else "no response yet"
         return f"<ClientTransaction {self.method} {self._uri}: {latest}>"
+
+
+def _is_pending(error: Exception) -> bool:
+    return isinstance(error, CommandFailed) and error.code == "request-pending"
 
 
 def _authorized(headers: list[tuple[str, str]]) -> bool:

@@ -61,13 +61,22 @@ class Phone(asyncio.DatagramProtocol):
 
     @classmethod
     async def open(cls, host: str = "127.0.0.1", transport: str = "udp") -> Self:
-        """A phone on a free port."""
-        phone = cls(host, transport)
-        phone._server = await asyncio.start_server(phone._accepted, host, 0)
-        phone.port = phone._server.sockets[0].getsockname()[1]
+        """A phone on a port that is free for UDP and TCP: what is free for one may be somebody's for the other."""
+        for _ in range(20):
+            phone = cls(host, transport)
+            try:
+                await phone._take_port()
+                return phone
+            except OSError:
+                await phone.close()
+        raise OSError(f"no port of {host} is free for UDP and TCP")
+
+    async def _take_port(self) -> None:
+        self._server = await asyncio.start_server(self._accepted, self.host, 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        here = (self.host, self.port)
         loop = asyncio.get_running_loop()
-        phone._udp, _ = await loop.create_datagram_endpoint(lambda: phone, local_addr=(host, phone.port))
-        return phone
+        self._udp, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=here)
 
     async def close(self) -> None:
         if self._udp is not None:

@@ -138,3 +138,10 @@ async def test_a_link_that_is_gone_moves_nothing() -> None:
     await agent.close()
     with pytest.raises(ConnectionLost):
         await agent.import_dialog("{}")
+
+
+async def test_an_age_that_is_no_number_is_refused_by_name(stations: Stations) -> None:
+    station = await stations.start(nobody, "invite")
+    for age in ("2", None, True):
+        with pytest.raises(TypeError, match="age is a number of seconds"):
+            await station.agent.import_dialog("{}", age=age)  # type: ignore[arg-type]

@@ -521,6 +521,43 @@ async def test_a_search_is_given_up_with_a_status_and_a_reason(stations: Station
     callee.reply(message, 200)
     await eventually(lambda: len(results) > 1)
     assert second.ladder == ["> MESSAGE", "< 503"]
+    # Over either link the result says what the caller got, which no target answered.
+    assert [(one.final_status, one.winner) for one in results] == [(480, None), (503, None)]
+
+
+IDENTITY = (("P-Asserted-Identity", "<sip:alice@example.com>"), ("Privacy", "id"))
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+@pytest.mark.parametrize("type", ["stateful", "stateless"])
+async def test_targets_outside_the_trusted_network_do_not_learn_who_wants_to_be_private(
+    stations: Stations, trusted: bool, type: str
+) -> None:
+    it = await scene(stations, trusted=trusted, type=type)
+    await it.leg.send("OPTIONS", *IDENTITY)
+    options = await it.callee.expect("OPTIONS")
+    assert (options.get("P-Asserted-Identity") is not None) is trusted
+    assert options["Privacy"] == "id"
+    it.callee.reply(options, 200)
+    await it.caller.expect(200)
+
+
+async def test_a_route_of_the_application_leads_the_way(stations: Stations) -> None:
+    edge, results = await stations.phone(), []
+
+    async def handler(req: Request, res: Response) -> None:
+        route = f"<{edge.uri};lr>"
+        results.append(await req.proxy("sip:bob@192.0.2.77", headers={"Route": route}))
+
+    station = await stations.start(handler, "options")
+    caller = await stations.phone()
+    await caller.leg(station.address).send("OPTIONS")
+    options = await edge.expect("OPTIONS")
+    assert options.all("Route") == [f"<{edge.uri};lr>"]
+    assert "sip:bob@192.0.2.77" in options.start
+    edge.reply(options, 200)
+    await caller.expect(200)
+    await eventually(lambda: results)
 
 
 async def test_targets_that_never_answer_end_in_408(stations: Stations) -> None:

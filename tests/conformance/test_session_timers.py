@@ -107,3 +107,28 @@ async def test_an_engine_that_takes_no_part_passes_what_it_gets(stations: Statio
     await leg.ack(answer)
     await hang_up(phone, leg)
     await station.at_rest()
+
+
+async def test_a_single_call_goes_without_a_timer(stations: Stations, phone: Phone) -> None:
+    async def handler(req: Request, res: Response) -> None:
+        sent = await res.send(200, body=ANSWER if req.method == "INVITE" else None, session_timer=False)
+        assert "Session-Expires" not in sent.headers
+
+    station = await stations.start(handler, "invite", "bye", session_expires=600)
+    leg = phone.leg(station.address)
+    await leg.send("INVITE", ("Session-Expires", "1800"), *TIMED, body=OFFER)
+    answer = await phone.expect(200)
+    assert answer.all("Session-Expires") == []
+    assert answer.get("Require") is None
+    await leg.ack(answer)
+    await hang_up(phone, leg)
+    # One of ours says nothing of timers either, although the engine is told to ask.
+    for timed in (False, True):
+        tx = await station.agent.request(phone.uri, "INVITE", body=OFFER, session_timer=timed)
+        invite = await phone.expect("INVITE")
+        assert ("timer" in (invite.get("Supported") or "")) is timed
+        assert (invite.get("Session-Expires") == "600") is timed
+        phone.reply(invite, 486)
+        assert (await tx.final()).status == 486
+        await phone.expect("ACK")
+    await station.at_rest()

@@ -176,6 +176,54 @@ async def test_glare_ends_some_time() -> None:
         assert len(tx.attempts) == 9
 
 
+def refuse_next(link: MemoryLink) -> None:
+    link.fail_next("request-pending", "the peer's INVITE in this dialog is unanswered: answer it first")
+
+
+@clocked
+async def test_glare_that_finds_another_request_under_way_waits_once_more() -> None:
+    async with agent() as (made, link):
+        sent = Sent(link)
+        tx = await made.request(method="INVITE", dialog=await dialog_of(made, sent))
+        await sent.answer(491)
+        refuse_next(link)
+        await sent.next()
+        before = now()
+        await asyncio.sleep(0)
+        assert not made.idle, "a drain waits for it"
+        given = await sent.answer(200, dialog="d1")
+        assert now() - before > 2.0, "the back-off is kept"
+        assert (await tx.final()).status == 200
+        assert given.method == "INVITE"
+        assert [one.cause for one in tx.attempts] == ["first", "glare"], "what was not sent is no attempt"
+
+
+@clocked
+async def test_glare_that_always_finds_another_request_under_way_ends_with_the_491() -> None:
+    async with agent() as (made, link):
+        sent = Sent(link)
+        tx = await made.request(method="INVITE", dialog=await dialog_of(made, sent))
+        await sent.answer(491)
+        for _ in range(8):
+            refuse_next(link)
+            await sent.next()
+        assert (await tx.final()).status == 491
+        assert len(link.sent("request")) == 1 + 1 + 8
+
+
+@clocked
+async def test_glare_that_waits_once_more_ends_when_it_is_cancelled() -> None:
+    async with agent() as (made, link):
+        sent = Sent(link)
+        tx = await made.request(method="INVITE", dialog=await dialog_of(made, sent))
+        await sent.answer(491)
+        refuse_next(link)
+        await sent.next()
+        await asyncio.sleep(0)
+        assert await tx.cancel() is None
+        assert (await tx.final()).status == 491
+
+
 @clocked
 async def test_a_wait_that_would_outlast_the_timeout_is_not_begun() -> None:
     async with agent() as (made, link):

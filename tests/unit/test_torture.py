@@ -11,6 +11,8 @@ from dracht.errors import HeaderError, ParseError
 from dracht.link.memory import MemoryLink
 from dracht.middleware import accepts, understands
 
+from tests.snippets import page
+
 CORPUS = Path(__file__).parents[2] / "corpus"
 REFUSED = {"clerr", "ncl", "ltgtruri", "lwsruri", "lwsstart", "trws", "badvers", "bigcode", "mcl01", "test"}
 """What is no message (RFC 4475)."""
@@ -98,7 +100,7 @@ def test_the_values_that_the_rfc_tells() -> None:
 
 
 def endpoint() -> App:
-    """The application of docs/rfc/rfc4475.md."""
+    """One that takes no registrations."""
     app = App()
     app.use(understands("100rel", "timer"))
     app.use(accepts("application/sdp"))
@@ -118,18 +120,11 @@ def endpoint() -> App:
     return app
 
 
-def registrar() -> App:
-    app = App()
-
-    @app.register
-    async def register(req: Request, res: Response) -> None:
-        if req.to.uri.scheme not in ("sip", "sips"):
-            await res.send(400)
-        elif not req.headers.get("Authorization", "").lower().startswith("digest "):
-            await res.send(401, headers={"WWW-Authenticate": 'Digest realm="a", nonce="b"'})
-        else:
-            await res.send(200)
-
+def documented() -> App:
+    """The application of docs/rfc/rfc4475.md, as it stands there."""
+    (snippet,) = page("docs/rfc/rfc4475.md")
+    app = snippet.run()["app"]
+    assert isinstance(app, App)
     return app
 
 
@@ -145,8 +140,12 @@ def registrar() -> App:
         (endpoint, "regaut01", 405, ("Allow", "ACK, BYE, CANCEL, INVITE, OPTIONS, PRACK")),
         (endpoint, "intmeth", 501, ("Allow", "ACK, BYE, CANCEL, INVITE, OPTIONS, PRACK")),
         (endpoint, "esc02", 501, ("Allow", "ACK, BYE, CANCEL, INVITE, OPTIONS, PRACK")),
-        (registrar, "regaut01", 401, ("WWW-Authenticate", 'Digest realm="a", nonce="b"')),
-        (registrar, "unksm2", 400, None),
+        (documented, "bext01", 420, ("Unsupported", "nothingSupportsThis, nothingSupportsThisEither")),
+        (documented, "invut", 415, ("Accept", "application/sdp")),
+        (documented, "sdp01", 406, None),
+        (documented, "inv2543", 486, None),
+        (documented, "regaut01", 401, None),
+        (documented, "unksm2", 400, None),
     ],
 )
 async def test_an_application_does_its_part(
@@ -162,6 +161,9 @@ async def test_an_application_does_its_part(
     assert given.status == status
     if header is not None:
         assert header in given.headers
+    if status == 401:
+        (challenge, *_) = [value for name, value in given.headers if name == "WWW-Authenticate"]
+        assert challenge.startswith('Digest realm="example.com"')
 
 
 @pytest.mark.parametrize(

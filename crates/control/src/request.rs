@@ -126,7 +126,7 @@ impl Envelope {
         }
     }
 
-    /// `sip|<transactionId>|<dialogId>[|<routeUrl>]`.
+    /// `sip|<transactionId>|<dialogId>[|<routeUrl>]`, and behind it `withoutSessionTimer` perhaps: an extension.
     fn sip<'a>(
         &self,
         mut tokens: impl Iterator<Item = &'a [u8]>,
@@ -136,7 +136,8 @@ impl Envelope {
             return Err(Refusal::Disconnect("Invalid message format"));
         };
         let route = tokens.next().unwrap_or_default();
-        let text = SipText::parse(&self.text);
+        let mut text = SipText::parse(&self.text);
+        text.draft.without_session_timer = tokens.next() == Some(b"withoutSessionTimer");
         if text.start_line.starts_with(b"SIP/") {
             return respond(transaction, text, names);
         }
@@ -180,7 +181,8 @@ impl Envelope {
     }
 
     /// `proxy|<transactionId>|remainInDialog|fullResponse|followRedirects|simultaneous|<provisional>|<final>|<target>...`; extensions
-    /// are `byQ` (with targets that carry a q) and `stateless` in the place of `simultaneous`, and those of `path_policy`.
+    /// are `byQ` (with targets that carry a q) and `stateless` in the place of `simultaneous`, `;untrusted` behind either, and those
+    /// of `path_policy`.
     fn proxy<'a>(
         &self,
         tokens: impl Iterator<Item = &'a [u8]>,
@@ -221,10 +223,15 @@ impl Envelope {
             .map_err(|_| {
                 Refusal::Failure("error proxying request to a target that is not UTF-8".into())
             })?;
+        // An extension: drachtio-server takes what it does not know for `serial`.
+        let (order, untrusted) = match order.strip_suffix(b";untrusted") {
+            Some(order) => (order, true),
+            None => (*order, false),
+        };
         let options = ProxyOptions {
             record_route: path_policy(record_route).is_some(),
             path: path_policy(record_route).unwrap_or_default(),
-            forking: match *order {
+            forking: match order {
                 b"simultaneous" => Forking::Simultaneous,
                 // An extension: drachtio-server takes it for `serial`.
                 b"byQ" => Forking::ByQ,
@@ -233,7 +240,8 @@ impl Envelope {
             follow_redirects: *follow_redirects == b"followRedirects",
             provisional_timeout: timeout(provisional),
             final_timeout: timeout(last),
-            stateless: *order == b"stateless",
+            stateless: order == b"stateless",
+            untrusted,
             // Without fullResponse the first response is the sign that the request was sent, which is what is to be answered.
             report_responses: true,
         };

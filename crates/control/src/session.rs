@@ -88,6 +88,7 @@ impl Session {
             }
             Ok(Request::Unanswered(command)) => {
                 self.batch.push(command);
+                self.link.with(|state| state.frames.tell_status());
                 self.reply(&envelope.message_id, Status::Ok, "");
             }
             Ok(Request::Ping) => self.reply(&envelope.message_id, Status::Ok, "pong"),

@@ -48,6 +48,8 @@ pub struct FrameWriter {
     meta: Vec<u8>,
     ids: MessageIds,
     names: TransactionNames,
+    /// The client knows that a `done` may say what the caller got: it gave something up by `cancel_proxy`, a word of dracht's own.
+    tells_status: bool,
 }
 
 impl FrameWriter {
@@ -59,7 +61,13 @@ impl FrameWriter {
             meta: Vec::with_capacity(512),
             ids,
             names,
+            tells_status: false,
         }
+    }
+
+    /// From now on the end of a proxied request says what the caller got.
+    pub fn tell_status(&mut self) {
+        self.tells_status = true;
     }
 
     /// The frames written and not yet taken.
@@ -261,7 +269,12 @@ impl FrameWriter {
 
     fn proxy_done(&mut self, done: &ProxyDone, answers: &mut Answers) {
         if let Some(answer) = answers.take(done.command) {
-            self.reply(&answer.message_id, Status::Ok, "done");
+            self.begin_response(&answer.message_id, Status::Ok);
+            self.meta.extend_from_slice(b"|done");
+            if let Some(status) = done.status.filter(|_| self.tells_status) {
+                self.meta.extend_from_slice(format!("|{status}").as_bytes());
+            }
+            self.finish(None);
         }
     }
 

@@ -292,6 +292,31 @@ fn proxy_carries_its_options_and_targets() {
 }
 
 #[test]
+fn a_last_word_of_a_sip_frame_keeps_the_session_timer_out() {
+    let without = |frame: String| match read(frame) {
+        Ok(Request::Command(Command::Send(send), _)) => send.draft.without_session_timer,
+        Ok(Request::Command(Command::Respond(respond), _)) => respond.draft.without_session_timer,
+        other => panic!("{other:?}"),
+    };
+    let word = "withoutSessionTimer";
+    for (meta, line) in [
+        ("sip|||", "INVITE sip:b@x SIP/2.0".to_owned()),
+        (
+            "sip|||sip:proxy.example",
+            "INVITE sip:b@x SIP/2.0".to_owned(),
+        ),
+        ("sip||a;from-tag=b|", "UPDATE sip:b@x SIP/2.0".to_owned()),
+        (&format!("sip|{}||", name(5)), "SIP/2.0 200 OK".to_owned()),
+    ] {
+        assert!(
+            without(format!("m1|{meta}|{word}\r\n{line}\r\n\r\n")),
+            "{meta}"
+        );
+        assert!(!without(format!("m1|{meta}\r\n{line}\r\n\r\n")), "{meta}");
+    }
+}
+
+#[test]
 fn the_extensions_of_proxy_are_an_order_by_q_and_giving_up() {
     let (by_q, _) = proxy(read(format!(
         "m1|proxy|{}|||followRedirects|byQ|||<sip:a@203.0.113.1>;q=0.5|sip:b@203.0.113.2\r\nINVITE x SIP/2.0\r\n\r\n",
@@ -302,6 +327,23 @@ fn the_extensions_of_proxy_are_an_order_by_q_and_giving_up() {
         by_q.targets,
         ["<sip:a@203.0.113.1>;q=0.5", "sip:b@203.0.113.2"]
     );
+    for (order, forking, stateless, untrusted) in [
+        ("simultaneous;untrusted", Forking::Simultaneous, false, true),
+        (";untrusted", Forking::Serial, false, true),
+        ("stateless;untrusted", Forking::Serial, true, true),
+        ("byQ", Forking::ByQ, false, false),
+    ] {
+        let (command, _) = proxy(read(format!(
+            "m1|proxy|{}||||{order}|||sip:b@203.0.113.2\r\nINVITE x SIP/2.0\r\n\r\n",
+            name(5)
+        )));
+        let options = command.options;
+        assert_eq!(
+            (options.forking, options.stateless, options.untrusted),
+            (forking, stateless, untrusted),
+            "{order}"
+        );
+    }
     let given_up = read(format!(
         "m1|cancel_proxy|{}|480\r\nCANCEL x SIP/2.0\r\nReason: SIP;cause=480\r\n\r\n",
         name(5)

@@ -536,6 +536,28 @@ fn a_proxy_without_full_response_is_answered_once() {
 }
 
 #[test]
+fn the_end_of_a_proxied_request_says_what_the_caller_got_to_who_gives_up() {
+    let mut desk = Desk::new();
+    for (knows, end) in [(false, "OK|done"), (true, "OK|done|480")] {
+        let asked = Asked::Proxy {
+            transaction: TransactionId::new(0, 1),
+            full_response: true,
+        };
+        let command = desk.asked("m1", asked);
+        let done = Event::ProxyDone(ProxyDone {
+            command,
+            status: Some(480),
+            winner: None,
+        });
+        if knows {
+            desk.writer.tell_status();
+        }
+        let written = text(&desk.event(&done, time("01:02:03.000004")));
+        assert!(written.ends_with(end), "{written}");
+    }
+}
+
+#[test]
 fn provisional_responses_of_a_proxy_are_not_reported() {
     let mut desk = Desk::new();
     let command = desk.asked(

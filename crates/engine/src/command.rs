@@ -37,7 +37,8 @@ pub enum Command {
 }
 
 /// Header fields and body that an application gives. Names and values are as written by the application:
-/// the engine refuses or ignores what is its own to write (Via, Route, Record-Route, RSeq, Content-Length).
+/// the engine refuses or ignores what is its own to write (Via, Record-Route, RSeq, Content-Length). A Route is used in a request
+/// outside a dialog (a preloaded route set, RFC 3261 §8.1.1.1) and where a request is proxied (§16.6 item 6), nowhere else.
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
     /// Name and value of each field, in order.
@@ -207,6 +208,9 @@ pub struct ProxyOptions {
     pub final_timeout: Option<Duration>,
     /// Forward without transaction state (RFC 3261 §16.11).
     pub stateless: bool,
+    /// The targets are outside the trusted network: identity and history that a caller wants kept private are left out
+    /// (`sip::Message::withheld_from_untrusted`).
+    pub untrusted: bool,
     /// Report each response of each branch (`ProxyResponse`), not only the end.
     pub report_responses: bool,
 }

@@ -96,7 +96,7 @@ pub struct Engine {
     pub(crate) is_draining: bool,
     pub(crate) totals: Totals,
     /// For what strangers can make the log say.
-    log: LogLimit,
+    pub(crate) log: LogLimit,
     counter: u64,
     transmits: VecDeque<Transmit>,
     events: VecDeque<(ApplicationId, Event)>,
@@ -257,6 +257,14 @@ impl Engine {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         self.timers.next_deadline()
+    }
+
+    /// How often a dialog was looked at since the start: the work that a message makes, for tests.
+    #[cfg(debug_assertions)]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn dialogs_looked_at(&self) -> u64 {
+        self.dialogs.looked()
     }
 
     /// What the engine holds and has done.

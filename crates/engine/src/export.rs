@@ -4,6 +4,7 @@
 //! Times are durations, as engines share no clock: whoever keeps a value says how old it is when it is imported. A value that comes
 //! back from a store is input like any other: everything in it that will stand on the wire is checked when it is read. It holds no
 //! transaction, so what is under way while it is made (a re-INVITE, a 2xx without its ACK) does not move with it.
+use crate::dialog::bounds::{MOST_ROUTES, MOST_TEXT};
 use serde::{Deserialize, Serialize};
 use sip::header::EventPackage;
 use sip::{Address, Uri};
@@ -14,9 +15,6 @@ use std::net::SocketAddr;
 pub const VERSION: u32 = 1;
 /// The longest value that is read, in bytes.
 pub const MOST_BYTES: usize = 256 * 1024;
-/// The longest text in a value, in bytes, and the most routes.
-const MOST_TEXT: usize = 8 * 1024;
-const MOST_ROUTES: usize = 64;
 /// The most subscriptions in a value, as many as a dialog holds.
 const MOST_SUBSCRIPTIONS: usize = 32;
 
@@ -252,7 +250,8 @@ fn one_line(part: &'static str, text: &str) -> Result<(), ImportError> {
     if text.len() > MOST_TEXT {
         return Err(ImportError::Invalid(part, "is too long"));
     }
-    if text.chars().any(char::is_control) {
+    // A tab is white space as a blank is (RFC 3261 §25.1: LWS).
+    if text.chars().any(|c| c.is_control() && c != '\t') {
         return Err(ImportError::Invalid(part, "has control characters in it"));
     }
     Ok(())

@@ -5,13 +5,13 @@
 use crate::command::Draft;
 use crate::config::{Listener, SessionTimers};
 use crate::dialog::session_terms::{self, refreshes_session};
-use crate::dialog::usages::is_false;
 use crate::draft::{self, Fields};
 use crate::event::CommandError;
 use crate::id::{DialogId, DialogRole, TransactionId};
 use crate::listener::Listeners;
 use crate::transport::Origin;
 use bytes::Bytes;
+use sip::header::refer_sub;
 use sip::status::reason_phrase;
 use sip::{Build, HeaderName, Message, Method};
 
@@ -115,8 +115,7 @@ impl Replier {
         let method = request.method();
         // RFC 4488 §4: without a subscription a REFER makes no dialog.
         let declines = |(name, value): &(Bytes, Bytes)| {
-            HeaderName::from_bytes(name) == HeaderName::ReferSub
-                && std::str::from_utf8(value).is_ok_and(is_false)
+            HeaderName::from_bytes(name) == HeaderName::ReferSub && refer_sub(value) == Some(false)
         };
         let declined = method == Method::Refer && draft.headers.iter().any(declines);
         (answers_dialog(&method, status) && !declined).then(|| dialog_of(transaction))

@@ -34,16 +34,17 @@ pub fn headers(given: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<(Bytes, Bytes)>
     Ok(fields)
 }
 
-/// Header fields and body.
+/// Header fields and body, and whether the engine takes care of the session timer.
 pub fn draft(
     given: Option<&Bound<'_, PyAny>>,
     body: Option<&Bound<'_, PyBytes>>,
+    session_timer: bool,
 ) -> PyResult<Draft> {
     let body = body.map_or_else(Bytes::new, |body| Bytes::copy_from_slice(body.as_bytes()));
     Ok(Draft {
         headers: headers(given)?,
         body,
-        ..Draft::default()
+        without_session_timer: !session_timer,
     })
 }
 

@@ -156,6 +156,14 @@ impl World {
             .unwrap_or_default()
     }
 
+    /// How often a host's engine has looked at a dialog.
+    #[cfg(debug_assertions)]
+    #[must_use]
+    pub fn dialogs_looked_at(&self, host: HostId) -> u64 {
+        let host = self.hosts.get(host.0);
+        host.map_or(0, |host| host.engine.dialogs_looked_at())
+    }
+
     /// Where a host name leads.
     pub fn name(&mut self, name: &str, leads_to: Vec<Resolved>) {
         self.names.insert(name.to_owned(), leads_to);

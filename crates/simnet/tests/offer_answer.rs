@@ -114,6 +114,11 @@ impl Call {
 
     /// An UPDATE with an offer is refused to the application, on either side; one without passes.
     fn is_open(&mut self) {
+        self.is_open_while(None);
+    }
+
+    /// The same, where an UPDATE of one side is unanswered: another of that side's gets 500 (RFC 3311 §5.2).
+    fn is_open_while(&mut self, updating: Option<bool>) {
         for from_alice in [true, false] {
             let (from, dialog, _) = self.ends(from_alice);
             self.world
@@ -123,6 +128,13 @@ impl Call {
                 matches!(error, CommandError::RequestPending(_)),
                 "{error:?}"
             );
+            if updating == Some(from_alice) {
+                self.world
+                    .act(from, |actions| actions.send_in(dialog, Method::Update, b""));
+                self.world.sent(from);
+                assert_eq!(self.world.response(from).message.status(), 500);
+                continue;
+            }
             let update = self.send(from_alice, Method::Update, b"");
             self.answer(!from_alice, &update, 200, b"");
         }
@@ -231,7 +243,7 @@ fn pattern_6_an_update_offers_and_its_2xx_answers_or_its_refusal_makes_it_void()
     for from_alice in [true, false] {
         for (status, body) in [(200, SDP), (488, b"".as_slice())] {
             let update = call.send(from_alice, Method::Update, SDP);
-            call.is_open();
+            call.is_open_while(Some(from_alice));
             call.answer(!from_alice, &update, status, body);
             call.is_stable();
         }

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 mod raw;
 
-use engine::command::{PathPolicy, ProxyOptions};
+use engine::command::{Command, PathPolicy, Proxy, ProxyOptions};
+use engine::event::CommandError;
 use raw::{one, reply, send, values};
 use simnet::{Faults, HostId, Packet, World};
 
@@ -186,4 +187,89 @@ fn a_user_agent_without_path_is_passed_on_or_refused_as_asked() {
     assert_eq!(values(&refused, "Require"), ["path"]);
     world.failed(proxy);
     world.rest();
+}
+
+/// Proxies Alice's INVITE with these header fields; what went out to `at`, or why it was not proxied.
+fn proxied_with(
+    more: &str,
+    headers: &[(&'static str, &'static str)],
+    options: ProxyOptions,
+    at: &str,
+) -> Result<Packet, CommandError> {
+    let (mut world, proxy) = world();
+    let text = request("INVITE", "sip:bob@b.example", "", more);
+    send(&mut world, ALICE, proxy, text);
+    let seen = world.request(proxy);
+    let bytes = |text: &'static str| bytes::Bytes::from_static(text.as_bytes());
+    let headers = headers
+        .iter()
+        .map(|(name, value)| (bytes(name), bytes(value)))
+        .collect();
+    world.act(proxy, |actions| {
+        actions.command(|id| {
+            Command::Proxy(Proxy {
+                id,
+                transaction: seen.transaction,
+                targets: vec![format!("sip:bob@{BOB}")],
+                options,
+                headers,
+            })
+        })
+    });
+    let events = world.events(proxy);
+    if let Some(engine::Event::Failed(failed)) = events.into_iter().next() {
+        world.act(proxy, |actions| actions.respond(seen.transaction, 500, b""));
+        world.events(proxy);
+        world.rest();
+        return Err(failed.error);
+    }
+    let there = one(&mut world, at);
+    let answer = reply(&there, "480 Temporarily Unavailable", "two", "");
+    send(&mut world, at, proxy, answer);
+    world.rest();
+    Ok(there)
+}
+
+#[test]
+fn a_route_of_the_application_stands_before_the_others_and_is_where_the_request_goes() {
+    let options = ProxyOptions::default();
+    let given = [("route", "<sip:203.0.113.7;lr>, <sip:next.example;lr>")];
+    let own = "Route: <sip:192.0.2.1;lr>\r\nRoute: <sip:last.example;lr>\r\n";
+    for (more, last) in [("", ""), (own, ", <sip:last.example;lr>")] {
+        let there = proxied_with(more, &given, options.clone(), EDGE).unwrap();
+        assert_eq!(there.start_line(), format!("INVITE sip:bob@{BOB} SIP/2.0"));
+        assert_eq!(
+            values(&there, "Route").join(", "),
+            format!("<sip:203.0.113.7;lr>, <sip:next.example;lr>{last}")
+        );
+    }
+    // A strict router is spoken to as one.
+    let strict = [("Route", "<sip:203.0.113.7>")];
+    let there = proxied_with("", &strict, options.clone(), EDGE).unwrap();
+    assert_eq!(there.start_line(), "INVITE sip:203.0.113.7 SIP/2.0");
+    assert_eq!(values(&there, "Route"), [format!("<sip:bob@{BOB}>")]);
+    for bad in ["nonsense", "<tel:+49123>"] {
+        let error = proxied_with("", &[("Route", bad)], options.clone(), EDGE).unwrap_err();
+        assert!(matches!(error, CommandError::InvalidHeader(what) if what.contains("Route")));
+    }
+}
+
+#[test]
+fn what_a_caller_wants_kept_private_does_not_reach_targets_outside_the_trusted_network() {
+    let more = "P-Asserted-Identity: <sip:alice@a.example>\r\nPrivacy: id\r\nP-Preferred-Identity: <sip:al@a.example>\r\n";
+    for (stateless, untrusted, kept) in [(false, true, 0), (true, true, 0), (false, false, 1)] {
+        let options = ProxyOptions {
+            untrusted,
+            stateless,
+            ..ProxyOptions::default()
+        };
+        let there = proxied_with(more, &[], options, BOB).unwrap();
+        assert_eq!(values(&there, "P-Asserted-Identity").len(), kept);
+        assert_eq!(values(&there, "P-Preferred-Identity").len(), kept);
+        assert_eq!(
+            values(&there, "Privacy"),
+            ["id"],
+            "others down the line are to know"
+        );
+    }
 }

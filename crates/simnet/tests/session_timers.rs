@@ -668,3 +668,63 @@ fn over_a_bad_network_both_ends_agree_on_the_end() {
         "{survived} survived, {expired} were cut off"
     );
 }
+
+#[test]
+fn a_bye_that_is_challenged_leaves_the_timer_running_at_both_ends() {
+    for by_caller in [true, false] {
+        let mut world = World::new(215, Faults::none());
+        let ends = call(&mut world, &[("Session-Expires", "1800")], &[], true);
+        let (from, who, other) = if by_caller {
+            (ends.caller, &ends.caller_seen, &ends.callee_seen)
+        } else {
+            (ends.callee, &ends.callee_seen, &ends.caller_seen)
+        };
+        let dialog = who.borrow().dialog.unwrap();
+        other.borrow_mut().challenge = true;
+        world.act(from, |actions| actions.bye(dialog));
+        world.run(seconds(1));
+        other.borrow_mut().challenge = false;
+        let start = world.now();
+        world.run(seconds(5000));
+        let all = refreshes(&world, start);
+        assert!(all.len() >= 5, "{} refreshes", all.len());
+        assert!(ends.ended().is_empty(), "{:?}", ends.ended());
+        ends.hang_up(&mut world);
+        world.rest();
+    }
+}
+
+#[test]
+fn a_challenged_bye_that_never_comes_again_does_not_keep_a_call_that_nobody_refreshes() {
+    let mut world = World::new(216, Faults::none());
+    let ends = call(&mut world, &[("Session-Expires", "1800")], &[], true);
+    let start = world.now();
+    let dialog = ends.caller_seen.borrow().dialog.unwrap();
+    ends.callee_seen.borrow_mut().challenge = true;
+    world.act(ends.caller, |actions| actions.bye(dialog));
+    world.run(seconds(1));
+    world.lose(usize::MAX, |packet| packet.is("UPDATE"));
+    world.run(seconds(1850));
+    for (at, how) in ends.ended() {
+        assert!(at.since(start) < seconds(1800), "{how}");
+    }
+    assert_eq!(ends.ended().len(), 2, "{:?}", ends.ended());
+    world.rest();
+}
+
+#[test]
+fn nothing_is_refreshed_while_a_bye_is_under_way() {
+    let mut world = World::new(217, Faults::none());
+    let ends = call(&mut world, &[("Session-Expires", "1800")], &[], true);
+    world.run(seconds(780));
+    let (start, dialog) = (world.now(), ends.caller_seen.borrow().dialog.unwrap());
+    // The BYE never arrives, and is repeated until timer F while the refresh falls due.
+    world.lose(usize::MAX, |packet| packet.is("BYE"));
+    for _ in 0..5 {
+        world.act(ends.caller, |actions| actions.bye(dialog));
+        world.run(seconds(25));
+    }
+    assert_eq!(refreshes(&world, start).len(), 0);
+    world.run(seconds(3000));
+    world.rest();
+}

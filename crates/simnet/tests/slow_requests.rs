@@ -1,5 +1,5 @@
 //! A request other than INVITE gets no 100 before its sender's timer E has grown to T2, gets one then, and is never answered 408 by a
-//! proxy whose target is silent (RFC 4320 §4); one that is given up in silence is the same request when it is repeated.
+//! proxy whose target is silent, or for an application that is (RFC 4320 §4); one that is given up in silence is the same request when it is repeated.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 use engine::command::ProxyOptions;
 use simnet::{Faults, World};
@@ -102,5 +102,63 @@ fn one_that_was_given_up_is_not_proxied_again_when_it_is_repeated() {
     );
     assert_eq!(requests(&world.events(bob)), 0, "there is one MESSAGE");
     assert_eq!(world.count(|packet| packet.answers(408, "MESSAGE")), 0);
+    world.rest();
+}
+
+#[test]
+fn what_the_application_never_answers_gets_no_answer_and_its_repetitions_reach_nobody() {
+    let mut world = World::new(2, Faults::none());
+    let alice = world.host("alice");
+    let mut config = simnet::host::config(simnet::HostId(1));
+    config.timers.application = Duration::from_secs(5);
+    let bob = world.host_with("bob", config);
+    let (here, _) = world.call(alice, bob);
+    for method in [Method::Message, Method::Options] {
+        let dialog = method == Method::Options;
+        world.act(alice, |actions| {
+            if dialog {
+                actions.send_in(here, method.clone(), b"")
+            } else {
+                actions.send(method.clone(), &bob.uri("bob"), &[], b"")
+            }
+        });
+        world.sent(alice);
+        let request = world.request(bob);
+        world.run(Duration::from_secs(34));
+        world.no_event(bob);
+        assert_eq!(
+            world.response(alice).message.status(),
+            408,
+            "her own timer F"
+        );
+        assert_eq!(
+            world.count(|packet| packet.answers(408, method.as_str())),
+            0
+        );
+        // Whoever answers now is told that nobody waits for it.
+        world.act(bob, |actions| {
+            actions.respond(request.transaction, 200, b"")
+        });
+        assert_eq!(
+            world.failed(bob).error,
+            engine::event::CommandError::UnknownTransaction
+        );
+    }
+    world.hang_up(alice, here, bob);
+    world.rest();
+}
+
+#[test]
+fn a_bye_that_the_application_never_answers_ends_the_call_all_the_same() {
+    let mut world = World::new(3, Faults::none());
+    let [alice, bob] = ["alice", "bob"].map(|name| world.host(name));
+    let (here, _) = world.call(alice, bob);
+    world.act(alice, |actions| actions.bye(here));
+    world.sent(alice);
+    world.request(bob);
+    world.run(Duration::from_secs(70));
+    assert_eq!(world.counts(bob).dialogs, 0);
+    assert_eq!(world.count(|packet| packet.answers(408, "BYE")), 0);
+    world.events(alice);
     world.rest();
 }

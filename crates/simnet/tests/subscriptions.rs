@@ -649,3 +649,69 @@ fn a_dialog_holds_so_many_subscriptions_and_no_more() {
     world.hang_up(alice, here, bob);
     world.rest();
 }
+
+/// A call in which Alice watches Bob for so long, who has answered and is not acknowledged yet.
+fn watched_call(world: &mut World, alice: HostId, bob: HostId) -> [engine::id::DialogId; 2] {
+    world.act(alice, |actions| actions.invite(&bob.uri("bob")));
+    world.sent(alice);
+    let invite = request(world, bob, "INVITE");
+    world.act(bob, |actions| {
+        actions.respond(invite.transaction, 200, simnet::actions::SDP)
+    });
+    let there = world.sent(bob).dialog.unwrap();
+    let here = response(world, alice, 200).dialog.unwrap();
+    let fields = [("Event", "presence"), ("Expires", "600")];
+    send(world, alice, here, Method::Subscribe, &fields);
+    let asked = request(world, bob, "SUBSCRIBE");
+    answer(world, bob, &asked, 200, &[("Expires", "600")]);
+    response(world, alice, 200);
+    notify(world, bob, there, alice, "presence", "active;expires=600");
+    [here, there]
+}
+
+#[test]
+fn a_call_that_ends_for_want_of_an_ack_leaves_the_subscription_which_ends_in_its_time_and_says_so()
+{
+    let (mut world, alice, bob) = two(40);
+    watched_call(&mut world, alice, bob);
+    world.run(seconds(40));
+    let over = world.dialog_ended(bob);
+    assert_eq!(over.reason, engine::event::DialogEndReason::AckTimeout);
+    let bye = request(&mut world, alice, "BYE");
+    answer(&mut world, alice, &bye, 200, &[]);
+    assert_eq!(dialogs(&world, [alice, bob]), [1, 1], "RFC 5057 §4.2");
+    world.run(seconds(600));
+    let last = request(&mut world, alice, "NOTIFY");
+    answer(&mut world, alice, &last, 200, &[]);
+    assert_eq!(
+        ended(&mut world, bob),
+        ("presence".to_owned(), true, SubscriptionEndReason::Expired)
+    );
+    world.rest();
+}
+
+#[test]
+fn a_call_that_was_silent_for_too_long_ends_and_so_does_its_subscription_each_with_a_word() {
+    let mut world = World::new(41, Faults::none());
+    let [alice, bob] = [0, 1].map(|number| {
+        let mut config = simnet::host::config(HostId(number));
+        config.bounds.dialog_idle = seconds(300);
+        world.host_with(["alice", "bob"][number], config)
+    });
+    let [here, _] = watched_call(&mut world, alice, bob);
+    world.act(alice, |actions| actions.ack(here));
+    world.sent(alice);
+    request(&mut world, bob, "ACK");
+    world.run(seconds(1000));
+    let events = world.events(bob);
+    let (mut calls, mut subscriptions) = (0, 0);
+    for event in events {
+        match event {
+            engine::Event::DialogEnded(_) => calls += 1,
+            engine::Event::SubscriptionEnded(_) => subscriptions += 1,
+            _ => {}
+        }
+    }
+    assert_eq!((calls, subscriptions), (1, 1));
+    world.rest();
+}

@@ -151,7 +151,7 @@ fn two_that_cross_get_491_at_both_ends() {
 }
 
 #[test]
-fn a_second_one_gets_500_with_retry_after_and_one_without_an_offer_passes() {
+fn a_second_one_gets_500_with_retry_after_with_an_offer_and_without() {
     let (mut world, hosts, dialogs, invite) = ringing(4);
     world.act(hosts[0], |actions| {
         actions.send_in(dialogs[0], Method::Update, SDP)
@@ -193,12 +193,16 @@ fn a_second_one_gets_500_with_retry_after_and_one_without_an_offer_passes() {
         hosts[1],
         format!("{refresh}Content-Length: 0\r\n\r\n"),
     );
-    let passed = world.request(hosts[1]);
-    assert_eq!(passed.message.cseq().unwrap().number, number + 2);
-    for transaction in [passed.transaction, update.transaction] {
-        world.act(hosts[1], |actions| actions.respond(transaction, 200, SDP));
-        world.sent(hosts[1]);
-    }
+    world.no_event(hosts[1]);
+    assert_eq!(
+        world.count(|packet| packet.answers(500, "UPDATE")),
+        2,
+        "§5.2: with an offer or without"
+    );
+    world.act(hosts[1], |actions| {
+        actions.respond(update.transaction, 200, SDP)
+    });
+    world.sent(hosts[1]);
     assert_eq!(world.response(hosts[0]).message.status(), 200);
     world.act(hosts[1], |actions| actions.respond(invite, 486, b""));
     world.sent(hosts[1]);
@@ -413,4 +417,38 @@ fn over_a_bad_network_all_get_through_early_and_late() {
         world.act(hosts[1], |actions| actions.respond(invite, 486, b""));
         world.rest();
     }
+}
+
+#[test]
+fn a_second_one_without_an_offer_is_refused_while_the_first_is_unanswered() {
+    let (mut world, [alice, bob], [here, there], invite) = ringing(8);
+    world.act(bob, |actions| actions.respond(invite, 200, b""));
+    world.sent(bob);
+    world.response(alice);
+    world.act(alice, |actions| actions.ack(here));
+    world.sent(alice);
+    world.request(bob);
+    world.act(alice, |actions| actions.send_in(here, Method::Update, b""));
+    world.sent(alice);
+    let first = world.request(bob);
+    world.act(alice, |actions| actions.send_in(here, Method::Update, b""));
+    world.sent(alice);
+    let refused = world.response(alice).message;
+    assert_eq!(refused.status(), 500, "RFC 3311 §5.2");
+    assert!(refused.header(HeaderName::RetryAfter).is_some());
+    world.no_event(bob);
+    world.act(bob, |actions| actions.respond(first.transaction, 200, b""));
+    world.sent(bob);
+    assert_eq!(world.response(alice).message.status(), 200);
+    // Then another passes, the other way as well.
+    for (from, to, dialog) in [(alice, bob, here), (bob, alice, there)] {
+        world.act(from, |actions| actions.send_in(dialog, Method::Update, b""));
+        world.sent(from);
+        let update = world.request(to);
+        world.act(to, |actions| actions.respond(update.transaction, 200, b""));
+        world.sent(to);
+        assert_eq!(world.response(from).message.status(), 200);
+    }
+    world.hang_up(alice, here, bob);
+    world.rest();
 }

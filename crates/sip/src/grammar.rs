@@ -164,6 +164,12 @@ impl<'a> Iterator for List<'a> {
     }
 }
 
+/// The values of a comma list, split outside quoted strings and angle brackets, each unfolded: of a field that an application
+/// wrote, as `Field::values` of one that came.
+pub fn list_values(value: &[u8]) -> impl Iterator<Item = Cow<'_, [u8]>> {
+    List::new(value).map(unfold)
+}
+
 /// The length of the quoted string that `bytes` begin with, both quotes included; none when it has no end.
 pub(crate) fn quoted_len(bytes: &[u8]) -> Option<usize> {
     let mut escaped = false;

@@ -24,6 +24,7 @@ pub mod uri;
 pub use build::Build;
 pub use error::{HeaderError, ParseError, ParseErrorKind};
 pub use frame::{Frame, Framer};
+pub use grammar::list_values;
 pub use header::{Address, CSeq, Challenge, Params, Via};
 pub use limits::Limits;
 pub use message::{Field, Message};

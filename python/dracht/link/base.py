@@ -116,6 +116,7 @@ class ProxyOptions:
         "provisional_timeout",
         "record_route",
         "stateless",
+        "trusted",
     )
 
     def __init__(
@@ -128,6 +129,7 @@ class ProxyOptions:
         provisional_timeout: float | None = None,
         final_timeout: float | None = None,
         stateless: bool = False,
+        trusted: bool = True,
     ) -> None:
         self.record_route = record_route
         self.path = path
@@ -136,6 +138,7 @@ class ProxyOptions:
         self.provisional_timeout = provisional_timeout
         self.final_timeout = final_timeout
         self.stateless = stateless
+        self.trusted = trusted
 
 
 class Link(Protocol):
@@ -187,8 +190,9 @@ class Link(Protocol):
         headers: HeaderList,
         body: bytes,
         completion: Completion,
+        session_timer: bool = True,
     ) -> None:
-        """Answers a request; `reason` may be empty."""
+        """Answers a request; `reason` may be empty. `session_timer`: whether the engine takes care of one (RFC 4028)."""
 
     def request(
         self,
@@ -199,6 +203,7 @@ class Link(Protocol):
         dialog: DialogReference | None,
         next_hop: str | None,
         completion: Completion,
+        session_timer: bool = True,
     ) -> None:
         """Sends a request, new or within a dialog; "" as URI within a dialog is its remote target."""
 

@@ -69,13 +69,14 @@ class ConnectionLink:
         headers: HeaderList,
         body: bytes,
         completion: Completion,
+        session_timer: bool = True,
     ) -> None:
         """Answers a request."""
         connection = self._connection
         if connection is None or not connection.ready:
             completion.failed(self._lost())
         else:
-            connection.respond(transaction, request, status, reason, headers, body, completion)
+            connection.respond(transaction, request, status, reason, headers, body, completion, session_timer)
 
     def request(
         self,
@@ -86,13 +87,14 @@ class ConnectionLink:
         dialog: DialogReference | None,
         next_hop: str | None,
         completion: Completion,
+        session_timer: bool = True,
     ) -> None:
         """Sends a request."""
         connection = self._connection
         if connection is None or not connection.ready:
             completion.failed(self._lost())
         else:
-            connection.request(method, uri, headers, body, dialog, next_hop, completion)
+            connection.request(method, uri, headers, body, dialog, next_hop, completion, session_timer)
 
     def cancel(self, transaction: TransactionId, headers: HeaderList, completion: Completion) -> None:
         """Cancels an INVITE."""

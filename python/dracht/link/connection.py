@@ -58,6 +58,8 @@ _READ = 4096
 _READ_MOST = 64 * 1024
 # Between an early UPDATE's transaction, which is that of its INVITE, and its CSeq number; see `_sip`.
 _SEPARATOR = "\0"
+# A word that only dracht's own server knows.
+_NO_SESSION_TIMER = "withoutSessionTimer"
 
 
 class ControlConnection(asyncio.BufferedProtocol):
@@ -235,14 +237,18 @@ class ControlConnection(asyncio.BufferedProtocol):
         headers: HeaderList,
         body: bytes,
         completion: Completion,
+        session_timer: bool = True,
     ) -> None:
         """Answers a request."""
         name, _, number = str(transaction).partition(_SEPARATOR)
         fields = fields_text(headers) if headers else ""
         if number:
             fields = f"{fields}CSeq: {number} UPDATE\r\n"
+        word = "" if session_timer or not self.is_dracht else f"||{_NO_SESSION_TIMER}"
         self._command(
-            f"|sip|{name}|\r\nSIP/2.0 {status} {reason or _phrase(status)}\r\n{fields}", body, completion
+            f"|sip|{name}|{word}\r\nSIP/2.0 {status} {reason or _phrase(status)}\r\n{fields}",
+            body,
+            completion,
         )
 
     def request(
@@ -254,6 +260,7 @@ class ControlConnection(asyncio.BufferedProtocol):
         dialog: DialogReference | None,
         next_hop: str | None,
         completion: Completion,
+        session_timer: bool = True,
     ) -> None:
         """Sends a request."""
         try:
@@ -262,6 +269,8 @@ class ControlConnection(asyncio.BufferedProtocol):
             meta = f"|sip||{dialog_text(dialog)}"
             if next_hop:
                 meta = f"{meta}|{one_word(next_hop, 'next_hop')}"
+            if not session_timer and self.is_dracht:
+                meta = f"{meta}{'' if next_hop else '|'}|{_NO_SESSION_TIMER}"
             start = f"{one_word(method, 'the method')} {where} SIP/2.0"
         except ParseError as error:
             completion.failed(CommandFailed("invalid-uri", str(error)))

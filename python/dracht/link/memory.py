@@ -52,6 +52,7 @@ class Given(NamedTuple):
     next_hop: str | None = None
     targets: Sequence[str] = ()
     options: ProxyOptions | None = None
+    session_timer: bool = True
     completion: Completion | ProxyCompletion | None = None
 
 
@@ -223,11 +224,19 @@ class MemoryLink:
         headers: HeaderList,
         body: bytes,
         completion: Completion,
+        session_timer: bool = True,
     ) -> None:
         """Keeps a response."""
         asked = self._requests[transaction]
         given = Given(
-            "respond", transaction, status, asked.method, headers=headers, body=body, completion=completion
+            "respond",
+            transaction,
+            status,
+            asked.method,
+            headers=headers,
+            body=body,
+            session_timer=session_timer,
+            completion=completion,
         )
         to = asked.header("To") or ""
         fields = [
@@ -259,11 +268,22 @@ class MemoryLink:
         dialog: DialogReference | None,
         next_hop: str | None,
         completion: Completion,
+        session_timer: bool = True,
     ) -> None:
         """Keeps a request."""
         number = next(self._numbers)
         given = Given(
-            "request", number, 0, method, uri, headers, body, dialog, next_hop, completion=completion
+            "request",
+            number,
+            0,
+            method,
+            uri,
+            headers,
+            body,
+            dialog,
+            next_hop,
+            session_timer=session_timer,
+            completion=completion,
         )
         names = {name.lower() for name, _ in headers}
         target = uri or "sip:remote@192.0.2.1"

@@ -92,6 +92,7 @@ class NativeCommands:
         headers: HeaderList,
         body: bytes,
         completion: Completion,
+        session_timer: bool = True,
     ) -> None:
         """Answers a request."""
         engine = self._engine
@@ -99,7 +100,7 @@ class NativeCommands:
             completion.failed(ConnectionLost("the engine does not run"))
             return
         # Written here and now as a rule: waiting for the engine to say what it sent costs two thread switches.
-        given = engine.respond(transaction, status, reason, headers, body, request)  # type: ignore[arg-type]
+        given = engine.respond(transaction, status, reason, headers, body, request, session_timer)  # type: ignore[arg-type]
         if len(given) == 1:
             self._commands[given[0]] = completion
         elif given[1] is None:
@@ -125,6 +126,7 @@ class NativeCommands:
         dialog: DialogReference | None,
         next_hop: str | None,
         completion: Completion,
+        session_timer: bool = True,
     ) -> None:
         """Sends a request."""
         engine = self._engine
@@ -132,7 +134,7 @@ class NativeCommands:
             completion.failed(ConnectionLost("the engine does not run"))
             return
         try:
-            number = engine.send_request(method, uri, headers, body, dialog, next_hop)  # type: ignore[arg-type]
+            number = engine.send_request(method, uri, headers, body, dialog, next_hop, session_timer)  # type: ignore[arg-type]
         except ValueError as error:
             completion.failed(CommandFailed("invalid-method", str(error)))
             return
@@ -172,6 +174,7 @@ class NativeCommands:
             provisional_timeout=options.provisional_timeout,
             final_timeout=options.final_timeout,
             stateless=options.stateless,
+            untrusted=not options.trusted,
             report_responses=True,
             headers=headers,
         )

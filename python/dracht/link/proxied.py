@@ -43,6 +43,9 @@ class ProxyReplies:
         if tokens[4] == "done":
             # What is forwarded without state has no outcome here.
             status, winner = (None, None) if self._stateless and not self._finals else best(self._finals)
+            if len(tokens) > 5 and tokens[5].isdecimal() and int(tokens[5]) != status:
+                # A server of dracht's says what the caller got, once it was told to give something up: it may be none of these.
+                status, winner = int(tokens[5]), None
             self._completion.done(status, winner)
             return False
         with contextlib.suppress(ParseError):

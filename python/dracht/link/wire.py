@@ -200,6 +200,8 @@ def proxy_meta(options: ProxyOptions, *, extended: bool) -> str:
     """The tokens of a proxy frame that say how; `extended` with the words that only dracht's own server knows."""
     stays = _PATHS[options.path if extended else "always"]
     order = "stateless" if options.stateless and extended else _ORDERS[options.forking]
+    if extended and not options.trusted:
+        order += ";untrusted"
     return "|".join(
         (
             stays if options.record_route else "",

@@ -1,5 +1,6 @@
 //! How a dialog comes to be: from a response we send (RFC 3261 §12.1.1), one we get (§12.1.2), or an early NOTIFY (RFC 6665 §4.4.1).
 use super::Dialog;
+use super::bounds::fits;
 use super::offer::{Offer, Side, describes};
 use super::subscription::{EventName, Notice, Role, Subscription};
 use crate::dispatch::Incoming;
@@ -261,6 +262,7 @@ impl Engine {
         let (application, event) = (asked.application, EventName::of(message));
         let about = Subscription::asked(Role::Subscriber, asked.event.clone(), client, self.now);
         if !asked.admits(head.from_tag)
+            || !fits(message)
             || !about.matches(Role::Subscriber, &event)
             || !self.applications.is_attached(application)
         {

@@ -25,10 +25,21 @@ fn reason_text(reason: DialogEndReason) -> &'static str {
 }
 
 impl Engine {
-    /// The engine ends a dialog: BYE to the peer, `DialogEnded` to the owner.
+    /// The engine ends a call whose 2xx no ACK came for, or in which nothing passes: BYE to the peer, `DialogEnded` to the owner.
+    /// Subscriptions in the dialog go on (RFC 5057 §4.2): they end by themselves, and that is told.
     pub(crate) fn end_dialog(&mut self, id: DialogId, reason: DialogEndReason) {
-        self.say_goodbye(id, reason);
-        self.remove_dialog(id);
+        let Some(dialog) = self.dialogs.get_mut(id) else {
+            return;
+        };
+        let held = std::mem::take(&mut dialog.held);
+        if let Some(answer) = dialog.answer.take() {
+            self.timers.cancel(answer.retransmit);
+            self.timers.cancel(answer.timeout);
+        }
+        for (application, bye) in held {
+            self.fail(application, bye.id, CommandError::UnknownDialog);
+        }
+        self.end_call(id, reason);
     }
 
     /// A 2xx that nobody wants any more: ACK, BYE. The dialog stays until its INVITE's transaction ends, so that a repeated 2xx is
@@ -236,6 +247,7 @@ impl Engine {
             );
         } else if dialog.invited {
             self.end_dialog(id, DialogEndReason::Idle);
+            self.watch_dialog(id);
         } else if dialog.is_subscribed() {
             // Its subscriptions end by themselves, within that time after its last message and what they wait for then.
             dialog.idle = Some(self.timers.set(self.now, limit, Timer::DialogIdle(id)));

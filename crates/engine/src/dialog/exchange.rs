@@ -40,6 +40,9 @@ fn invite_in_the_way(dialog: &Dialog) -> Option<&'static str> {
         Some("our INVITE in this dialog is unanswered: wait for its final response")
     } else if dialog.unacknowledged.is_some() {
         Some("the 2xx to our INVITE has no ACK: acknowledge it first")
+    } else if dialog.answer.is_some() {
+        // RFC 3261 §14.1: until then the peer's INVITE is not over, and ours could overtake the 2xx.
+        Some("our 2xx to the peer's INVITE has no ACK yet: wait for it")
     } else if dialog.remote_invite.is_some() {
         Some("the peer's INVITE in this dialog is unanswered: answer it first")
     } else {
@@ -120,6 +123,8 @@ impl Engine {
                 return Err((500, true));
             }
             Method::Invite => Carrier::Invite,
+            // RFC 3311 §5.2, with an offer or without.
+            Method::Update if self.answers_update(dialog) => return Err((500, true)),
             Method::Update => Carrier::Update,
             // Never refused for what it carries: it is an acknowledgement first.
             _ => return Ok(()),
@@ -134,6 +139,14 @@ impl Engine {
                 Clash::Ours => (491, false),
                 Clash::Theirs => (500, true),
             })
+    }
+
+    /// Whether an UPDATE of the peer's has no final response yet.
+    fn answers_update(&self, dialog: &Dialog) -> bool {
+        let update = dialog
+            .remote_update
+            .and_then(|update| self.servers.get(update));
+        update.is_some_and(|update| !update.is_answered())
     }
 
     /// A request passed that may carry an offer or an answer. Gives whether it does.

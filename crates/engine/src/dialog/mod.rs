@@ -3,6 +3,7 @@
 //! A dialog knows who talks to whom, over which way, and how far both sides have counted. It refuses to hold transactions,
 //! sockets or anything that a second process could not be told.
 pub(crate) mod answer;
+pub(crate) mod bounds;
 pub(crate) mod create;
 pub(crate) mod end;
 pub(crate) mod exchange;
@@ -81,7 +82,7 @@ pub(crate) struct Dialog {
     pub(crate) local_invite: Option<TransactionId>,
     /// The CSeq number of our INVITE whose 2xx came and waits for the application's ACK.
     pub(crate) unacknowledged: Option<u32>,
-    /// An UPDATE of the peer's that came before the dialog was confirmed, and that nobody answered yet.
+    /// An UPDATE of the peer's that nobody answered yet.
     pub(crate) remote_update: Option<TransactionId>,
     /// Whose offer is open.
     pub(crate) offer: offer::Offer,

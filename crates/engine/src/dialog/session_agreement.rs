@@ -4,9 +4,11 @@
 use super::session::{Session, description};
 use super::session_terms::{self, TIMER};
 use super::session_timer::SessionTimer;
+use crate::command::SendRequest;
 use crate::engine::Engine;
 use crate::event::CommandError;
-use crate::id::{DialogId, TransactionId};
+use crate::id::{ApplicationId, DialogId, TransactionId};
+use crate::timer::TimerToken;
 use crate::uas::via::unlimited;
 use sip::{HeaderName, Message, Method};
 
@@ -116,7 +118,7 @@ impl Engine {
         self.take_step(id, step);
     }
 
-    /// A dialog was taken over: its session timer goes on.
+    /// A dialog was taken over, or its BYE was challenged: its session timer goes on.
     pub(crate) fn session_resumed(&mut self, id: DialogId) {
         let dialog = self.dialogs.get(id);
         let session = dialog.and_then(|dialog| dialog.session.as_ref());
@@ -138,7 +140,22 @@ impl Engine {
         }
     }
 
-    /// The session ends: a BYE is on its way.
+    /// A BYE of either side is on its way: nothing is refreshed or given up until it is over (`dialog_said_goodbye`), or was
+    /// challenged (`session_resumed`).
+    pub(crate) fn pause_session(&mut self, id: DialogId) {
+        let session = self
+            .dialogs
+            .get_mut(id)
+            .and_then(|dialog| dialog.session.as_mut());
+        if let Some(session) = session {
+            // What becomes of a refresh that is under way is of no interest: the timer begins anew where it goes on.
+            session.refresh = None;
+            let (token, held) = (session.token.take(), std::mem::take(&mut session.held));
+            self.forget_session(token, held);
+        }
+    }
+
+    /// The session ends: the engine's BYE is on its way.
     pub(crate) fn stop_session(&mut self, id: DialogId) {
         let session = self
             .dialogs
@@ -151,10 +168,18 @@ impl Engine {
 
     /// Forgets a session's timer and what waited for it.
     pub(crate) fn drop_session(&mut self, session: Session) {
-        if let Some(token) = session.token {
+        self.forget_session(session.token, session.held);
+    }
+
+    fn forget_session(
+        &mut self,
+        token: Option<TimerToken>,
+        held: Vec<(ApplicationId, SendRequest)>,
+    ) {
+        if let Some(token) = token {
             self.timers.cancel(token);
         }
-        for (application, invite) in session.held {
+        for (application, invite) in held {
             self.fail(application, invite.id, CommandError::UnknownDialog);
         }
     }

@@ -13,6 +13,9 @@ pub(crate) struct DialogTable {
     by_tags: FxHashMap<Digest, DialogId>,
     by_call: FxHashMap<Digest, SmallVec<[DialogId; 2]>>,
     digester: Digester,
+    /// How often a dialog was looked at: what a test counts, as time depends on the machine.
+    #[cfg(debug_assertions)]
+    looked: std::cell::Cell<u64>,
 }
 
 impl DialogTable {
@@ -23,7 +26,20 @@ impl DialogTable {
             by_tags: FxHashMap::default(),
             by_call: FxHashMap::default(),
             digester,
+            #[cfg(debug_assertions)]
+            looked: std::cell::Cell::new(0),
         }
+    }
+
+    /// How often a dialog was looked at.
+    #[cfg(debug_assertions)]
+    pub(crate) fn looked(&self) -> u64 {
+        self.looked.get()
+    }
+
+    fn count(&self) {
+        #[cfg(debug_assertions)]
+        self.looked.set(self.looked.get() + 1);
     }
 
     fn tags_key(&self, call_id: &str, local_tag: &str, remote_tag: &str) -> Digest {
@@ -41,11 +57,13 @@ impl DialogTable {
 
     /// The dialog with this identifier.
     pub(crate) fn get(&self, id: DialogId) -> Option<&Dialog> {
+        self.count();
         self.by_id.get(&id).map(AsRef::as_ref)
     }
 
     /// The dialog with this identifier.
     pub(crate) fn get_mut(&mut self, id: DialogId) -> Option<&mut Dialog> {
+        self.count();
         self.by_id.get_mut(&id).map(AsMut::as_mut)
     }
 

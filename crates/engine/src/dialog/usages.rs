@@ -84,12 +84,6 @@ pub(crate) fn declines_subscription(response: &Message) -> bool {
     response.refer_sub() == Some(false)
 }
 
-/// Whether a Refer-Sub value is `false`.
-pub(crate) fn is_false(value: &str) -> bool {
-    let word = value.split(';').next().unwrap_or_default();
-    word.trim().eq_ignore_ascii_case("false")
-}
-
 impl Dialog {
     /// Whether a subscription is open.
     pub(crate) fn is_subscribed(&self) -> bool {

@@ -1,5 +1,5 @@
 //! Max-Breadth (RFC 5393 §5): how many branches a request may have at one time, here and in every proxy behind.
-use sip::{HeaderName, Message};
+use sip::Message;
 
 /// What a request without Max-Breadth counts as (RFC 5393 §5.3.3 recommends 60).
 pub const DEFAULT: u32 = 60;
@@ -8,12 +8,7 @@ pub const DEFAULT: u32 = 60;
 /// is still a bound.
 #[must_use]
 pub fn received(request: &Message) -> Option<u32> {
-    request
-        .header(HeaderName::MaxBreadth)?
-        .text()
-        .trim()
-        .parse()
-        .ok()
+    request.max_breadth().ok().flatten()
 }
 
 /// What each of `count` branches gets that start now, the first ones one more than the others: of `available`, all but one for each

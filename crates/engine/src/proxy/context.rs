@@ -177,6 +177,7 @@ impl ProxyContext {
             &self.request,
             &entry.path,
             &self.headers,
+            &forward::withheld(&self.request, &self.options),
             forward::stays_in_path(&self.request, &self.options),
             Some(entry.breadth),
             hop,

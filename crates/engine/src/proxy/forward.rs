@@ -6,19 +6,21 @@ use crate::proxy::{Hop, validate};
 use crate::transport::Transport;
 use bytes::Bytes;
 use sip::{HeaderName, Message, Method, Patch};
+use smallvec::SmallVec;
 
 /// Max-Forwards of a request that came without (RFC 3261 §16.6 item 3).
 const MAX_FORWARDS: u32 = 70;
 
 /// Writes the request as it goes to the next hop.
 ///
-/// `headers` are the application's, checked by `check_headers`. With `stay_in_path` the proxy adds its Record-Route, or for a
+/// `headers` are the application's, checked by `check_headers`; those that are `withheld` are left out before. With `stay_in_path` the proxy adds its Record-Route, or for a
 /// REGISTER its Path (RFC 3327) with `Require: path`. `breadth` is the branch's share of Max-Breadth (RFC 5393 §5).
 #[must_use]
 pub fn write(
     request: &Message,
     path: &Path,
     headers: &[(Bytes, Bytes)],
+    withheld: &[HeaderName],
     stay_in_path: bool,
     breadth: Option<u32>,
     hop: &Hop<'_>,
@@ -37,6 +39,9 @@ pub fn write(
     }
     if stay_in_path {
         add_record_route(&mut patch, request, hop);
+    }
+    for name in withheld {
+        patch.remove(*name);
     }
     for (name, value) in headers {
         add_header(&mut patch, name, value);
@@ -64,6 +69,15 @@ pub fn stays_in_path(request: &Message, options: &ProxyOptions) -> bool {
         && (options.path != PathPolicy::IfSupported
             || request.method() != Method::Register
             || validate::supports_path(request))
+}
+
+/// The header fields of the request that are not for these targets.
+pub(super) fn withheld(request: &Message, options: &ProxyOptions) -> SmallVec<[HeaderName; 4]> {
+    if options.untrusted {
+        request.withheld_from_untrusted()
+    } else {
+        SmallVec::new()
+    }
 }
 
 /// Our Via value. `rport` asks the next hop to answer to the port that it sees (RFC 3581 §3).
@@ -129,7 +143,8 @@ fn add_header(patch: &mut Patch<'_>, name: &Bytes, value: &Bytes) {
     }
 }
 
-/// What the proxy core writes itself or may not change (RFC 3261 §16.6): such a field of the application's is ignored.
+/// What the proxy core writes itself or may not change (RFC 3261 §16.6): such a field of the application's is ignored here. Its Route
+/// is part of the path by now (`route::Path::along`).
 fn is_ours(name: HeaderName) -> bool {
     matches!(
         name,

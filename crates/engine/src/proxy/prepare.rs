@@ -2,6 +2,8 @@
 use crate::event::CommandError;
 use crate::proxy::route::{Path, Route, names_us, preprocess};
 use crate::proxy::{OwnNames, ProxyOrder, Rejection, forward, targets, validate};
+use bytes::Bytes;
+use sip::{Address, HeaderName};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -18,6 +20,25 @@ pub(super) struct Prepared {
     pub(super) paths: SmallVec<[Prospect; 1]>,
 }
 
+/// The Route values that the application gave, in order.
+fn given_routes(headers: &[(Bytes, Bytes)]) -> Result<Vec<String>, CommandError> {
+    let fields = headers
+        .iter()
+        .filter(|(name, _)| HeaderName::from_bytes(name) == HeaderName::Route);
+    let mut routes = Vec::new();
+    for value in fields.flat_map(|(_, field)| sip::list_values(field)) {
+        let text = String::from_utf8_lossy(&value).into_owned();
+        let uri = Address::parse(&text).ok().map(|route| route.uri_text);
+        if !uri.is_some_and(targets::is_routable) {
+            return Err(CommandError::InvalidHeader(format!(
+                "Route: {text:?} is no route: give a sip or sips URI in angle brackets, <sip:proxy.example;lr>"
+            )));
+        }
+        routes.push(text);
+    }
+    Ok(routes)
+}
+
 /// RFC 3261 §16.3 to §16.5: validates a request, preprocesses its route, and finds the way to each target.
 pub(super) fn prepare(order: &ProxyOrder, own: &dyn OwnNames) -> Result<Prepared, Rejection> {
     let refused = |error: CommandError| Rejection {
@@ -28,7 +49,11 @@ pub(super) fn prepare(order: &ProxyOrder, own: &dyn OwnNames) -> Result<Prepared
     validate::check(&order.request, own)?;
     validate::check_path(&order.request, &order.options)?;
     forward::check_headers(&order.headers).map_err(refused)?;
-    let route = preprocess(&order.request, own);
+    let mut route = preprocess(&order.request, own);
+    // drachtio-server ignores an application's Route.
+    if !order.drachtio_compatible {
+        route.add(given_routes(&order.headers).map_err(refused)?);
+    }
     let mut paths: SmallVec<[Prospect; 1]> = SmallVec::new();
     if order.targets.is_empty() {
         let path = Path::along(&route, &route.request_uri);

@@ -6,7 +6,8 @@ use crate::proxy::prepare::prepare;
 use crate::proxy::route::{Path, names_us, preprocess};
 use crate::proxy::{Hop, OwnNames, ProxyOrder, Rejection, breadth, forward, loops, validate};
 use bytes::Bytes;
-use sip::{Message, Scheme, Uri};
+use sip::{HeaderName, Message, Scheme, Uri};
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// A request to forward as it is, to one place.
@@ -15,6 +16,7 @@ pub struct Forwarding {
     request: Arc<Message>,
     path: Path,
     headers: Vec<(Bytes, Bytes)>,
+    withheld: SmallVec<[HeaderName; 4]>,
     stay_in_path: bool,
     /// Max-Breadth to write; none: as it is. What is relayed in a dialog forks nowhere here.
     breadth: Option<u32>,
@@ -28,6 +30,7 @@ impl Forwarding {
             request,
             path,
             headers: Vec::new(),
+            withheld: SmallVec::new(),
             stay_in_path: false,
             breadth: None,
         }
@@ -78,6 +81,7 @@ impl Forwarding {
             &self.request,
             &self.path,
             &self.headers,
+            &self.withheld,
             self.stay_in_path,
             self.breadth,
             hop,
@@ -131,6 +135,7 @@ pub fn stateless(order: ProxyOrder, own: &dyn OwnNames) -> Result<Forwarding, Re
     };
     Ok(Forwarding {
         stay_in_path: forward::stays_in_path(&order.request, &order.options),
+        withheld: forward::withheld(&order.request, &order.options),
         breadth: Some(breadth::received(&order.request).unwrap_or(breadth::DEFAULT)),
         request: order.request,
         path,

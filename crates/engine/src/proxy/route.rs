@@ -17,6 +17,8 @@ pub struct Route {
     pub received: usize,
     /// Whether the last one became the request-URI.
     pub last_taken: bool,
+    /// How many stand before them that the application gave.
+    pub added: usize,
     /// Whether the request came to us by its route: its first Route value, or its request-URI, was one of our Record-Routes.
     pub by_route: bool,
 }
@@ -33,6 +35,7 @@ pub fn preprocess(request: &Message, own: &dyn OwnNames) -> Route {
         remaining: Vec::new(),
         received: remaining.len(),
         last_taken: false,
+        added: 0,
         by_route: false,
     };
     if let Ok(uri) = request.uri() {
@@ -206,8 +209,17 @@ impl Path {
 }
 
 impl Route {
+    /// Sends the request through these first, as a policy of this proxy's (RFC 3261 §16.6 item 6).
+    pub fn add(&mut self, mut values: Vec<String>) {
+        self.added += values.len();
+        values.append(&mut self.remaining);
+        self.remaining = values;
+    }
+
     fn edit(&self) -> RouteEdit {
-        if self.remaining.len() == self.received {
+        if self.added > 0 {
+            RouteEdit::Replace(self.remaining.join(", "))
+        } else if self.remaining.len() == self.received {
             RouteEdit::Keep
         } else if self.remaining.is_empty() {
             RouteEdit::Remove

@@ -34,8 +34,8 @@ fn is_placeholder(uri: &str) -> bool {
     uri.is_empty() || uri.contains("placeholder")
 }
 
-/// Splits a CSeq value: the number.
-pub(crate) fn sequence_number(value: &Bytes) -> Result<u32, CommandError> {
+/// The number of a CSeq value. The method behind it, which may be left out, is the engine's to write.
+fn sequence_number(value: &Bytes) -> Result<u32, CommandError> {
     let text = draft::text("CSeq", value)?;
     let number = text
         .split_ascii_whitespace()
@@ -235,7 +235,7 @@ impl Engine {
         let act = Act::of_draft(&send.method, &fields, plan.sequence);
         self.check_subscriptions(id, act.as_ref())?;
         match send.method {
-            Method::Bye => self.stop_session(id),
+            Method::Bye => self.pause_session(id),
             Method::Prack => self.note_body(id, &plan.body),
             _ => {}
         }

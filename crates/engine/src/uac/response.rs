@@ -2,6 +2,7 @@
 //!
 //! It is above 400 lines: what a 2xx to an INVITE may meet (forks, repetitions, a CANCEL, an end) is decided in one place.
 use crate::dialog::Dialog;
+use crate::dialog::bounds::is_too_much;
 use crate::dialog::offer::Side;
 use crate::dialog::subscription::{EventName, Role};
 use crate::dialog::usages::declines_subscription;
@@ -35,6 +36,10 @@ impl Engine {
         let Some(transaction) = self.clients.get_mut(id) else {
             return;
         };
+        let forwarded = matches!(transaction.user, User::Branch(..) | User::Relay(_));
+        if !forwarded && is_too_much(&incoming.message) {
+            return self.totals.add(Total::Invalid);
+        }
         // Somebody is there: no other address will be tried, the request is not written again.
         transaction.plan = None;
         transaction.targets.clear();
@@ -170,8 +175,9 @@ impl Engine {
     ) {
         let status = incoming.message.status();
         match method {
-            // 401 and 407: the application sends the BYE again, with credentials.
-            Method::Bye if !matches!(status, 401 | 407) => self.dialog_said_goodbye(Some(dialog)),
+            // The call goes on until the BYE comes again, with credentials.
+            Method::Bye if matches!(status, 401 | 407) => self.session_resumed(dialog),
+            Method::Bye => self.dialog_said_goodbye(Some(dialog)),
             Method::Subscribe | Method::Refer | Method::Notify => {
                 let answer = (status, Some(incoming.message.as_ref()));
                 let is_made = incoming.origin.is_none();

@@ -1,5 +1,6 @@
 //! Requests within a dialog (RFC 3261 §12.2.2): to the application that owns it, in order; 481 when there is none.
 use super::Arrival;
+use crate::dialog::bounds::MOST_TEXT;
 use crate::dialog::offer::{Side, describes};
 use crate::dialog::session_terms;
 use crate::engine::Engine;
@@ -29,11 +30,12 @@ pub(crate) fn refreshes_target(method: &Method) -> bool {
     )
 }
 
-/// The URI of a message's Contact, when there is exactly one that can be read.
+/// The URI of a message's Contact, when there is exactly one that can be read, and is of a size to be kept.
 pub(crate) fn contact_uri(message: &Message) -> Option<Box<str>> {
     let contacts = message.contacts().ok()?;
     let contact = contacts.first().filter(|contact| !contact.is_wildcard())?;
-    contact.uri().ok().map(|_| contact.uri_text.into())
+    let uri = contact.uri_text;
+    (uri.len() <= MOST_TEXT && contact.uri().is_ok()).then(|| uri.into())
 }
 
 impl Engine {
@@ -159,7 +161,7 @@ impl Engine {
         let transaction =
             self.open_server(arrival, Owner::Application(application), None, Some(id));
         if *method == Method::Bye {
-            self.stop_session(id);
+            self.pause_session(id);
         }
         let mut invite = None;
         if let Some(dialog) = self.dialogs.get_mut(id) {
@@ -167,9 +169,9 @@ impl Engine {
             dialog.origin = arrival.origin;
             match method {
                 Method::Invite => dialog.remote_invite = Some(transaction),
-                Method::Update if !dialog.confirmed => {
+                Method::Update => {
                     dialog.remote_update = Some(transaction);
-                    invite = dialog.invite;
+                    invite = dialog.invite.filter(|_| !dialog.confirmed);
                 }
                 _ => {}
             }

@@ -7,13 +7,15 @@ pub(crate) mod in_dialog;
 pub(crate) mod malformed;
 pub(crate) mod refuse;
 pub(crate) mod respond;
+pub(crate) mod silence;
 pub(crate) mod via;
 
 use crate::application::Selection;
-use crate::dialog::session_terms;
+use crate::dialog::{bounds, session_terms};
 use crate::engine::{Engine, Timer};
 use crate::event::{Event, Request};
 use crate::id::{ApplicationId, DialogId, TransactionId};
+use crate::reply::creates_dialog;
 use crate::totals::Total;
 use crate::transaction::key::{Digest, ServerKey};
 use crate::transaction::server::{Owner, ServerMachine, ServerTransaction};
@@ -170,7 +172,7 @@ impl Engine {
     /// A request outside any dialog.
     pub(crate) fn receive_new(&mut self, arrival: &Arrival<'_>) {
         let head = &arrival.head;
-        if let Err((status, what)) = check(&arrival.message) {
+        if let Err((status, what)) = check(&arrival.message, &head.method) {
             self.note_refused(Total::Invalid, &arrival.origin, &head.method, what);
             return self.refuse(arrival, status, &[(HeaderName::Warning, warning(what))]);
         }
@@ -228,7 +230,7 @@ impl Engine {
     fn is_full(&self, method: &Method) -> bool {
         let bounds = &self.config.bounds;
         self.transactions() >= bounds.transactions
-            || (crate::reply::creates_dialog(method) && self.dialogs.len() >= bounds.dialogs)
+            || (creates_dialog(method) && self.dialogs.len() >= bounds.dialogs)
     }
 
     /// Whether a request within a dialog finds no room: the calls that there are have a quarter more than new ones.
@@ -357,7 +359,7 @@ impl Engine {
 }
 
 /// What RFC 3261 §8.2.2.1 and §16.3 want checked before anybody sees a request: the status, and what is wrong.
-fn check(message: &Message) -> Result<(), (u16, &'static str)> {
+fn check(message: &Message, method: &Method) -> Result<(), (u16, &'static str)> {
     let uri = message.uri().map_err(|_| (400, "unreadable request-URI"))?;
     if matches!(uri.scheme(), Scheme::Other(_)) {
         return Err((416, "unknown URI scheme"));
@@ -368,6 +370,12 @@ fn check(message: &Message) -> Result<(), (u16, &'static str)> {
     }
     if message.max_forwards().is_err() {
         return Err((400, "unreadable Max-Forwards"));
+    }
+    if creates_dialog(method) && !bounds::fits(message) {
+        return Err((
+            513,
+            "more routes, or a longer From, To or Call-ID, than a dialog may keep",
+        ));
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Responses: the application's, and the engine's own where the application leaves a request unanswered.
-use crate::command::{Draft, Respond, Written};
+//! Responses: the application's, and the engine's own to requests that have a transaction.
+use crate::command::{Respond, Written};
 use crate::dialog::reliable::Waiting;
 use crate::dialog::subscription::{EventName, Role};
 use crate::dialog::usages::declines_subscription;
@@ -8,15 +8,11 @@ use crate::engine::Engine;
 use crate::event::{CommandError, Event, Sent};
 use crate::id::{ApplicationId, DialogId, TransactionId};
 use crate::reply::{self, Reply, creates_dialog};
-use crate::totals::Total;
-use crate::transaction::Effect;
 use crate::transaction::server::{Owner, ServerTransaction};
 use crate::transport::Origin;
-use crate::uac::sequence_number;
 use crate::uas::via::unlimited;
-use bytes::Bytes;
 use sip::header::Address;
-use sip::{HeaderName, Message, Method};
+use sip::{CSeq, HeaderName, Message, Method};
 use std::sync::Arc;
 
 impl Engine {
@@ -107,10 +103,10 @@ impl Engine {
     /// so.
     fn early_update(&self, respond: &Respond) -> Option<TransactionId> {
         let mut headers = respond.draft.headers.iter();
-        let (_, sequence) = headers
-            .find(|(name, _)| HeaderName::from_bytes(name) == HeaderName::CSeq)
-            .filter(|(_, sequence)| sequence.trim_ascii_end().ends_with(b"UPDATE"))?;
-        let number = sequence_number(sequence).ok()?;
+        let (_, value) =
+            headers.find(|(name, _)| HeaderName::from_bytes(name) == HeaderName::CSeq)?;
+        let named = CSeq::parse(value.trim_ascii()).ok();
+        let number = named.filter(|named| named.method == Method::Update)?.number;
         let dialogs = match self.servers.get(respond.transaction) {
             Some(server) => server.dialog.into_iter().collect(),
             None => self.clients.get(respond.transaction)?.forks.clone(),
@@ -166,9 +162,15 @@ impl Engine {
         let effects = transaction.on_response(status, &self.config.timers);
         let dialog = self.answered(id, application, &request, message);
         self.apply_server(id, effects);
-        // A BYE that was challenged comes again, with credentials, in the same dialog (RFC 3261 §22.2).
-        if method == Method::Bye && status >= 200 && !matches!(status, 401 | 407) {
-            self.dialog_said_goodbye(dialog);
+        match (&method, status) {
+            // A BYE that was challenged comes again, with credentials, in the same dialog (RFC 3261 §22.2).
+            (Method::Bye, 401 | 407) => {
+                if let Some(dialog) = dialog {
+                    self.session_resumed(dialog);
+                }
+            }
+            (Method::Bye, 200..) => self.dialog_said_goodbye(dialog),
+            _ => {}
         }
         Ok((dialog, self.listeners.path(&destination)))
     }
@@ -316,63 +318,5 @@ impl Engine {
         };
         self.servers.get_mut(id)?.local_tag = Some(tag.clone());
         Some(tag)
-    }
-
-    /// The application let its time pass: 500 to an INVITE, 408 to the rest (invariant 6: nothing waits for ever).
-    pub(crate) fn request_unanswered(&mut self, id: TransactionId) {
-        let Some(transaction) = self.servers.get(id) else {
-            return;
-        };
-        if transaction.request.is_none() {
-            // Dropped by the application; its repetitions were absorbed until now.
-            return self.remove_server(id);
-        }
-        self.totals.add(Total::Unanswered);
-        let status = if transaction.method == Method::Invite {
-            500
-        } else {
-            408
-        };
-        let relayed = match transaction.owner {
-            Owner::Relay(client) if transaction.method == Method::Invite => Some(client),
-            _ => None,
-        };
-        self.answer(id, status, &[]);
-        // Nobody waits for its answer any more: without a CANCEL it would, for as long as a call may ring (RFC 3261 §16.8).
-        if let Some(client) = relayed {
-            self.cancel_invite(client, None, Draft::default());
-        }
-    }
-
-    /// An application wants no answer sent: repetitions of the request are absorbed for a while, in silence.
-    pub(crate) fn drop_request(&mut self, application: ApplicationId, id: TransactionId) {
-        let transaction = self
-            .servers
-            .get_mut(id)
-            .filter(|transaction| !transaction.is_answered());
-        let Some(transaction) =
-            transaction.filter(|transaction| transaction.owner == Owner::Application(application))
-        else {
-            return;
-        };
-        let (dialog, method) = (transaction.dialog, transaction.method.clone());
-        match dialog {
-            Some(dialog) if method == Method::Invite => self.invite_refused(dialog, id),
-            Some(dialog) => self.peer_request_done(dialog, id, &method, None),
-            None => {}
-        }
-        self.fall_silent(id);
-    }
-
-    /// Nobody answers a request: its repetitions are absorbed for as long as its sender may repeat it, so that none of them counts as
-    /// another request.
-    pub(crate) fn fall_silent(&mut self, id: TransactionId) {
-        let long = self.config.timers.long();
-        if let Some(transaction) = self.servers.get_mut(id) {
-            transaction.owner = Owner::Engine;
-            transaction.request = None;
-            transaction.response = Bytes::new();
-            self.apply_server(id, smallvec::smallvec![Effect::SetTimeout(long)]);
-        }
     }
 }

@@ -37,7 +37,7 @@ impl Engine {
     }
 
     /// Answers a request. With the request's message, the answer is written here and now, unless only the engine can.
-    #[pyo3(signature = (transaction, status, reason = "", headers = None, body = None, request = None))]
+    #[pyo3(signature = (transaction, status, reason = "", headers = None, body = None, request = None, session_timer = true))]
     #[expect(
         clippy::too_many_arguments,
         reason = "what an answer is made of, as _core.pyi documents it"
@@ -51,6 +51,7 @@ impl Engine {
         headers: Option<&Bound<'py, PyAny>>,
         body: Option<&Bound<'py, PyBytes>>,
         request: Option<&Message>,
+        session_timer: bool,
     ) -> PyResult<Bound<'py, PyTuple>> {
         if !(101..=699).contains(&status) {
             return Err(PyValueError::new_err(format!(
@@ -60,7 +61,7 @@ impl Engine {
         let application = self.application()?;
         let id = application.command_id();
         let transaction = TransactionId::from_bits(transaction);
-        let draft = draft::draft(headers, body)?;
+        let draft = draft::draft(headers, body, session_timer)?;
         if let Some((request, answering)) = request.and_then(Message::answering) {
             let answer = (status, reason, &draft);
             let writer = self.running.writer();
@@ -90,7 +91,11 @@ impl Engine {
     }
 
     /// Sends a request: new, or within a dialog (ACK of a 2xx and PRACK included).
-    #[pyo3(signature = (method, uri, headers = None, body = None, dialog = None, next_hop = None))]
+    #[pyo3(signature = (method, uri, headers = None, body = None, dialog = None, next_hop = None, session_timer = true))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what a request is made of, as _core.pyi documents it"
+    )]
     fn send_request(
         &self,
         method: &str,
@@ -99,6 +104,7 @@ impl Engine {
         body: Option<&Bound<'_, PyBytes>>,
         dialog: Option<&Bound<'_, PyAny>>,
         next_hop: Option<&str>,
+        session_timer: bool,
     ) -> PyResult<u64> {
         let application = self.application()?;
         let request = SendRequest {
@@ -107,7 +113,7 @@ impl Engine {
             uri: uri.to_owned(),
             dialog: dialog.map(draft::dialog).transpose()?,
             next_hop: next_hop.map(str::to_owned),
-            draft: draft::draft(headers, body)?,
+            draft: draft::draft(headers, body, session_timer)?,
         };
         let id = request.id.0;
         application.push(Command::Send(request));
@@ -123,7 +129,7 @@ impl Engine {
         application.push(Command::Cancel(Cancel {
             id,
             transaction,
-            draft: draft::draft(headers, None)?,
+            draft: draft::draft(headers, None, true)?,
         }));
         Ok(id.0)
     }

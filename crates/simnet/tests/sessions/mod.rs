@@ -28,6 +28,8 @@ pub struct Seen {
     pub refuse: Option<u16>,
     /// Answers without a session timer.
     pub without: bool,
+    /// Challenges a BYE.
+    pub challenge: bool,
 }
 
 pub type Record = Rc<RefCell<Seen>>;
@@ -77,6 +79,9 @@ impl Party {
             Method::Update => {
                 self.respond(actions, request.transaction, refuse.unwrap_or(200), b"")
             }
+            Method::Bye if self.seen.borrow().challenge => {
+                actions.respond(request.transaction, 401, b"");
+            }
             Method::Bye => {
                 actions.respond(request.transaction, 200, b"");
                 self.end(actions.now, "BYE received");
@@ -94,6 +99,9 @@ impl Application for Party {
             Event::Response(response) => {
                 let status = response.message.status();
                 let method = response.message.method();
+                if method == Method::Bye && status == 401 {
+                    return;
+                }
                 if method == Method::Bye {
                     return self.end(actions.now, "BYE answered");
                 }

@@ -33,6 +33,7 @@ pub use params::Params;
 pub use privacy::Privacy;
 pub use rack::RAck;
 pub use reason::Reason;
+pub use refer::refer_sub;
 pub use replaces::{Join, Replaces, TargetDialog};
 pub use retry_after::RetryAfter;
 pub use session_expires::{Refresher, SessionExpires};

@@ -5,6 +5,17 @@ use crate::header::params::Params;
 use crate::message::Message;
 use crate::name::HeaderName;
 
+/// What a value of Refer-Sub says (RFC 4488 §4); none where it cannot be read.
+#[must_use]
+pub fn refer_sub(value: &[u8]) -> Option<bool> {
+    let (word, _) = Params::split(std::str::from_utf8(value).ok()?.trim());
+    match word {
+        word if word.eq_ignore_ascii_case("true") => Some(true),
+        word if word.eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
+    }
+}
+
 impl Message {
     /// Whom to call. Its URI may carry header fields for the new request, a Replaces for one; see
     /// [`crate::header::Replaces::from_uri`].
@@ -26,13 +37,7 @@ impl Message {
     /// Whether the REFER is to make a subscription; none where nothing is said, or nothing that can be read, and it does.
     #[must_use]
     pub fn refer_sub(&self) -> Option<bool> {
-        let value = self.header(HeaderName::ReferSub)?.raw_value();
-        let (word, _) = Params::split(std::str::from_utf8(value).ok()?);
-        match word {
-            word if word.eq_ignore_ascii_case("true") => Some(true),
-            word if word.eq_ignore_ascii_case("false") => Some(false),
-            _ => None,
-        }
+        refer_sub(self.header(HeaderName::ReferSub)?.raw_value())
     }
 
     fn single_address(&self, name: HeaderName) -> Result<Option<Address<'_>>, HeaderError> {
