@@ -11,7 +11,7 @@ use control::name::{MessageIds, TransactionNames};
 use control::server::Server;
 use control::session::Session;
 use control::{ControlBounds, ControlConfig};
-use engine::config::{Bounds, Config, Listener, SessionTimers, Timers};
+use engine::config::Config;
 use engine::counts::Counts;
 use engine::event::Event;
 use engine::id::{ApplicationId, Generator};
@@ -57,21 +57,9 @@ fn own() -> SocketAddr {
 
 impl Desk {
     fn new() -> Desk {
-        let listener = Listener {
-            transport: Transport::Udp,
-            bound: own(),
-            addresses: vec![own().ip()],
-            advertised: None,
-        };
         let config = Config {
-            shard: 0,
-            shards: 1,
-            listeners: vec![listener],
-            timers: Timers::default(),
-            bounds: Bounds::default(),
-            udp_request_limit: None,
             drachtio_compatible: true,
-            session: SessionTimers::default(),
+            ..simnet::host::config(simnet::HostId(0))
         };
         let inner = Inner {
             engine: Engine::new(config, Generator::new([9; 32])),

@@ -223,6 +223,7 @@ fn proxy(stage: &mut Stage, step: Step<'_>) {
         final_timeout: seconds(2, 20),
         stateless: bits & 16 != 0,
         report_responses: bits & 32 != 0,
+        ..ProxyOptions::default()
     };
     let places: Vec<usize> = (3..3 + step.rest(3).len().min(20)).collect();
     let targets = places

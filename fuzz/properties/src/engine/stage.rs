@@ -2,7 +2,7 @@
 use super::ledger::{Ledger, Outcome};
 use super::texts::OWN;
 use bytes::Bytes;
-use engine::config::{Bounds, Config, Listener, SessionTimers, Timers};
+use engine::config::{Bounds, Config};
 use engine::event::{Event, Request};
 use engine::export::ExportedDialog;
 use engine::id::{ApplicationId, CommandId, ConnectionId, DialogId, Generator, TransactionId};
@@ -72,40 +72,22 @@ fn remember<T>(list: &mut Vec<T>, value: T) {
 }
 
 fn config(manner: usize) -> Config {
-    let bound: SocketAddr = OWN.parse().expect("an address");
-    let listener = |transport, bound: SocketAddr| Listener {
-        transport,
-        bound,
-        addresses: vec![bound.ip()],
-        advertised: None,
-    };
-    let six = "[2001:db8::1]:5060".parse().expect("an address");
-    let small = manner & 1 != 0;
-    Config {
-        shard: 0,
-        shards: 1,
-        listeners: vec![
-            listener(Transport::Udp, bound),
-            listener(Transport::Tcp, bound),
-            listener(Transport::Udp, six),
-        ],
-        timers: Timers {
-            trying: Duration::from_millis(if manner & 2 == 0 { 0 } else { 200 }),
-            ..Timers::default()
-        },
-        bounds: Bounds {
-            transactions: if small { 6 } else { 100_000 },
-            dialogs: if small { 3 } else { 100_000 },
-            ..Bounds::default()
-        },
-        udp_request_limit: (manner & 4 != 0).then_some(500),
-        drachtio_compatible: manner & 8 != 0,
-        session: SessionTimers {
-            expires: (manner & 16 != 0).then_some(120),
-            enabled: manner & 32 == 0,
-            ..SessionTimers::default()
-        },
+    let mut config = simnet::host::config(simnet::HostId(0));
+    let mut six = config.listeners[0].clone();
+    six.bound = "[2001:db8::1]:5060".parse().expect("an address");
+    six.addresses = vec![six.bound.ip()];
+    config.listeners.push(six);
+    if manner & 1 != 0 {
+        (config.bounds.transactions, config.bounds.dialogs) = (6, 3);
     }
+    if manner & 2 != 0 {
+        config.timers.trying = Duration::from_millis(200);
+    }
+    config.udp_request_limit = (manner & 4 != 0).then_some(500);
+    config.drachtio_compatible = manner & 8 != 0;
+    config.session.expires = (manner & 16 != 0).then_some(120);
+    config.session.enabled = manner & 32 == 0;
+    config
 }
 
 impl Stage {
