@@ -33,7 +33,8 @@ def lines() -> Iterator[str]:
             default = (
                 _default(setting) if table.name != "server" else _GIVEN.get(setting.key) or _default(setting)
             )
-            yield f"| `{setting.key}` | {value} | {_shown(default)} | {setting.doc} |".replace("|  |", "| |")
+            doc = setting.doc.replace("|", "\\|")
+            yield f"| `{setting.key}` | {value} | {_shown(default)} | {doc} |".replace("|  |", "| |")
     example = variable("network", "local_networks")
     yield f"\nAs variables: `{variable('server', 'shards')}`, `{variable('timers', 't1')}`, `{example}`."
 

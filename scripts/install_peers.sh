@@ -10,7 +10,10 @@ need sipp sip-tester
 need kamailio kamailio
 need baresip baresip-core
 need linphonec linphone-cli
+need ip iproute2
+need nft nftables
 need sipsak sipsak
+need svmap sipvicious
 need stunnel4 stunnel4
 need openssl openssl
 need chromium chromium

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from dracht.admission import Admission, Filter
 from dracht.agent import Agent, Cdr, SubscriptionEnd
 from dracht.app import App
 from dracht.dialogid import DialogHandle
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Address",
+    "Admission",
     "Agent",
     "App",
     "AuthenticationFailed",
@@ -77,6 +79,7 @@ __all__ = [
     "DrachtError",
     "DraftHeaders",
     "EventPackage",
+    "Filter",
     "GeolocationError",
     "HeaderError",
     "Headers",

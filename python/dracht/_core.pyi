@@ -11,6 +11,8 @@ nothing by themselves.
 from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias, final
 
+from dracht.admission import Admission
+
 __all__ = [
     "EVENT_DIALOG_ENDED",
     "EVENT_EXPORTED",
@@ -1074,6 +1076,7 @@ class Engine:
         session_expires: int | None = None,
         min_se: int = 90,
         session_refresher: Literal["uac", "uas"] | None = None,
+        admission: Admission | None = None,
     ) -> Engine:
         """Opens the listeners and starts the I/O threads. Call it after any fork.
 
@@ -1103,6 +1106,7 @@ class Engine:
             min_se: the shortest interval accepted, and the least asked for; seconds, at least 90.
             session_refresher: who refreshes where neither the peer nor the application says: "uac", the sender of the INVITE, or
                 "uas", its receiver. None: the sender, if it can.
+            admission: what is taken from whom; None: the defaults of `dracht.Admission`.
 
         Raises:
             ValueError: an argument cannot be used; the text says which and why.
@@ -1242,6 +1246,21 @@ class Engine:
         """
     def flush(self) -> int:
         """Hands the queued commands to the engine; how many there were."""
+    def ban(self, network: str, seconds: float) -> None:
+        """Takes nothing from a network for so long: `192.0.2.7`, `192.0.2.0/24`, `2001:db8::/32`. Trusted ones are banned as
+        well.
+
+        Raises:
+            ValueError: it is no network, or no time.
+        """
+
+    def unban(self, network: str) -> None:
+        """Lifts a ban of exactly this network; ValueError for what is none."""
+
+    def bans(self) -> list[tuple[str, float, str]]:
+        """The bans in force: the network, the seconds left, and why: the name of a filter, or `asked for`. Waits for at most
+        a second."""
+
     def counts(self) -> list[dict[str, int]]:
         """What each shard holds and has done: the fields of its table sizes, then its totals since the start, by name."""
     def bridge_counts(self) -> dict[str, int]:
@@ -1280,6 +1299,23 @@ class Plan:
     @property
     def listeners(self) -> list[tuple[_Transport, str, int, tuple[str, int] | None]]:
         """Transport, bound address and port of each, in order, and the host and port that it advertises."""
+    def locate(
+        self, host: str, *, port: int | None = None, transport: _Transport | None = None, secure: bool = False
+    ) -> list[tuple[_Transport, str, int]]:
+        """Where requests for a host would go (RFC 3263): transport, address and port of each target, in the order of trying.
+
+        Asks name servers, and blocks for 8 seconds at most.
+
+        Args:
+            host: the host name of a URI.
+            port: the port, when the URI names one: then only addresses are looked up.
+            transport: the transport, when the URI names one.
+            secure: the URI is a `sips` one.
+
+        Raises:
+            LookupError: the name does not exist, or leads to nothing that can be reached from these listeners.
+            OSError: no name server gave an answer.
+        """
     def seen_by(self, listener: int, peer: str, local: str) -> tuple[str, str, str]:
         """Via, Contact and Record-Route as a peer sees them: Contact in the answer to its call, the others in a call that is
         forwarded to it.

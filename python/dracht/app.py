@@ -126,6 +126,14 @@ class App(Registration):
             session_timer=session_timer,
         )
 
+    def ban(self, network: str, seconds: float = 3600.0) -> None:
+        """Takes nothing from a network for so long: `Agent.ban`. `RuntimeError` when the application does not serve."""
+        self.agent.ban(network, seconds)
+
+    def unban(self, network: str) -> None:
+        """Lifts a ban of exactly this network: `Agent.unban`."""
+        self.agent.unban(network)
+
     # ---- one request
 
     async def __call__(self, req: Request, res: Response) -> None:

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Self, TypeAlias, Unpack
 
+from dracht.admission import network as find_network
 from dracht.errors import ConnectionLost
 from dracht.link.base import Link
 from dracht.link.options import EngineOptions
@@ -171,6 +172,34 @@ class Links(ABC):
         await acceptor.open()
         self._acceptors.append(acceptor)
         return self
+
+    # ---- keeping somebody out
+
+    def ban(self, network: str, seconds: float = 3600.0) -> None:
+        """Takes nothing from a network for so many seconds: no message, no connection; what it sends is dropped unread.
+
+        The engines of all links do so. A drachtio-server knows no such thing: a warning is logged. What is banned is in
+        `dracht status`.
+
+        Args:
+            network: an address, or a network as `192.0.2.0/24` or `2001:db8::/32`. `req.source[0]` is where a request came
+                from. Over UDP that may be forged: ban for what a source has shown to be its own doing, as wrong passwords are.
+            seconds: how long; banning again sets a new end.
+
+        Raises:
+            ValueError: it is no network, or no time.
+        """
+        name = find_network(network)
+        if not 0 < seconds < 1e9:
+            raise ValueError(f"seconds={seconds} is no time that a ban can last: more than 0")
+        for dispatcher in self._dispatchers:
+            dispatcher.link.ban(name, seconds)
+
+    def unban(self, network: str) -> None:
+        """Lifts a ban of exactly this network, also one that a filter began; ValueError for what is none."""
+        name = find_network(network)
+        for dispatcher in self._dispatchers:
+            dispatcher.link.ban(name, None)
 
     async def _close_links(self, dispatchers: Sequence[Dispatcher], acceptors: Sequence[Acceptor]) -> None:
         for dispatcher in dispatchers:

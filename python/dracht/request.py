@@ -152,7 +152,11 @@ class Request(RequestView):
         return self.proxied or self._cancel is not None or self.generated or self.res.final
 
     def drop(self) -> None:
-        """Forgets it: the caller gets no answer. For what should not be answered at all (scanners)."""
+        """Forgets it: the caller gets no answer, and neither do its repetitions. For what should not be answered at all.
+
+        Over a connection to a drachtio-server, whose protocol has no word for it, the request stays unanswered until the
+        server answers it itself. To refuse everything from where it came, see `Agent.ban`.
+        """
         self.proxied = True
         self._dispatcher.forget(self)
         self._dispatcher.link.drop(self._transaction)

@@ -257,7 +257,7 @@ class Leg:
         """The callee's end, after its answer."""
         leg = cls(phone, invite.source, uri_of(invite["Contact"]))
         leg.call_id, leg.local, leg.remote = invite["Call-ID"], answer["To"], invite["From"]
-        leg.routes = invite.all("Record-Route")
+        leg.routes = invite.values("Record-Route")
         return leg
 
     def learn(self, response: Sip) -> None:
@@ -265,7 +265,7 @@ class Leg:
         self.remote = response["To"]
         if response.get("Contact"):
             self.target = uri_of(response["Contact"])
-        self.routes = response.all("Record-Route")[::-1]
+        self.routes = response.values("Record-Route")[::-1]
 
     async def send(
         self,

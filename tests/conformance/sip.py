@@ -5,6 +5,7 @@ It reads what a correct engine writes, and writes whatever a test says, correct 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 __all__ = ["Sip", "cut", "param", "written"]
@@ -55,6 +56,10 @@ class Sip:
     def all(self, name: str) -> list[str]:
         """The value of each field of that name."""
         return [value for key, value in self.fields if key.lower() == name.lower()]
+
+    def values(self, name: str) -> list[str]:
+        """The values of such fields, each by itself also where one field has several, as Route and Record-Route may."""
+        return [one.strip() for value in self.all(name) for one in re.findall(r"(?:[^,<]|<[^>]*>)+", value)]
 
     def get(self, name: str) -> str | None:
         return next(iter(self.all(name)), None)

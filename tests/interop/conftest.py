@@ -12,7 +12,7 @@ from dracht import App
 from dracht.handler import Handler
 
 from tests.conformance.station import LISTEN, Keeper, Station, Stations
-from tests.interop.peers import baresip, chromium, kamailio, linphone, sipp
+from tests.interop.peers import baresip, chromium, kamailio, linphone, sipp, sipvicious
 from tests.interop.peers.process import Peers
 
 PEERS: dict[str, Callable[[], object]] = {
@@ -21,6 +21,7 @@ PEERS: dict[str, Callable[[], object]] = {
     "baresip": baresip.available,
     "linphone": linphone.available,
     "chromium": chromium.available,
+    "sipvicious": sipvicious.available,
 }
 # Long enough that a peer on a busy machine answers before anything is repeated, short enough that tables empty soon.
 TIMERS = {"t1": 0.2, "t2": 1.0, "t4": 0.5}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -28,7 +29,8 @@ def dracht(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
         text=True,
         timeout=30,
         check=False,
-        env={"PATH": "/usr/bin", **environment},
+        # The package under test, wherever it lies.
+        env={"PATH": "/usr/bin", "PYTHONPATH": os.environ.get("PYTHONPATH", ""), **environment},
     )
 
 

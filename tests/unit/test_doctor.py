@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from dracht.doctor import (
     exit_status,
     limits,
     listening,
+    names,
     surroundings,
 )
 from dracht.doctor import addresses as addresses_checks
@@ -320,3 +322,35 @@ def test_the_command_tells_people_and_programs_the_same(tmp_path: Path) -> None:
     assert "control-open" in [one["check"] for one in document["findings"]]
     assert document["seen"][0]["contact"] == "<sip:127.0.0.1:0>"
     assert dracht("doctor", "--listen", "nonsense").returncode == 2
+
+
+# ---- names
+
+
+def test_name_servers_that_say_nothing_are_told(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        machine = Elsewhere(written(tmp_path, **{"etc__resolv.conf": "search x\nnameserver 127.0.0.1\n"}))
+        assert names.name_servers(machine) == [("127.0.0.1", 53)]
+        given = SimpleNamespace(servers=[f"127.0.0.1:{silent.getsockname()[1]}"])
+        here = situation(tmp_path, machine=machine, dns=given)
+        assert "No name server answers: 127.0.0.1" in found(names.servers(here))["name-servers"].seen
+    written(tmp_path, **{"etc__resolv.conf": ""})
+    assert found(names.servers(situation(tmp_path)))["name-servers"].severity == "note"
+
+
+def test_name_servers_are_read_in_every_spelling(tmp_path: Path) -> None:
+    given = SimpleNamespace(servers=["192.0.2.53", "192.0.2.54:5353", "2001:db8::53", "[2001:db8::54]:5353"])
+    assert names.name_servers(Elsewhere(tmp_path), given) == [
+        ("192.0.2.53", 53),
+        ("192.0.2.54", 5353),
+        ("2001:db8::53", 53),
+        ("2001:db8::54", 5353),
+    ]
+
+
+def test_where_calls_to_a_domain_would_go_is_told(tmp_path: Path) -> None:
+    here = situation(tmp_path)
+    here.domains = ("localhost", "192.0.2.7")
+    (only,) = names.domains(here)
+    assert "Calls to localhost go to udp 127.0.0.1:5060" in only.seen

@@ -136,8 +136,9 @@ async fn read_frames<R: AsyncRead + Unpin>(
 /// Asking the shards blocks until they answer, and one of them may run this very task: another thread asks.
 async fn status(server: &Arc<Server>) -> String {
     let asked = Arc::clone(server);
-    let counts = tokio::task::spawn_blocking(move || asked.commands.counts()).await;
-    server.status(&counts.unwrap_or_default())
+    let ask = move || (asked.commands.counts(), asked.commands.bans());
+    let (counts, bans) = tokio::task::spawn_blocking(ask).await.unwrap_or_default();
+    server.status(&counts, &bans)
 }
 
 async fn write_frames<W: AsyncWrite + Unpin>(

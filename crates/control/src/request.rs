@@ -6,6 +6,7 @@ use crate::envelope::Envelope;
 use crate::name::{TransactionNames, parse_dialog};
 use crate::text::{SipText, is_token};
 use bytes::Bytes;
+use engine::admit::Prefix;
 use engine::command::{
     Cancel, CancelProxy, Command, Draft, Export, Forking, Import, PathPolicy, Proxy, ProxyOptions,
     Respond, SendRequest,
@@ -38,6 +39,8 @@ pub enum Request {
     Command(Command, Asked),
     /// Work for the engine that has no outcome of its own: the command that it is about has one.
     Unanswered(Command),
+    /// To take nothing from a network for so long; without a time, to lift that (an extension as well).
+    Ban(Prefix, Option<Duration>),
 }
 
 /// What a client routes.
@@ -97,6 +100,9 @@ impl Envelope {
             b"status" => Ok(Request::Status),
             b"export" => export(tokens),
             b"import" => import(tokens, &self.text),
+            b"drop" => drop_request(tokens, names),
+            b"ban" => ban(tokens, true),
+            b"unban" => ban(tokens, false),
             b"route" => {
                 verb(tokens.next(), "Route request includes unsupported verb").map(Request::Route)
             }
@@ -295,6 +301,38 @@ fn import<'a>(mut tokens: impl Iterator<Item = &'a [u8]>, text: &[u8]) -> Result
         age,
     };
     Ok(Request::Command(Command::Import(import), Asked::Import))
+}
+
+/// `drop|<transactionId>` (an extension): no answer. An UPDATE of an early dialog goes under its INVITE's name, with its CSeq number
+/// behind; that one waits for the answer that it gets when its time is up, as its name is not its own.
+fn drop_request<'a>(
+    mut tokens: impl Iterator<Item = &'a [u8]>,
+    names: TransactionNames,
+) -> Result<Request, Refusal> {
+    let transaction = tokens.next().and_then(|name| names.transaction(name));
+    let transaction = transaction.ok_or(Refusal::Failure("Unknown transaction id".into()))?;
+    if tokens.next().is_some() {
+        return Err(Refusal::Failure(
+            "an UPDATE in an early dialog cannot be dropped".into(),
+        ));
+    }
+    Ok(Request::Unanswered(Command::Drop(transaction)))
+}
+
+/// `ban|<network>|<milliseconds>`, `unban|<network>` (extensions).
+fn ban<'a>(mut tokens: impl Iterator<Item = &'a [u8]>, begins: bool) -> Result<Request, Refusal> {
+    let mut text = || std::str::from_utf8(tokens.next().unwrap_or_default()).unwrap_or_default();
+    let network = text()
+        .parse()
+        .map_err(|error: String| Refusal::Failure(error.into()))?;
+    if !begins {
+        return Ok(Request::Ban(network, None));
+    }
+    let time = text().parse().ok().filter(|time: &u64| *time > 0);
+    let time = time.ok_or(Refusal::Failure(
+        "ban needs the time in milliseconds, more than 0".into(),
+    ))?;
+    Ok(Request::Ban(network, Some(Duration::from_millis(time))))
 }
 
 impl Envelope {

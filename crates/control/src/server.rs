@@ -1,6 +1,7 @@
 //! What the connections of one control listener share, and its state as JSON.
 use crate::config::ControlConfig;
 use crate::name::{MessageIds, TransactionNames};
+use engine::admit::Ban;
 use engine::counts::Counts;
 use engine::seam::Commands;
 use std::collections::HashMap;
@@ -56,9 +57,9 @@ impl Server {
             .remove(&peer);
     }
 
-    /// The state as JSON on one line: `{"version":…,"clients":[{"address":…,"tags":[…]}],"shards":[{"shard":0,…,"totals":{…}}]}`.
+    /// The state as JSON on one line: `{"version":…,"clients":[{"address":…,"tags":[…]}],"bans":[…],"shards":[{"shard":0,…,"totals":{…}}]}`.
     #[must_use]
-    pub fn status(&self, counts: &[Counts]) -> String {
+    pub fn status(&self, counts: &[Counts], bans: &[Ban]) -> String {
         let mut json = String::with_capacity(512);
         json.push_str("{\"version\":");
         text(&mut json, crate::config::VERSION);
@@ -80,6 +81,18 @@ impl Server {
             }
             json.push_str("]}");
         }
+        json.push_str("],\"bans\":[");
+        for (index, ban) in bans.iter().enumerate() {
+            json.push_str(if index > 0 {
+                ",{\"network\":"
+            } else {
+                "{\"network\":"
+            });
+            text(&mut json, &ban.network.to_string());
+            let _ = write!(json, ",\"seconds\":{},\"reason\":", ban.remaining.as_secs());
+            text(&mut json, &ban.reason);
+            json.push('}');
+        }
         json.push_str("],\"shards\":[");
         for (index, counts) in counts.iter().enumerate() {
             if index > 0 {
@@ -93,7 +106,7 @@ impl Server {
 }
 
 fn shard(json: &mut String, counts: &Counts) {
-    let fields: [(&str, usize); 9] = [
+    let fields: [(&str, usize); 11] = [
         ("shard", usize::from(counts.shard)),
         ("server_transactions", counts.server_transactions),
         ("client_transactions", counts.client_transactions),
@@ -103,6 +116,8 @@ fn shard(json: &mut String, counts: &Counts) {
         ("resolves", counts.resolves),
         ("applications", counts.applications),
         ("connections", counts.connections),
+        ("bans", counts.bans),
+        ("sources", counts.sources),
     ];
     json.push('{');
     for (name, number) in fields {

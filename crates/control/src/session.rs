@@ -91,6 +91,11 @@ impl Session {
                 self.link.with(|state| state.frames.tell_status());
                 self.reply(&envelope.message_id, Status::Ok, "");
             }
+            Ok(Request::Ban(network, time)) => {
+                self.server.commands.ban(network, time);
+                tracing::info!(peer = %self.peer, %network, ?time, "an application bans, or lifts a ban");
+                self.reply(&envelope.message_id, Status::Ok, "");
+            }
             Ok(Request::Ping) => self.reply(&envelope.message_id, Status::Ok, "pong"),
             Ok(Request::Route(verb)) => self.route(&envelope.message_id, verb)?,
             Ok(Request::RemoveRoute(verb)) => {

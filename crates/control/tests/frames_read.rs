@@ -365,6 +365,39 @@ fn the_extensions_of_proxy_are_an_order_by_q_and_giving_up() {
 }
 
 #[test]
+fn requests_are_dropped_and_networks_banned_by_words_of_our_own() {
+    let dropped = read(format!("m1|drop|{}", name(5)));
+    assert!(
+        matches!(dropped, Ok(Request::Unanswered(Command::Drop(transaction))) if transaction == id(5))
+    );
+    let Ok(Request::Ban(network, time)) = read("m1|ban|192.0.2.0/24|60000") else {
+        panic!("no ban");
+    };
+    assert_eq!(
+        (network.to_string().as_str(), time),
+        ("192.0.2.0/24", Some(Duration::from_secs(60)))
+    );
+    let Ok(Request::Ban(network, None)) = read("m1|unban|2001:db8::1") else {
+        panic!("not lifted");
+    };
+    assert_eq!(network.to_string(), "2001:db8::1");
+    for bad in [
+        "m1|drop|nonsense",
+        "m1|drop",
+        "m1|ban|example.com|60000",
+        "m1|ban|192.0.2.1|0",
+        "m1|ban|192.0.2.1",
+        "m1|ban|192.0.2.1|-5",
+        "m1|unban|",
+    ] {
+        assert!(matches!(read(bad), Err(Refusal::Failure(_))), "{bad}");
+    }
+    // The UPDATE of an early dialog, which has its INVITE's name: that is not to be dropped.
+    let update = read(format!("m1|drop|{}|7", name(5)));
+    assert!(matches!(update, Err(Refusal::Failure(_))));
+}
+
+#[test]
 fn unknown_names_fail_without_an_engine() {
     let failure = |text: &'static str| Refusal::Failure(text.into());
     assert_eq!(

@@ -45,6 +45,16 @@ impl Rota {
     }
 }
 
+/// How far an application is behind with its events.
+#[derive(Copy, Clone, Default)]
+struct Backlog {
+    /// How old the oldest is that it has not taken.
+    oldest: Duration,
+    /// It was past the limit, and has not come down to half of it since. Without that distance what is let in just below the limit would
+    /// wait as long as the limit allows, for as long as there is more than can be served.
+    is_overloaded: bool,
+}
+
 /// What became of the search for an application.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Selection {
@@ -61,7 +71,7 @@ pub(crate) enum Selection {
 /// The applications attached to the engine.
 #[derive(Default)]
 pub(crate) struct Applications {
-    attached: FxHashMap<ApplicationId, Duration>,
+    attached: FxHashMap<ApplicationId, Backlog>,
     routes: FxHashMap<Method, Rota>,
     catch_all: Rota,
 }
@@ -79,7 +89,7 @@ impl Applications {
 
     /// Attaches an application, without routes.
     pub(crate) fn attach(&mut self, application: ApplicationId) {
-        self.attached.insert(application, Duration::ZERO);
+        self.attached.insert(application, Backlog::default());
     }
 
     /// Detaches an application and forgets its routes.
@@ -113,9 +123,22 @@ impl Applications {
     }
 
     /// Notes how old the oldest event is that the application has not taken.
-    pub(crate) fn set_backlog(&mut self, application: ApplicationId, oldest: Duration) {
+    pub(crate) fn set_backlog(
+        &mut self,
+        application: ApplicationId,
+        oldest: Duration,
+        most: Duration,
+    ) {
         if let Some(backlog) = self.attached.get_mut(&application) {
-            *backlog = oldest;
+            let limit = if backlog.is_overloaded {
+                most / 2
+            } else {
+                most
+            };
+            *backlog = Backlog {
+                oldest,
+                is_overloaded: oldest > limit,
+            };
         }
     }
 
@@ -125,7 +148,7 @@ impl Applications {
         let fit = |application: ApplicationId| {
             attached
                 .get(&application)
-                .is_some_and(|backlog| *backlog <= event_age)
+                .is_some_and(|backlog| !backlog.is_overloaded && backlog.oldest <= event_age)
         };
         let rota = match self.routes.get_mut(method) {
             Some(rota) => rota,
@@ -135,6 +158,15 @@ impl Applications {
         };
         rota.pick(fit)
             .map_or(Selection::Overloaded, Selection::Application)
+    }
+
+    /// Whether an application takes new requests of this method from those who may wait for it.
+    pub(crate) fn would_take(&self, method: &Method) -> bool {
+        let rota = self.routes.get(method).unwrap_or(&self.catch_all);
+        rota.members.iter().any(|member| {
+            let backlog = self.attached.get(member);
+            backlog.is_some_and(|backlog| !backlog.is_overloaded)
+        })
     }
 
     fn allowed(&self) -> Vec<Method> {
@@ -191,16 +223,32 @@ mod tests {
     #[test]
     fn an_application_that_is_behind_is_passed_over() {
         let mut applications = two();
-        applications.set_backlog(ApplicationId(1), AGE * 2);
+        applications.set_backlog(ApplicationId(1), AGE * 2, AGE);
         assert_eq!(
             applications.select(&Method::Invite, AGE),
             Selection::Application(ApplicationId(2))
         );
-        applications.set_backlog(ApplicationId(2), AGE * 2);
+        applications.set_backlog(ApplicationId(2), AGE * 2, AGE);
         assert_eq!(
             applications.select(&Method::Invite, AGE),
             Selection::Overloaded
         );
+    }
+
+    #[test]
+    fn an_application_that_was_behind_gets_new_requests_when_it_has_caught_up_by_half() {
+        let mut applications = two();
+        applications.unroute(ApplicationId(2), &Method::Invite);
+        let mut after = |oldest| {
+            applications.set_backlog(ApplicationId(1), oldest, AGE);
+            applications.select(&Method::Invite, AGE)
+        };
+        let taken = Selection::Application(ApplicationId(1));
+        assert_eq!(after(AGE), taken);
+        assert_eq!(after(AGE * 2), Selection::Overloaded);
+        assert_eq!(after(AGE * 9 / 10), Selection::Overloaded);
+        assert_eq!(after(AGE / 2), taken);
+        assert_eq!(after(AGE * 9 / 10), taken);
     }
 
     #[test]

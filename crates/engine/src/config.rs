@@ -1,4 +1,5 @@
 //! What an engine is told at construction.
+use crate::admit::Admission;
 use crate::transport::Transport;
 pub use sip::header::Refresher;
 use std::net::{IpAddr, SocketAddr};
@@ -23,6 +24,8 @@ pub struct Config {
     pub drachtio_compatible: bool,
     /// Session timers.
     pub session: SessionTimers,
+    /// What is taken from whom.
+    pub admission: Admission,
 }
 
 /// An address on which messages are received.

@@ -21,6 +21,10 @@ pub struct Counts {
     pub applications: usize,
     /// Open stream connections (the driver fills it).
     pub connections: usize,
+    /// Bans in force (the driver fills it).
+    pub bans: usize,
+    /// Sources that are not trusted and hold a transaction or a dialog.
+    pub sources: usize,
     /// Totals since the start, by name.
     pub totals: Vec<(&'static str, u64)>,
 }

@@ -52,6 +52,14 @@ impl Engine {
                 if !transaction.is_answered() {
                     return self.send_trying(id);
                 }
+                let origin = transaction.origin;
+                if transaction.is_repeated_enough(timers) && !self.repeats_fully(&origin) {
+                    return self.totals.add(Total::RepeatsWithheld);
+                }
+                let timers = &self.config.timers;
+                let Some(transaction) = self.servers.get_mut(id) else {
+                    return;
+                };
                 let effects = transaction.on_retransmit(timers);
                 self.totals.add(Total::RetransmissionsOut);
                 self.apply_server(id, effects);
@@ -169,6 +177,7 @@ impl Engine {
                     }
                 }
                 Effect::SendAck => self.send_automatic_ack(id, incoming),
+                Effect::SetRetransmit(_) if transaction.once => {}
                 Effect::SetRetransmit(after) => {
                     let token = self
                         .timers
@@ -207,6 +216,9 @@ impl Engine {
     /// Forgets a server transaction and its timers.
     pub(crate) fn remove_server(&mut self, id: TransactionId) {
         if let Some(transaction) = self.servers.remove(id) {
+            if let Some(ticket) = transaction.ticket {
+                self.admit.usage.close(ticket);
+            }
             for token in [transaction.retransmit, transaction.timeout]
                 .into_iter()
                 .flatten()

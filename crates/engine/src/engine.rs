@@ -5,6 +5,7 @@
 //!
 //! The work is done beside this file, one concern each: `uas` (requests that come), `uac` (requests that go), `transaction`,
 //! `dialog`, `proxying` and `relaying` (the proxy core's wiring), `dispatch` (applies the machines' effects).
+use crate::admit::Admit;
 use crate::application::Applications;
 use crate::command::Command;
 use crate::config::Config;
@@ -95,6 +96,8 @@ pub struct Engine {
     /// No new work is taken any more: `handle_drain`.
     pub(crate) is_draining: bool,
     pub(crate) totals: Totals,
+    /// Who sends here, and what they hold.
+    pub(crate) admit: Admit,
     /// For what strangers can make the log say.
     pub(crate) log: LogLimit,
     counter: u64,
@@ -111,6 +114,7 @@ impl Engine {
         Engine {
             listeners: Listeners::new(&config.listeners),
             dialogs: DialogTable::new(digester.clone()),
+            admit: Admit::new(config.admission.clone(), digester.clone()),
             digester,
             generator,
             now: Time::ZERO,
@@ -215,7 +219,8 @@ impl Engine {
     /// How old the oldest event is that this application has not taken yet. Past `Bounds::event_age` it gets no new requests.
     pub fn handle_backlog(&mut self, now: Time, application: ApplicationId, oldest: Duration) {
         self.advance(now);
-        self.applications.set_backlog(application, oldest);
+        let most = self.config.bounds.event_age;
+        self.applications.set_backlog(application, oldest, most);
     }
 
     /// This engine is about to end: from now on new requests get 503, so that peers go elsewhere. What there is goes on.
@@ -280,6 +285,8 @@ impl Engine {
             resolves: self.resolves.len(),
             applications: self.applications.len(),
             connections: 0,
+            bans: 0,
+            sources: self.admit.usage.len(),
             totals: self.totals.list(),
         }
     }

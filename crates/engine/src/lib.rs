@@ -2,6 +2,7 @@
 //!
 //! The engine of one shard takes messages and commands and gives transmits and events. It never reads a clock, opens a socket
 //! or asks the environment (invariant 1 of ARCHITECTURE.md).
+pub mod admit;
 mod application;
 pub mod command;
 pub mod config;
@@ -23,6 +24,7 @@ mod relaying;
 pub mod reply;
 pub mod resolve;
 pub mod seam;
+mod shrink;
 mod target;
 pub mod time;
 mod timer;

@@ -28,6 +28,13 @@ impl Engine {
             return;
         };
         let effects = transaction.on_response(status, &self.config.timers);
+        if (200..300).contains(&status) {
+            // Its ACK passes by, if it passes here at all.
+            self.close_half_open(id);
+        }
+        let Some(transaction) = self.servers.get_mut(id) else {
+            return;
+        };
         if effects.is_empty() {
             // The transaction is past it. A 2xx to an INVITE is passed on all the same, so that the caller may end the call that it
             // made (RFC 3261 §16.7 item 5); what the transaction repeats stays as it was.
@@ -97,6 +104,12 @@ impl Engine {
             self.totals.add(Total::Full);
             return self.refuse_busy(arrival);
         }
+        if self
+            .exceeded_quota(&arrival.origin, &arrival.head.method)
+            .is_some()
+        {
+            return self.refuse_busy(arrival);
+        }
         let server = self.open_server(arrival, Owner::Engine, None, None);
         let hop = Arc::clone(forwarding.next_hop());
         match self.open_client(
@@ -145,7 +158,7 @@ impl Engine {
                 .is_some_and(|branch| branch.starts_with("z9hG4bKs"));
             marked && self.listeners.is_own(via.host, via.port)
         });
-        if !ours || !self.stateless {
+        if !ours || !self.stateless || !self.is_marked(message) {
             return false;
         }
         let answered = !self.ways.is_empty()

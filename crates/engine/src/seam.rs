@@ -1,10 +1,12 @@
 //! How a driver, and the links of applications, hold the two ends of the seam: traits over plain data.
 //!
 //! `net` implements [`Commands`]; the embedded binding and each control connection implement [`Events`].
+use crate::admit::{Ban, Prefix};
 use crate::command::Command;
 use crate::event::Event;
 use crate::id::ApplicationId;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where a link hands in its application's commands. Cheap to call: commands are queued, and the shards woken once.
 pub trait Commands: Send + Sync {
@@ -16,6 +18,10 @@ pub trait Commands: Send + Sync {
     fn submit(&self, application: ApplicationId, commands: &mut Vec<Command>);
     /// The state of every shard, for `dracht status`. Blocks for at most a second; not for a shard's own thread.
     fn counts(&self) -> Vec<crate::counts::Counts>;
+    /// Takes nothing from a network for so long; none lifts such a ban.
+    fn ban(&self, network: Prefix, time: Option<Duration>);
+    /// The bans in force, those of rules too. Blocks as `counts` does.
+    fn bans(&self) -> Vec<Ban>;
     /// The listeners, as `proto/host:port` texts: the advertised and the bound ones.
     fn hostports(&self) -> (Vec<String>, Vec<String>);
 }
@@ -25,5 +31,5 @@ pub trait Events: Send + Sync {
     /// Takes the events, in order. The vector is left empty.
     fn deliver(&self, shard: u8, events: &mut Vec<Event>);
     /// The age of the oldest event that the application has not taken yet, for overload control.
-    fn backlog(&self) -> std::time::Duration;
+    fn backlog(&self) -> Duration;
 }

@@ -34,6 +34,14 @@ totals! {
     Overload = "refused_overload",
     /// Requests refused since a table is full.
     Full = "refused_full",
+    /// Requests refused since their source, or all unknown sources together, hold as much as they may.
+    Quota = "refused_quota",
+    /// Requests of unknown sources passed over without an answer while applications are behind: their repetitions come.
+    PassedOver = "passed_over",
+    /// Requests refused without an answer: their unknown source was answered often enough.
+    RefusedSilently = "refused_silently",
+    /// Final responses that were not repeated further to a source that has acknowledged nothing.
+    RepeatsWithheld = "repeats_withheld",
     /// Requests that no application takes.
     Unrouted = "refused_unrouted",
     /// In-dialog requests for dialogs that do not exist.

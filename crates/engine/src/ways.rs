@@ -10,8 +10,12 @@ use crate::proxy::route::Path;
 use crate::timer::TimerToken;
 use crate::uas::Arrival;
 use rustc_hash::FxHashMap;
-use sip::Method;
+use sip::header::via::Via;
+use sip::{Message, Method};
 use std::sync::Arc;
+
+/// How long a branch is without its mark: the cookie, an s, sixteen digits.
+const MARKED: usize = 24;
 
 /// The way of one INVITE.
 pub(crate) struct Way {
@@ -56,6 +60,38 @@ impl Engine {
             tracing::debug!(?error, "it cannot follow its INVITE");
         }
         true
+    }
+
+    /// The branch of a request forwarded without state: what RFC 3261 §16.11 wants, and a mark that only this engine can make, over that
+    /// and the Via beneath. A response without it is nobody's: else whoever sent one would have it passed on to wherever its Via says.
+    pub(crate) fn stateless_branch(&self, forwarding: &Forwarding) -> String {
+        let branch = forwarding.branch();
+        let mark = self.way_mark(&branch, forwarding.request().top_via().ok());
+        format!("{branch}{mark:016x}")
+    }
+
+    /// Whether a response's top Via, which names us, has a branch that this engine made for what stands beneath.
+    pub(crate) fn is_marked(&self, message: &Message) -> bool {
+        let mut vias = message.vias().flatten();
+        let branch = vias.next().and_then(|via| via.branch());
+        let Some((branch, mark)) = branch.and_then(|branch| branch.split_at_checked(MARKED)) else {
+            return false;
+        };
+        u64::from_str_radix(mark, 16).is_ok_and(|mark| mark == self.way_mark(branch, vias.next()))
+    }
+
+    fn way_mark(&self, branch: &str, beneath: Option<Via<'_>>) -> u64 {
+        let (host, port, below) = match &beneath {
+            Some(via) => {
+                let (host, port) = via.sent_by();
+                (host.to_ascii_lowercase(), port, via.branch())
+            }
+            None => (String::new(), None, None),
+        };
+        let port = port.unwrap_or_default().to_be_bytes();
+        let below = below.unwrap_or_default().as_bytes();
+        let parts = [b"way", branch.as_bytes(), host.as_bytes(), &port, below];
+        self.digester.digest(&parts).first()
     }
 
     /// A 2xx with this branch passed: no CANCEL has an effect any more, and its ACK goes by its own route.

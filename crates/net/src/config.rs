@@ -1,4 +1,5 @@
 //! What a server is told at its start. Plain data; the defaults are for a server on the open Internet.
+use crate::admission::AdmissionConfig;
 use crate::listen::ListenSpec;
 use crate::resolve::DnsConfig;
 use engine::config::{Bounds, SessionTimers, Timers};
@@ -35,6 +36,8 @@ pub struct ServerConfig {
     pub udp_receive_buffer: usize,
     /// The send buffer of a UDP socket, in bytes.
     pub udp_send_buffer: usize,
+    /// What is taken from whom.
+    pub admission: AdmissionConfig,
     /// Bounds of stream connections.
     pub stream: StreamConfig,
     /// Name resolution (RFC 3263).
@@ -56,6 +59,7 @@ impl Default for ServerConfig {
             session: SessionTimers::default(),
             udp_receive_buffer: 4 << 20,
             udp_send_buffer: 4 << 20,
+            admission: AdmissionConfig::default(),
             stream: StreamConfig::default(),
             dns: DnsConfig::default(),
             companions: Vec::new(),

@@ -3,8 +3,10 @@
 //! A turn takes everything that waits (commands and messages of the inbox, datagrams of each socket, timers that are due), lets
 //! the engine handle it (`incoming.rs`), then sends once, delivers once (`outgoing.rs`), and sleeps. Only here does a shard learn the time. What a message means
 //! is the engine's business; what costs a panic is one message (invariant 4 of ARCHITECTURE.md).
+use crate::admission::Gate;
 use crate::applications::Applications;
 use crate::inbox::{Inbox, Item};
+use crate::memory::{self, Memory};
 use crate::resolve::Resolver;
 use crate::stream::Pool;
 use crate::time::Clock;
@@ -42,6 +44,8 @@ pub(crate) struct Driver {
     pub applications: Applications,
     pub totals: Totals,
     pub log: LogLimit,
+    pub gate: Gate,
+    pub memory: Memory,
     pub batches: Option<(ReceiveBatch, SendBatch)>,
     /// Connections to close when the turn's answers are written.
     pub hang_ups: Vec<ConnectionId>,
@@ -116,6 +120,10 @@ impl Driver {
             now = self.receive(now, &mut receive);
             self.handle_timers(now);
             self.drain(&mut send);
+            if self.memory.has_left(self.engine.held()) {
+                self.engine.shrink();
+                memory::give_back();
+            }
             self.batches = Some((receive, send));
         }
     }
@@ -158,7 +166,12 @@ impl Driver {
                 });
             }
             Item::Message(origin, message) => {
-                self.totals.stream_received += u64::from(origin.transport.is_reliable());
+                if origin.transport.is_reliable() {
+                    self.totals.stream_received += 1;
+                    if !self.admits(now, &origin, message.as_bytes()) {
+                        return;
+                    }
+                }
                 self.handle_message(now, origin, message);
             }
             Item::Malformed(origin, bytes, error) => {
@@ -167,13 +180,20 @@ impl Driver {
             Item::Hangup(connection) => self.hang_ups.push(connection),
             Item::Accepted(accepted) => {
                 let peer = accepted.peer;
-                if !self.pool.accept(accepted, &mut self.totals)
-                    && let Some(suppressed) = self.log.allow(now)
-                {
+                if !self.may_connect(now, peer) {
+                    return;
+                }
+                let newest = self.pool.newest();
+                let is_accepted = self.pool.accept(accepted, &mut self.totals);
+                if self.pool.newest() != newest {
+                    self.gate.opened(self.pool.newest(), peer.ip());
+                }
+                if !is_accepted && let Some(suppressed) = self.log.allow(now) {
                     tracing::warn!(%peer, suppressed, "refused a connection: there are as many as the configuration allows");
                 }
             }
             Item::Closed(connection) => {
+                self.gate.closed(connection);
                 self.pool.forget(connection);
                 guarded(&mut self.totals, "the end of a connection", || {
                     engine.handle_connection_closed(now, connection)
@@ -191,7 +211,10 @@ impl Driver {
                     engine.handle_resolved(now, id, answer)
                 });
             }
+            Item::Ban(ban) => drop(self.gate.apply(now, ban)),
+            Item::Known(source) => self.engine.handle_known(now, source),
             // The one who asked may have stopped waiting.
+            Item::Bans(sender) => drop(sender.try_send(self.gate.list(now))),
             Item::Counts(sender) => drop(sender.try_send(self.counts())),
             Item::Drain => {
                 guarded(&mut self.totals, "draining", || engine.handle_drain(now));

@@ -1,6 +1,8 @@
 //! The applications' end of the shards: finds the shard of each command and puts it into that shard's inbox.
+use crate::admission::NewBan;
 use crate::inbox::{Inbox, Item};
 use engine::Command;
+use engine::admit::{Ban, Prefix};
 use engine::command::{DialogReference, SendRequest};
 use engine::config::shard_of;
 use engine::counts::Counts;
@@ -156,6 +158,31 @@ impl Commands for Handle {
             .into_iter()
             .filter_map(|receiver| receiver.recv_timeout(remaining()).ok())
             .collect()
+    }
+
+    fn ban(&self, network: Prefix, time: Option<Duration>) {
+        for inbox in self.inboxes.iter() {
+            inbox.push(Item::Ban(NewBan {
+                network,
+                time,
+                reason: "asked for".into(),
+            }));
+        }
+    }
+
+    /// Empty on a shard's own thread, as `counts`.
+    fn bans(&self) -> Vec<Ban> {
+        if IS_SHARD.get() {
+            return Vec::new();
+        }
+        let (sender, receiver) = sync_channel(1);
+        // Every shard has them all.
+        if let Some(inbox) = self.inboxes.first() {
+            inbox.push(Item::Bans(sender));
+        }
+        receiver
+            .recv_timeout(Duration::from_secs(1))
+            .unwrap_or_default()
     }
 
     fn hostports(&self) -> (Vec<String>, Vec<String>) {

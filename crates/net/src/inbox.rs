@@ -2,8 +2,10 @@
 //!
 //! Commands of applications, messages of stream connections, messages that another shard received, answers of the resolver:
 //! all come in here, in order. Datagrams of the shard's own sockets do not: the driver reads them itself.
+use crate::admission::NewBan;
 use crate::stream::Accepted;
 use bytes::Bytes;
+use engine::admit::{Ban, Source};
 use engine::counts::Counts;
 use engine::id::{ApplicationId, ConnectionId, ResolveId};
 use engine::seam::Events;
@@ -44,6 +46,12 @@ pub(crate) enum Item {
     Undelivered(TransmitToken, TransmitError),
     Resolved(ResolveId, Result<Vec<Resolved>, ResolveError>),
     Counts(SyncSender<Counts>),
+    /// A ban of another shard, an application or an operator.
+    Ban(NewBan),
+    /// A list of the bans is wanted.
+    Bans(SyncSender<Vec<Ban>>),
+    /// Another shard's engine knows this source.
+    Known(Source),
     /// Take no new work.
     Drain,
     Stop,

@@ -1,6 +1,6 @@
 //! What comes from the network on its way to the engine: datagrams become messages, and each goes to the shard that owns its call.
 use crate::driver::{Driver, guarded};
-use crate::udp_batch::ReceiveBatch;
+use crate::udp_batch::{BATCH, ReceiveBatch};
 use bytes::Bytes;
 use engine::Time;
 use engine::config::shard_of;
@@ -9,7 +9,9 @@ use sip::{Message, ParseError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How many batches one socket may fill in a turn before the others, and the sending, have theirs.
-const BATCHES: usize = 4;
+const BATCHES: usize = 64;
+/// How many messages of a socket a turn takes: what is not worth parsing costs little, and is in the way of what is.
+const MESSAGES: usize = 4 * BATCH;
 /// How much of a message's first line the log shows.
 const FIRST_LINE: usize = 120;
 
@@ -17,6 +19,7 @@ impl Driver {
     /// Takes the datagrams of every socket, within bounds. Gives the time of the last batch.
     pub(crate) fn receive(&mut self, mut now: Time, batch: &mut ReceiveBatch) -> Time {
         for index in 0..self.udp.len() {
+            let mut messages = 0;
             for _ in 0..BATCHES {
                 let Some(listener) = self.udp.get_mut(index) else {
                     break;
@@ -41,9 +44,9 @@ impl Driver {
                         local,
                         connection: None,
                     };
-                    self.datagram(now, origin, datagram.bytes);
+                    messages += usize::from(self.datagram(now, origin, datagram.bytes));
                 }
-                if batch.drained() {
+                if batch.drained() || messages >= MESSAGES {
                     break;
                 }
             }
@@ -51,10 +54,14 @@ impl Driver {
         now
     }
 
-    pub(crate) fn datagram(&mut self, now: Time, origin: Origin, bytes: &[u8]) {
+    /// Takes a datagram. Says whether it was worth parsing.
+    pub(crate) fn datagram(&mut self, now: Time, origin: Origin, bytes: &[u8]) -> bool {
         if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
             // A keep-alive of a client behind a NAT: nothing to answer on UDP (RFC 5626 §4.4 wants STUN for that).
-            return;
+            return false;
+        }
+        if !self.admits(now, &origin, bytes) {
+            return false;
         }
         match Message::parse(Bytes::copy_from_slice(bytes), &self.limits) {
             Ok(message) => match self.owner(&message) {
@@ -67,6 +74,7 @@ impl Driver {
             },
             Err(error) => self.handle_malformed(now, origin, bytes, &error),
         }
+        true
     }
 
     /// The shard whose call the message belongs to. Without a Call-ID it is as good here as anywhere: the engine refuses it.
@@ -112,7 +120,7 @@ impl Driver {
 }
 
 /// The first line of a message, made fit for a log.
-fn first_line(bytes: &[u8]) -> String {
+pub(crate) fn first_line(bytes: &[u8]) -> String {
     let line = bytes
         .split(|byte| *byte == b'\r' || *byte == b'\n')
         .find(|line| !line.is_empty())

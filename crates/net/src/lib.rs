@@ -3,6 +3,7 @@
 //! The only crate, with `control`'s listener, that knows the runtime, and the only one that asks what time it is. Knows nothing of
 //! transactions or dialogs: bytes become messages, messages go to the engine that owns their call, and what that engine wants is sent.
 mod addresses;
+pub mod admission;
 mod applications;
 mod bind;
 pub mod config;
@@ -12,6 +13,7 @@ mod handle;
 mod inbox;
 mod incoming;
 pub mod listen;
+mod memory;
 mod outgoing;
 mod readiness;
 pub mod resolve;
@@ -23,6 +25,7 @@ mod totals;
 mod udp;
 mod udp_batch;
 
+pub use admission::AdmissionConfig;
 pub use bind::plan;
 pub use config::{Companion, ServerConfig, StreamConfig};
 pub use error::StartError;

@@ -27,6 +27,7 @@ impl Driver {
         for connection in self.hang_ups.drain(..) {
             self.pool.hang_up(connection);
         }
+        self.tell_known();
         while let Some(question) = self.engine.poll_resolve() {
             self.resolver.ask(question);
         }
@@ -83,6 +84,7 @@ impl Driver {
         let mut counts = self.engine.counts();
         counts.shard = self.shard;
         counts.connections = self.pool.len();
+        counts.bans = self.gate.bans();
         let mut totals = self.totals.clone();
         if let Some(inbox) = self.inboxes.get(usize::from(self.shard)) {
             (totals.handed_over, totals.hand_over_dropped) = inbox.handed_over();

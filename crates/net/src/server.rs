@@ -1,4 +1,5 @@
 //! A running server: its shards' threads, and the handle through which applications and operators reach them.
+use crate::admission::{AdmissionConfig, Gate};
 use crate::applications::Applications;
 use crate::bind::{self, Opened, Sockets};
 use crate::config::{Companion, ServerConfig, StreamConfig};
@@ -6,12 +7,14 @@ use crate::driver::Driver;
 use crate::error::StartError;
 use crate::handle::{Handle, IS_SHARD};
 use crate::inbox::{Inbox, Item};
+use crate::memory::Memory;
 use crate::resolve::{NamesThread, Resolver, Way};
 use crate::stream::{self, Pool};
 use crate::time::Clock;
 use crate::totals::Totals;
 use crate::udp::UdpListener;
 use crate::udp_batch::{ReceiveBatch, SendBatch};
+use engine::admit::{Ban, Prefix};
 use engine::config::Listener;
 use engine::counts::Counts;
 use engine::id::{ApplicationId, Generator};
@@ -44,6 +47,7 @@ struct Shard {
     sockets: Sockets,
     engine: Config,
     limits: sip::Limits,
+    admission: Arc<AdmissionConfig>,
     stream: StreamConfig,
     resolver: Resolver,
     listeners: Arc<[Listener]>,
@@ -72,6 +76,7 @@ impl Server {
         let inboxes: Arc<[Inbox]> = shards.iter().map(|_| Inbox::default()).collect();
         let handle = Arc::new(Handle::new(inboxes.clone(), bind::hostports(&listeners)));
         let listeners: Arc<[Listener]> = listeners.into();
+        let admission = Arc::new(config.admission.clone());
         let mut companions = std::mem::take(&mut config.companions);
         let server = Server {
             handle,
@@ -89,6 +94,7 @@ impl Server {
                 sockets,
                 engine: engine_config(number, &config, &server.listeners),
                 limits: config.limits.clone(),
+                admission: admission.clone(),
                 stream: config.stream.clone(),
                 resolver: names.resolver(number),
                 listeners: server.listeners.clone(),
@@ -187,6 +193,14 @@ impl Commands for Server {
         self.handle.counts()
     }
 
+    fn ban(&self, network: Prefix, time: Option<Duration>) {
+        self.handle.ban(network, time);
+    }
+
+    fn bans(&self) -> Vec<Ban> {
+        self.handle.bans()
+    }
+
     fn hostports(&self) -> (Vec<String>, Vec<String>) {
         self.handle.hostports()
     }
@@ -202,6 +216,7 @@ fn engine_config(shard: u8, config: &ServerConfig, listeners: &[Listener]) -> Co
         udp_request_limit: config.udp_request_limit,
         drachtio_compatible: config.drachtio_compatible,
         session: config.session.clone(),
+        admission: config.admission.limits.clone(),
     }
 }
 
@@ -292,6 +307,8 @@ impl Shard {
             applications: Applications::new(number),
             totals: Totals::default(),
             log: LogLimit::default(),
+            gate: Gate::new(self.admission),
+            memory: Memory::default(),
             batches: Some((ReceiveBatch::new(), SendBatch::new())),
             hang_ups: Vec::new(),
             timers_from: Time::ZERO,

@@ -42,6 +42,20 @@ totals! {
     handed_over => "handed_over",
     /// Messages lost because the other shard was too far behind.
     hand_over_dropped => "hand_over_dropped",
+    /// Messages of banned sources.
+    dropped_banned => "dropped_banned",
+    /// Datagrams that do not begin as a SIP message does.
+    dropped_garbage => "dropped_garbage",
+    /// Messages past the rate of their source.
+    dropped_rate => "dropped_rate",
+    /// Messages past the rate of all unknown sources together.
+    dropped_strangers => "dropped_strangers",
+    /// Requests that a filter fits: dropped, answered, or their source banned.
+    dropped_filter => "dropped_filter",
+    /// Connections refused because their source is banned, or has as many as one may.
+    refused_source => "connections_refused_source",
+    /// Bans that rules began.
+    bans => "bans_begun",
     /// Host names that the engine asked for.
     dns_questions => "dns_questions",
     /// Those of them for which no name server had to be asked.

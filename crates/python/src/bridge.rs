@@ -15,6 +15,12 @@
 //!   and found `false`, or a `true` of another shard's swap, which writes.
 //! * Were the descriptor cleared after the store, a write in between would be swallowed while `armed` stays true: asleep for ever.
 //!
+//! # Calls before new ones
+//!
+//! New requests wait in a lane of their own, behind everything that belongs to what the application has begun: under a flood of new calls
+//! those that there are go on without waiting for it. Nothing overtakes what it depends on: what belongs to a request comes when the
+//! application has answered it, so that it has taken it out of its lane; a CANCEL, which need not wait for that, goes with the new requests.
+//!
 //! `tests/bridge.rs` hammers both orders. Measured against other ways across in `bench/README.md`.
 use crate::wakeup::Wakeup;
 use engine::Event;
@@ -37,10 +43,30 @@ struct Waiting {
     event: Event,
 }
 
+/// The events of calls, and of whatever else the application has begun; and new requests.
+#[derive(Default)]
+struct Lanes {
+    calls: VecDeque<Waiting>,
+    new: VecDeque<Waiting>,
+}
+
+impl Lanes {
+    fn len(&self) -> usize {
+        self.calls.len() + self.new.len()
+    }
+
+    /// When the oldest came; `u64::MAX` when there is none.
+    fn oldest(&self) -> u64 {
+        let fronts = [self.calls.front(), self.new.front()];
+        let times = fronts.into_iter().flatten().map(|waiting| waiting.since);
+        times.min().unwrap_or(u64::MAX)
+    }
+}
+
 /// One shard's events. Shards do not meet: each has a lock of its own.
 #[derive(Default)]
 struct Queue {
-    pushed: Mutex<VecDeque<Waiting>>,
+    pushed: Mutex<Lanes>,
     /// When the oldest of `pushed` came; `u64::MAX` when it is empty. Written in its lock.
     oldest: AtomicU64,
 }
@@ -48,7 +74,7 @@ struct Queue {
 /// The loop's side: what it took out of the queues and has not yet handed out.
 struct Taken {
     /// One per shard; swapped with `Queue::pushed`, so that two buffers serve for ever.
-    queues: Vec<VecDeque<Waiting>>,
+    queues: Vec<Lanes>,
     /// How many there are in all of them.
     left: usize,
     /// The shard that is served first, in turn.
@@ -97,7 +123,7 @@ impl Bridge {
         Ok(Bridge {
             queues: (0..shards).map(|_| queue()).collect(),
             taken: Mutex::new(Taken {
-                queues: (0..shards).map(|_| VecDeque::new()).collect(),
+                queues: (0..shards).map(|_| Lanes::default()).collect(),
                 left: 0,
                 first: 0,
             }),
@@ -121,7 +147,7 @@ impl Bridge {
         &self.totals
     }
 
-    /// Takes the oldest events, at most `limit`, in order within a shard. For one thread at a time: two would share them out.
+    /// Takes the oldest events, at most `limit`, in order within a lane of a shard. For one thread at a time: two would share them out.
     ///
     /// With `arm`, the descriptor is readable afterwards if there are more, and becomes so with the next event. Without, nothing
     /// wakes the loop until a later call has it: for a loop that comes again by itself.
@@ -141,11 +167,7 @@ impl Bridge {
             self.take_shard(&mut taken, shard, limit, &mut events);
         }
         taken.first = (taken.first + 1) % shards;
-        let oldest = taken
-            .queues
-            .iter()
-            .filter_map(|queue| queue.front().map(|waiting| waiting.since))
-            .min();
+        let oldest = taken.queues.iter().map(Lanes::oldest).min();
         self.taken_oldest
             .store(oldest.unwrap_or(u64::MAX), Ordering::Relaxed);
         self.totals.takes.fetch_add(1, Ordering::Relaxed);
@@ -163,19 +185,29 @@ impl Bridge {
         else {
             return;
         };
-        if mine.is_empty() {
-            if mine.capacity() > KEPT_CAPACITY {
-                *mine = VecDeque::new();
+        if mine.calls.is_empty() || mine.new.is_empty() {
+            let before = mine.len();
+            for lane in [&mut mine.calls, &mut mine.new] {
+                if lane.is_empty() && lane.capacity() > KEPT_CAPACITY {
+                    *lane = VecDeque::new();
+                }
             }
             let mut pushed = lock(&queue.pushed);
-            std::mem::swap(&mut *pushed, mine);
-            queue.oldest.store(u64::MAX, Ordering::Relaxed);
+            if mine.calls.is_empty() {
+                std::mem::swap(&mut pushed.calls, &mut mine.calls);
+            }
+            if mine.new.is_empty() {
+                std::mem::swap(&mut pushed.new, &mut mine.new);
+            }
+            queue.oldest.store(pushed.oldest(), Ordering::Relaxed);
             drop(pushed);
-            taken.left += mine.len();
+            taken.left += mine.len() - before;
         }
-        let count = limit.saturating_sub(events.len()).min(mine.len());
-        taken.left -= count;
-        events.extend(mine.drain(..count).map(|waiting| waiting.event));
+        for lane in [&mut mine.calls, &mut mine.new] {
+            let count = limit.saturating_sub(events.len()).min(lane.len());
+            taken.left -= count;
+            events.extend(lane.drain(..count).map(|waiting| waiting.event));
+        }
     }
 
     /// The server transactions of new requests that found the queue full, since the last call.
@@ -224,10 +256,14 @@ impl Events for Bridge {
                     continue;
                 }
             }
-            pushed.push_back(Waiting { since, event });
+            let lane = if is_new(&event) {
+                &mut pushed.new
+            } else {
+                &mut pushed.calls
+            };
+            lane.push_back(Waiting { since, event });
         }
-        let oldest = pushed.front().map_or(u64::MAX, |waiting| waiting.since);
-        queue.oldest.store(oldest, Ordering::Relaxed);
+        queue.oldest.store(pushed.oldest(), Ordering::Relaxed);
         drop(pushed);
         self.wake();
     }
@@ -244,6 +280,13 @@ impl Events for Bridge {
             Duration::from_nanos(self.now().saturating_sub(oldest))
         }
     }
+}
+
+/// Whether it goes into the lane of new requests: one of those, or the CANCEL of one.
+fn is_new(event: &Event) -> bool {
+    let is_cancel =
+        matches!(event, Event::Request(request) if request.message.method() == Method::Cancel);
+    is_cancel || new_request(event).is_some()
 }
 
 /// The server transaction of a request that a full queue may refuse: one that creates something new. Traffic of calls that exist

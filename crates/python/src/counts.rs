@@ -16,6 +16,8 @@ pub fn shard_dict(py: Python<'_>, counts: Counts) -> PyResult<Bound<'_, PyDict>>
         resolves,
         applications,
         connections,
+        bans,
+        sources,
         totals,
     } = counts;
     let dict = PyDict::new(py);
@@ -29,6 +31,8 @@ pub fn shard_dict(py: Python<'_>, counts: Counts) -> PyResult<Bound<'_, PyDict>>
         ("resolves", resolves),
         ("applications", applications),
         ("connections", connections),
+        ("bans", bans),
+        ("sources", sources),
     ] {
         dict.set_item(name, number)?;
     }

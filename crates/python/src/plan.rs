@@ -3,13 +3,15 @@
 //! The addresses are not worked out here: an engine as it would run is given a call from the peer, and what it writes is read. So
 //! whoever asks (`dracht doctor`) sees what the peer would see.
 use crate::start;
+use engine::admit::Admission;
 use engine::command::{Draft, Forking, Proxy, ProxyOptions, Respond};
 use engine::config::{Bounds, Config, Listener, SessionTimers, Timers};
 use engine::event::Request;
-use engine::id::{ApplicationId, CommandId, ConnectionId, Generator};
-use engine::transport::{ListenerId, Origin};
-use engine::{Command, Engine, Event, Time};
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use engine::id::{ApplicationId, CommandId, ConnectionId, Generator, ResolveId};
+use engine::transport::{ListenerId, Origin, Transport};
+use engine::{Command, Engine, Event, Resolve, ResolveError, Resolved, Time};
+use net::resolve::{Way, locate_once};
+use pyo3::exceptions::{PyLookupError, PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use sip::{HeaderName, Limits, Message};
 use std::net::{IpAddr, SocketAddr};
@@ -50,6 +52,46 @@ impl Plan {
             )
         };
         self.listeners.iter().map(planned).collect()
+    }
+
+    /// Where requests for a host would go (RFC 3263): transport, address and port of each target, in the order of trying.
+    #[pyo3(signature = (host, *, port = None, transport = None, secure = false))]
+    fn locate(
+        &self,
+        py: Python<'_>,
+        host: String,
+        port: Option<u16>,
+        transport: Option<&str>,
+        secure: bool,
+    ) -> PyResult<Vec<(&'static str, String, u16)>> {
+        let transport = transport
+            .map(|name| {
+                Transport::from_name(name)
+                    .ok_or_else(|| PyValueError::new_err(format!("\"{name}\" is not a transport")))
+            })
+            .transpose()?;
+        let question = Resolve {
+            id: ResolveId(0),
+            host,
+            port,
+            transport,
+            secure,
+            draw: 0,
+        };
+        let ways = Way::of(&self.listeners);
+        let located = py.detach(|| locate_once(&net::DnsConfig::default(), ways, &question));
+        let targets = located.map_err(|error| match error {
+            ResolveError::NotFound => PyLookupError::new_err(error.to_string()),
+            ResolveError::Timeout | ResolveError::Failed => PyOSError::new_err(error.to_string()),
+        })?;
+        let target = |one: Resolved| {
+            (
+                one.transport.name(),
+                one.address.ip().to_string(),
+                one.address.port(),
+            )
+        };
+        Ok(targets.into_iter().map(target).collect())
     }
 
     /// Via, Contact and Record-Route as a peer would see them that reaches this listener at the address `local`.
@@ -112,6 +154,7 @@ impl Plan {
             udp_request_limit: None,
             drachtio_compatible: false,
             session: SessionTimers::default(),
+            admission: Admission::everybody(),
         };
         let mut engine = Engine::new(config, Generator::new([7; 32]));
         engine.handle_attach(now, APPLICATION);

@@ -169,3 +169,37 @@ fn a_wait_ends_when_its_time_is_over_or_an_event_comes() {
         assert!(bridge.wakeup().wait(Duration::from_secs(20)));
     });
 }
+
+#[test]
+fn what_belongs_to_calls_comes_before_new_requests_and_a_cancel_behind_its_invite() {
+    let bridge = Bridge::new(1, 1000).unwrap();
+    let dialog = Some(DialogId::new(0, 9));
+    let new = |numbers: std::ops::Range<u64>| numbers.map(|n| request("INVITE", n, None)).collect();
+    bridge.deliver(0, &mut new(0..10));
+    let transactions = |limit| -> Vec<u64> {
+        let events = bridge.take(limit, true);
+        let number = |event: &Event| match event {
+            Event::Request(request) => request.transaction.to_bits() & 0xffff,
+            other => number(other),
+        };
+        events.iter().map(number).collect()
+    };
+    // Four of them are taken; the rest waits on the loop's side when the call's request comes.
+    assert_eq!(transactions(4), [0, 1, 2, 3]);
+    bridge.deliver(
+        0,
+        &mut vec![
+            request("CANCEL", 9, None),
+            request("INVITE", 100, dialog),
+            request("OPTIONS", 10, None),
+            numbered(101),
+            request("BYE", 102, dialog),
+        ],
+    );
+    assert!(bridge.wakeup().wait(Duration::ZERO));
+    assert_eq!(transactions(5), [100, 101, 102, 4, 5]);
+    assert_eq!(transactions(100), [6, 7, 8, 9]);
+    assert_eq!(transactions(100), [9, 10]);
+    assert_eq!((bridge.waiting(), bridge.backlog()), (0, Duration::ZERO));
+    assert!(!bridge.wakeup().wait(Duration::ZERO) || bridge.take(64, true).is_empty());
+}

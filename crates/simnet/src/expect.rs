@@ -144,6 +144,7 @@ impl World {
                 ("proxies", counts.proxies),
                 ("timers", counts.timers),
                 ("resolves", counts.resolves),
+                ("sources", counts.sources),
             ];
             for (what, count) in held {
                 assert_eq!(count, 0, "{what} of host {index} at rest");

@@ -1,5 +1,6 @@
 //! A host: an engine, its application, its address.
 use crate::actions::Application;
+use engine::admit::Admission;
 use engine::config::{Bounds, Config, Listener, SessionTimers, Timers};
 use engine::id::ApplicationId;
 use engine::transport::Transport;
@@ -60,5 +61,6 @@ pub fn config(id: HostId) -> Config {
         udp_request_limit: None,
         drachtio_compatible: false,
         session: SessionTimers::default(),
+        admission: Admission::everybody(),
     }
 }

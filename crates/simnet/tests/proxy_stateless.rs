@@ -48,6 +48,42 @@ fn request(method: &str, to_tag: &str) -> String {
 }
 
 #[test]
+fn a_response_that_nobody_was_asked_for_is_not_passed_on() {
+    let mut world = World::new(1, Faults::none());
+    let proxy = proxy(&mut world, 0);
+    let (alice, bob): (SocketAddr, SocketAddr) = (ALICE.parse().unwrap(), BOB.parse().unwrap());
+    world.inject(alice, proxy, request("MESSAGE", ""));
+    let seen = world.request(proxy);
+    world.act(proxy, |actions| {
+        actions.proxy(seen.transaction, &["sip:bob@203.0.113.5"], stateless());
+    });
+    assert_eq!(world.proxy_done(proxy).status, None);
+    let forwarded = arrived(&mut world, BOB).remove(0);
+    let genuine = reply(&forwarded, "200 OK", "two", "");
+    // The branch of one, the Via of a victim beneath; and a branch made up.
+    let victim = "203.0.113.77:5060";
+    let aimed = genuine.replace(
+        &format!("{ALICE};branch=z9hG4bKa2"),
+        &format!("{victim};branch=z9hG4bKa2"),
+    );
+    let aimed = aimed.replace("received=198.51.100.9", "received=203.0.113.77");
+    let forged = genuine.replace(
+        &branch(&forwarded),
+        "z9hG4bKs00112233445566770011223344556677",
+    );
+    let short = genuine.replace(&branch(&forwarded), "z9hG4bKs0011223344556677");
+    for response in [aimed, forged, short] {
+        assert_ne!(response, genuine);
+        world.inject(bob, proxy, response);
+        world.run(milliseconds(20));
+        assert!(world.strays().is_empty());
+    }
+    world.inject(bob, proxy, genuine);
+    assert!(arrived(&mut world, ALICE)[0].answers(200, "MESSAGE"));
+    world.rest();
+}
+
+#[test]
 fn repetitions_cancel_and_ack_go_the_way_of_the_invite() {
     let mut world = World::new(1, Faults::none());
     let proxy = proxy(&mut world, 0);

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dracht import __version__
-from dracht.cli import answer, call, demo, doctor, serve, status
+from dracht.cli import answer, ban, call, demo, doctor, serve, status
 from dracht.cli import run as run_command
 from dracht.cli.failures import Failure, report
 
@@ -43,6 +43,7 @@ cli.command("call")(call.call)
 cli.command("answer")(answer.answer)
 cli.command("doctor")(doctor.doctor)
 cli.command("status")(status.status)
+cli.command("ban")(ban.ban)
 cli.command("demo")(demo.demo)
 
 

@@ -21,6 +21,8 @@ TABLES = (
     "resolves",
     "applications",
     "connections",
+    "sources",
+    "bans",
 )
 
 
@@ -41,6 +43,9 @@ def status(control: Control = "127.0.0.1:9022", secret: Secret = None, as_json: 
     clients = answer.get("clients", [])
     say(f"{control}: dracht {answer.get('version', '?')}, {len(clients)} control connections")
     show_table("held now", columns, (_row(name, [shard.get(name, 0) for shard in shards]) for name in TABLES))
+    bans = [(ban["network"], f"{ban['seconds']:,} s", ban["reason"]) for ban in answer.get("bans", [])]
+    if bans:
+        show_table("banned", ["network", "for another", "why"], bans)
     totals = [shard.get("totals", {}) for shard in shards]
     names = list(dict.fromkeys(name for total in totals for name in total))
     rows = [(name, [total.get(name, 0) for total in totals]) for name in names]

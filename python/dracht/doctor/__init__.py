@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from dracht.doctor import addresses, clock, limits, listening, surroundings
+from dracht.doctor import addresses, certificates, clock, limits, listening, names, surroundings
 from dracht.doctor.finding import SEVERITIES, Finding, Severity, exit_status
 from dracht.doctor.machine import Machine
 from dracht.doctor.situation import Listener, Peer, Seen, Situation
@@ -33,6 +33,9 @@ CHECKS: tuple[Callable[[Situation], Iterator[Finding]], ...] = (
     addresses.shown,
     addresses.advertised,
     surroundings.surroundings,
+    certificates.certificates,
+    names.servers,
+    names.domains,
     limits.open_files,
     limits.buffers,
     limits.connection_tracking,

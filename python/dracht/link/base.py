@@ -227,6 +227,9 @@ class Link(Protocol):
     def drop(self, transaction: TransactionId) -> None:
         """Forgets a request without an answer."""
 
+    def ban(self, network: str, seconds: float | None) -> None:
+        """Takes nothing from a network (as `dracht.admission.network` writes it) for so long; None lifts such a ban."""
+
     def export_dialog(self, dialog: DialogReference, release: bool) -> asyncio.Future[str]:
         """Asks for a confirmed dialog as a value (JSON) that another engine takes over; `release` forgets it here.
 

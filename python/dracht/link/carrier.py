@@ -127,7 +127,17 @@ class ConnectionLink:
             connection.cancel_proxy(transaction, status, reason)
 
     def drop(self, transaction: TransactionId) -> None:
-        """Forgets a request; the protocol has no word for it: a server forgets what is not answered."""
+        """Forgets a request: a word of dracht's own server; a drachtio-server waits for an answer as long as it does, and
+        gives one."""
+        connection = self._connection
+        if connection is not None and connection.ready:
+            connection.drop(transaction)
+
+    def ban(self, network: str, seconds: float | None) -> None:
+        """Bans a network, or lifts that: a word of dracht's own server."""
+        connection = self._connection
+        if connection is not None and connection.ready:
+            connection.ban(network, seconds)
 
     def export_dialog(self, dialog: DialogReference, release: bool) -> asyncio.Future[str]:
         """Asks for a dialog as a value; a server that is not dracht's knows no such thing."""

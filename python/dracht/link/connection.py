@@ -347,6 +347,21 @@ class ControlConnection(asyncio.BufferedProtocol):
         text = f"cancel_proxy|{transaction}|{status}\r\nCANCEL sip:placeholder SIP/2.0\r\n{field}\r\n"
         self.ask(text.encode("utf-8", "surrogateescape"), lambda _tokens, _text: False)
 
+    def drop(self, transaction: TransactionId) -> None:
+        """Forgets a request, where the server knows how."""
+        if self.is_dracht:
+            # An UPDATE before the INVITE's final response goes under the INVITE's name: its number tells it apart.
+            name, _, number = str(transaction).partition(_SEPARATOR)
+            self.ask(f"drop|{name}{f'|{number}' if number else ''}".encode(), lambda _tokens, _text: False)
+
+    def ban(self, network: str, seconds: float | None) -> None:
+        """Bans a network, or lifts that, where the server knows how."""
+        if not self.is_dracht:
+            log.warning("%s cannot ban %s: it is no dracht server", self.name, network)
+            return
+        text = f"unban|{network}" if seconds is None else f"ban|{network}|{max(1, round(seconds * 1000))}"
+        self.ask(text.encode(), lambda _tokens, _text: False)
+
     def _command(self, text: str, body: bytes, completion: Completion) -> None:
         """Writes a `sip` frame: `text` is what follows the identifier, up to the last header field but Content-Length."""
         identifier = self._next_id()

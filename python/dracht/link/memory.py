@@ -41,7 +41,7 @@ class Given(NamedTuple):
     """A command that was given."""
 
     kind: str
-    """`respond`, `request`, `cancel`, `proxy`, `cancel_proxy` (the reason in `method`) or `drop`."""
+    """`respond`, `request`, `cancel`, `proxy`, `cancel_proxy` (the reason in `method`), `drop` or `ban`."""
     transaction: TransactionId
     status: int = 0
     method: str = ""
@@ -343,6 +343,10 @@ class MemoryLink:
     def drop(self, transaction: TransactionId) -> None:
         """Keeps that a request was dropped."""
         self.given.append(Given("drop", transaction))
+
+    def ban(self, network: str, seconds: float | None) -> None:
+        """Keeps that a network was banned: the network in `uri`, the seconds in `status`."""
+        self.given.append(Given("ban", 0, round(seconds or 0), uri=network))
 
     def export_dialog(self, dialog: DialogReference, release: bool) -> asyncio.Future[str]:
         """It has no dialogs."""

@@ -193,6 +193,14 @@ class NativeCommands:
             self._engine.drop(transaction)  # type: ignore[arg-type]
             self._flush_soon()
 
+    def ban(self, network: str, seconds: float | None) -> None:
+        """Bans a network, or lifts that."""
+        if self._engine is not None:
+            if seconds is None:
+                self._engine.unban(network)
+            else:
+                self._engine.ban(network, seconds)
+
     def export_dialog(self, dialog: DialogReference, release: bool) -> asyncio.Future[str]:
         """Asks for a dialog as a value."""
         if self._engine is None:

@@ -2,6 +2,8 @@
 
 from typing import Literal, TypedDict
 
+from dracht.admission import Admission
+
 
 class EngineOptions(TypedDict, total=False):
     """Options of an engine; times in seconds. `dracht._core.Engine.start` documents each."""
@@ -27,3 +29,4 @@ class EngineOptions(TypedDict, total=False):
     session_expires: int | None
     min_se: int
     session_refresher: Literal["uac", "uas"] | None
+    admission: Admission | None

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal
 
+from dracht.admission import Admission
+
 __all__ = ["ServerConfig", "group", "host_and_port", "setting"]
 
 
@@ -104,6 +106,9 @@ class ServerConfig:
         "limits", "how far an application may fall behind before new requests get 503", 1.0, least=0.001
     )
     max_message_bytes: int = setting("limits", "the largest message accepted", 65_535, least=1024)
+    admission: Admission | None = group(
+        "admission", "What is taken from whom: rates, quotas, rules, networks to be trusted."
+    )
 
     def __post_init__(self) -> None:
         if not self.listen:

@@ -1,6 +1,6 @@
-"""Asking a running server how it is: one question over the control protocol, `status`, which dracht adds to it.
+"""Asking a running server how it is, or to ban somebody: one question over the control protocol, of those that dracht adds.
 
-An embedded process answers as well when it was started with a control port. A drachtio-server does not know the question.
+An embedded process answers as well when it was started with a control port. A drachtio-server does not know the questions.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ import json
 from contextlib import suppress
 from typing import Any
 
+from dracht.admission import network as find_network
 from dracht.errors import AuthenticationFailed, ConnectionLost, ControlProtocolError
 from dracht.link.frame import FrameReader, write_frame
 
-__all__ = ["ask_status"]
+__all__ = ["ask_ban", "ask_status"]
 
 
 async def ask_status(host: str, port: int, secret: str, *, timeout: float = 5.0) -> dict[str, Any]:
-    """What the server on that control port holds: `version`, `clients`, and `shards` with their tables and totals.
+    """What the server on that control port holds: `version`, `clients`, `bans`, and `shards` with their tables and totals.
 
     Raises:
         OSError: nothing listens there.
@@ -25,6 +26,29 @@ async def ask_status(host: str, port: int, secret: str, *, timeout: float = 5.0)
         ConnectionLost: it closed the connection, or did not answer within `timeout` seconds.
         ControlProtocolError: it does not speak the protocol, or does not know the question.
     """
+    name, text = await _asked(host, port, secret, timeout, "status")
+    try:
+        answer = json.loads(text)
+    except ValueError as error:
+        raise ControlProtocolError(f"{name} answered with what is not JSON: {error}") from None
+    if not isinstance(answer, dict):
+        raise ControlProtocolError(f"{name} answered with {type(answer).__name__}, not an object")
+    return answer
+
+
+async def ask_ban(
+    host: str, port: int, secret: str, network: str, seconds: float | None, *, timeout: float = 5.0
+) -> None:
+    """Has the server take nothing from a network for so long; None lifts such a ban. Raises as `ask_status`, and ValueError."""
+    if seconds is None:
+        await _asked(host, port, secret, timeout, "unban", find_network(network))
+    else:
+        milliseconds = str(max(1, round(seconds * 1000)))
+        await _asked(host, port, secret, timeout, "ban", find_network(network), milliseconds)
+
+
+async def _asked(host: str, port: int, secret: str, timeout: float, *question: str) -> tuple[str, str]:
+    """Authenticates, asks one question, and goes; the server's name and the text of its answer."""
     name = f"tcp://{f'[{host}]' if ':' in host else host}:{port}"
     try:
         async with asyncio.timeout(timeout):
@@ -34,7 +58,7 @@ async def ask_status(host: str, port: int, secret: str, *, timeout: float = 5.0)
                 word, text = await _ask(name, frames, reader, writer, "authenticate", secret, "")
                 if word != "OK":
                     raise AuthenticationFailed(f"{name} refused the secret")
-                word, text = await _ask(name, frames, reader, writer, "status")
+                word, text = await _ask(name, frames, reader, writer, *question)
             finally:
                 writer.close()
                 with suppress(OSError):
@@ -42,14 +66,9 @@ async def ask_status(host: str, port: int, secret: str, *, timeout: float = 5.0)
     except TimeoutError:
         raise ConnectionLost(f"{name} did not answer within {timeout:g} s; is it a control port?") from None
     if word != "OK":
-        raise ControlProtocolError(f"{name} does not tell its status: it is not a dracht server ({text})")
-    try:
-        answer = json.loads(text)
-    except ValueError as error:
-        raise ControlProtocolError(f"{name} answered with what is not JSON: {error}") from None
-    if not isinstance(answer, dict):
-        raise ControlProtocolError(f"{name} answered with {type(answer).__name__}, not an object")
-    return answer
+        asked = "tell its status" if question == ("status",) else question[0]
+        raise ControlProtocolError(f"{name} does not {asked}: it is not a dracht server ({text})")
+    return name, text
 
 
 async def _ask(

@@ -20,6 +20,8 @@ from tests.conformance.sip import Sip
 from tests.interop.peers.process import LIMIT, Entry, Peer, Peers
 
 _BLOCK = re.compile(rb"\x1b\[36;1m#\n(?:UDP|TCP|TLS) (\S+) -> (\S+)\n(.*?)\x1b\[;m", re.DOTALL)
+# What the thread that stands for its sound card writes whenever it wants to, in the middle of a line if need be.
+_ELSEWHERE = re.compile(rb"aubridge: thread [^\n]*\n")
 # What another of its threads wrote into the middle of a message: no header field of ours or of baresip begins in lower case.
 _BETWEEN = re.compile(rb"^[a-z][a-z0-9_]*: .*\n", re.MULTILINE)
 _CONFIGURATION = """\
@@ -125,7 +127,7 @@ class Baresip(Peer):
     def record(self) -> list[Entry]:
         own, office = f"127.0.0.1:{self.port}".encode(), self.registrar.encode()
         found = []
-        for source, target, data in _BLOCK.findall(self.log.read_bytes()):
+        for source, target, data in _BLOCK.findall(_ELSEWHERE.sub(b"", self.log.read_bytes())):
             # A stream that it opened has a port of its own at this end.
             sent = own != target and (source == own or target == office)
             end = data.index(b"\r\n\r\n") + 4

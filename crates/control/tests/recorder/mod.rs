@@ -1,5 +1,6 @@
 //! The engines' side of the seam, recording: what was attached, submitted and detached, for tests of the control side alone.
 #![allow(dead_code, reason = "each test uses its part")]
+use engine::admit::{Ban, Prefix};
 use engine::command::Command;
 use engine::counts::Counts;
 use engine::id::ApplicationId;
@@ -16,6 +17,8 @@ pub struct Record {
     pub detached: Vec<ApplicationId>,
     /// The batches that were submitted.
     pub batches: Vec<(ApplicationId, Vec<Command>)>,
+    /// The bans that were asked for; without a time they are lifted.
+    pub bans: Vec<(Prefix, Option<Duration>)>,
 }
 
 impl Record {
@@ -80,6 +83,18 @@ impl Commands for Recorder {
             dialogs: 3,
             totals: vec![("messages_received", 12)],
             ..Counts::default()
+        }]
+    }
+
+    fn ban(&self, network: Prefix, time: Option<Duration>) {
+        self.change(|record| record.bans.push((network, time)));
+    }
+
+    fn bans(&self) -> Vec<Ban> {
+        vec![Ban {
+            network: "192.0.2.0/24".parse().unwrap(),
+            remaining: Duration::from_secs(60),
+            reason: "sipcli*".to_owned(),
         }]
     }
 

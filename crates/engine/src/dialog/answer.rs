@@ -56,6 +56,16 @@ impl Engine {
     /// Time to repeat the 2xx.
     pub(crate) fn repeat_answer(&mut self, id: DialogId) {
         let t2 = self.config.timers.t2;
+        let Some(dialog) = self.dialogs.get(id) else {
+            return;
+        };
+        let is_enough = dialog
+            .answer
+            .as_ref()
+            .is_some_and(|answer| answer.interval >= t2);
+        if is_enough && !self.repeats_fully(&dialog.origin) {
+            return self.totals.add(Total::RepeatsWithheld);
+        }
         let Some(answer) = self
             .dialogs
             .get_mut(id)

@@ -8,6 +8,7 @@ use crate::engine::{Engine, Timer};
 use crate::id::{ApplicationId, DialogId, DialogRole, TransactionId};
 use crate::reply::dialog_of;
 use crate::time::Time;
+use crate::totals::Total;
 use crate::transport::Origin;
 use crate::uas::Arrival;
 use crate::uas::in_dialog::contact_uri;
@@ -107,6 +108,7 @@ impl Ends {
             acknowledgement: None,
             session: None,
             early_description: None,
+            ticket: None,
             active: now,
             idle: None,
         }
@@ -160,6 +162,14 @@ impl Engine {
             ..ends.dialog(request.call_id().ok()?, DialogRole::Uas, origin, self.now)
         };
         let id = dialog_of(transaction);
+        let ticket = self
+            .servers
+            .get(transaction)
+            .and_then(|server| server.ticket);
+        let dialog = Dialog { ticket, ..dialog };
+        if let Some(ticket) = ticket {
+            self.admit.usage.open_dialog(ticket);
+        }
         Some(self.add_dialog_as(id, dialog))
     }
 
@@ -192,11 +202,17 @@ impl Engine {
         let mut route_set = record_routes(message);
         route_set.reverse();
         let client = self.clients.get(transaction)?;
-        let most = if message.status() < 200 {
-            MOST_EARLY
+        // What answers is to be heard, past what rings.
+        let bound = self.config.bounds.dialogs;
+        let (most, bound) = if message.status() < 200 {
+            (MOST_EARLY, bound)
         } else {
-            MOST
+            (MOST, bound.saturating_add(bound / 4))
         };
+        if self.dialogs.len() >= bound {
+            self.totals.add(Total::Full);
+            return None;
+        }
         if invite && client.forks.len() >= most {
             tracing::debug!(status = message.status(), "one INVITE has too many dialogs");
             return None;

@@ -67,20 +67,36 @@ impl Engine {
         };
         plan.sequence = dialog.next_sequence();
         let hop = dialog.next_hop().to_owned();
+        let origin = dialog.origin;
         let announce = dialog
             .owner
             .map_or(Announce::Nobody, |owner| Announce::Ended(owner, id, reason));
         let value = format!("SIP ;cause=200 ;text=\"{}\"", reason_text(reason));
         plan.headers
             .push((Bytes::from_static(b"Reason"), Bytes::from(value)));
-        if let Err(error) = self.open_client(
+        let is_doubtful = reason == DialogEndReason::AckTimeout && !self.repeats_fully(&origin);
+        match self.open_client(
             Plan::Own(Box::new(plan)),
             &hop,
             User::Engine,
             announce,
             Some(id),
         ) {
-            tracing::debug!(?error, "cannot end a dialog by BYE");
+            // It goes to the Contact of an INVITE that may have been forged.
+            Ok(client) if is_doubtful => self.say_once(client),
+            Ok(_) => {}
+            Err(error) => tracing::debug!(?error, "cannot end a dialog by BYE"),
+        }
+    }
+
+    /// Repeats a request of ours no more, whether it was sent or waits for a name.
+    fn say_once(&mut self, id: TransactionId) {
+        let Some(client) = self.clients.get_mut(id) else {
+            return;
+        };
+        client.once = true;
+        if let Some(token) = client.retransmit.take() {
+            self.timers.cancel(token);
         }
     }
 
@@ -259,6 +275,9 @@ impl Engine {
     /// Forgets a dialog and its timers.
     pub(crate) fn remove_dialog(&mut self, id: DialogId) {
         if let Some(dialog) = self.dialogs.remove(id) {
+            if let Some(ticket) = dialog.ticket {
+                self.admit.usage.close_dialog(ticket);
+            }
             let answer = dialog
                 .answer
                 .map(|answer| [answer.retransmit, answer.timeout]);

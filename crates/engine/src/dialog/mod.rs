@@ -21,6 +21,7 @@ pub(crate) mod subscription;
 pub(crate) mod table;
 pub(crate) mod usages;
 
+use crate::admit::usage::Ticket;
 use crate::command::SendRequest;
 use crate::id::{ApplicationId, DialogRole, TransactionId};
 use crate::time::Time;
@@ -102,6 +103,8 @@ pub(crate) struct Dialog {
     pub(crate) session: Option<Box<session::Session>>,
     /// Our session description while it is early, if a refresh may have to repeat it.
     pub(crate) early_description: Option<Box<[u8]>>,
+    /// What it is counted under: the source that opened it.
+    pub(crate) ticket: Option<Ticket>,
     /// When its last message passed.
     pub(crate) active: Time,
     pub(crate) idle: Option<TimerToken>,

@@ -54,6 +54,8 @@ impl Dialog {
             idle: _,
             // Of early dialogs only.
             early_description: _,
+            // Whoever imports it has opened it itself.
+            ticket: _,
         } = self;
         ExportedDialog {
             version: VERSION,

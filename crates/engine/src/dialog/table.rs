@@ -96,6 +96,13 @@ impl DialogTable {
         Some(dialog)
     }
 
+    /// Gives back room that is not needed.
+    pub(crate) fn shrink(&mut self) {
+        self.by_id.shrink_to_fit();
+        self.by_tags.shrink_to_fit();
+        self.by_call.shrink_to_fit();
+    }
+
     /// The dialogs of a call, oldest first.
     pub(crate) fn of_call(&self, call_id: &str) -> SmallVec<[DialogId; 2]> {
         let ids = self

@@ -105,7 +105,8 @@ pub fn stateless_branch(request: &Message) -> String {
 #[must_use]
 pub fn key_of(branch: &str) -> Option<u64> {
     let digits = branch.strip_prefix(MAGIC_COOKIE)?.strip_prefix('s')?;
-    u64::from_str_radix(digits, 16).ok()
+    // The engine's mark may follow.
+    u64::from_str_radix(digits.get(..16)?, 16).ok()
 }
 
 /// What the branch of `stateless_branch` is made of: a request and its CANCEL and ACK have the same.

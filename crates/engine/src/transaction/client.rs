@@ -116,6 +116,8 @@ pub(crate) struct ClientTransaction {
     pub(crate) cancellation: Cancellation,
     /// This attempt goes over TCP for its size alone: a refused connection means UDP (RFC 3261 §18.1.1).
     pub(crate) switched: bool,
+    /// It is said once: whoever gets it may not have asked for the call that it ends.
+    pub(crate) once: bool,
     pub(crate) retransmit: Option<TimerToken>,
     pub(crate) timeout: Option<TimerToken>,
 }
@@ -149,6 +151,7 @@ impl ClientTransaction {
             ended: None,
             cancellation: Cancellation::None,
             switched: false,
+            once: false,
             retransmit: None,
             timeout: None,
         }
@@ -247,6 +250,11 @@ impl ClientTable {
     /// Removes a transaction.
     pub(crate) fn remove(&mut self, id: TransactionId) -> Option<Box<ClientTransaction>> {
         self.by_id.remove(&id)
+    }
+
+    /// Gives back room that is not needed.
+    pub(crate) fn shrink(&mut self) {
+        self.by_id.shrink_to_fit();
     }
 
     /// The INVITEs of this application that have no final response, and the rest of its transactions, in the order they were sent.

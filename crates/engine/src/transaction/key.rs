@@ -17,6 +17,11 @@ const CANCEL_BIT: u64 = 1 << 55;
 pub(crate) struct Digest(u64, u64);
 
 impl Digest {
+    /// Half of it.
+    pub(crate) fn first(self) -> u64 {
+        self.0
+    }
+
     /// Sixteen hexadecimal digits that follow from the input: the To tag of a response without state.
     pub(crate) fn token(self) -> String {
         format!("{:016x}", self.1)
@@ -40,6 +45,13 @@ impl Digester {
             hasher.write_u64(word);
         }
         Digester(hasher)
+    }
+
+    /// A number that follows from the input, for whoever needs no more than that.
+    pub(crate) fn number(&self, part: &[u8]) -> u64 {
+        let mut hasher = self.0.clone();
+        hasher.write(part);
+        hasher.finish()
     }
 
     /// The digest of a list of parts; the boundaries count.

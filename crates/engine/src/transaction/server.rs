@@ -3,6 +3,7 @@ use super::Effects;
 use super::key::Digest;
 use super::server_invite::ServerInvite;
 use super::server_non_invite::ServerNonInvite;
+use crate::admit::usage::Ticket;
 use crate::config::Timers;
 use crate::id::{ApplicationId, DialogId, TransactionId};
 use crate::timer::TimerToken;
@@ -55,6 +56,8 @@ pub(crate) struct ServerTransaction {
     pub(crate) offers: bool,
     pub(crate) retransmit: Option<TimerToken>,
     pub(crate) timeout: Option<TimerToken>,
+    /// What it is counted under.
+    pub(crate) ticket: Option<Ticket>,
 }
 
 impl ServerTransaction {
@@ -100,6 +103,11 @@ impl ServerTransaction {
             ServerMachine::Invite(machine) => machine.on_ack(reliable, timers),
             ServerMachine::NonInvite(_) => Effects::new(),
         }
+    }
+
+    /// Whether its final response was repeated until the interval had grown to T2: enough for somebody who may not have asked for it.
+    pub(crate) fn is_repeated_enough(&self, timers: &Timers) -> bool {
+        matches!(self.machine, ServerMachine::Invite(ServerInvite::Completed(interval)) if interval >= timers.t2)
     }
 
     /// The retransmission timer fired.
@@ -160,6 +168,13 @@ impl ServerTable {
             self.merged.entry(merge_key).or_insert(id);
         }
         self.by_id.insert(id, Box::new(transaction));
+    }
+
+    /// Gives back room that is not needed.
+    pub(crate) fn shrink(&mut self) {
+        self.by_id.shrink_to_fit();
+        self.by_key.shrink_to_fit();
+        self.merged.shrink_to_fit();
     }
 
     /// Removes a transaction.

@@ -351,7 +351,9 @@ impl Engine {
             &plan,
             self.clients.get(id).map(|transaction| transaction.user),
         ) {
-            (Plan::Relay(forwarding, _), Some(User::Stateless)) => forwarding.branch(),
+            (Plan::Relay(forwarding, _), Some(User::Stateless)) => {
+                self.stateless_branch(forwarding)
+            }
             _ => client_branch(id, secret),
         };
         let host_port = self.listeners.host_port(way.listener, way.peer.ip());

@@ -33,6 +33,8 @@ impl Engine {
             origin: Some(origin),
             wire_bytes,
         };
+        // Its branch is one that we made up.
+        self.note_known(&origin);
         let Some(transaction) = self.clients.get_mut(id) else {
             return;
         };

@@ -63,6 +63,8 @@ impl Engine {
             self.totals.add(Total::Full);
             return self.refuse_busy(arrival);
         }
+        // Its To tag is one that we made up.
+        self.note_known(&arrival.origin);
         match self.judge(id, arrival) {
             Verdict::Deliver => self.deliver_in_dialog(id, arrival),
             Verdict::End => {
@@ -91,7 +93,11 @@ impl Engine {
     /// 481, with state: the dialog may come to be before the request is repeated, when it overtook the response that makes it. One
     /// transaction has one answer.
     fn refuse_unknown(&mut self, arrival: &Arrival<'_>) {
-        if self.is_full(&arrival.head.method) {
+        let is_full = self.is_full(&arrival.head.method)
+            || self
+                .exceeded_quota(&arrival.origin, &arrival.head.method)
+                .is_some();
+        if is_full {
             return self.refuse(arrival, 481, &[]);
         }
         let transaction = self.open_server(arrival, Owner::Engine, None, None);
@@ -213,6 +219,8 @@ impl Engine {
         };
         dialog.active = self.now;
         let owner = dialog.owner;
+        self.note_known(&arrival.origin);
+        self.close_half_open(answer.transaction);
         self.timers.cancel(answer.retransmit);
         self.timers.cancel(answer.timeout);
         self.acknowledgement_passed(id, Side::Peer);

@@ -79,11 +79,20 @@ impl Engine {
         }
     }
 
+    /// A request that is not wanted: answered with this status, as far as enough of it can be read.
+    pub fn handle_unwanted(&mut self, now: Time, origin: Origin, bytes: &[u8], status: u16) {
+        self.advance(now);
+        self.answer_raw(&origin, bytes, status, sip::status::reason_phrase(status));
+    }
+
     /// Answers a request that cannot be read, to where it came from.
     pub(crate) fn answer_raw(&mut self, origin: &Origin, bytes: &[u8], status: u16, reason: &str) {
         let Some(scan) = Scan::read(bytes) else {
             return self.totals.add(Total::Dropped);
         };
+        if !self.answers_refused(origin) {
+            return;
+        }
         let clean: String = reason
             .chars()
             .map(|letter| if letter.is_control() { ' ' } else { letter })

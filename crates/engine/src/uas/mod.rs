@@ -10,6 +10,7 @@ pub(crate) mod respond;
 pub(crate) mod silence;
 pub(crate) mod via;
 
+use crate::admit::Quota;
 use crate::application::Selection;
 use crate::dialog::{bounds, session_terms};
 use crate::engine::{Engine, Timer};
@@ -153,8 +154,14 @@ impl Engine {
             let effects = transaction.on_repeat();
             return self.apply_server(id, effects);
         }
+        let shows = transaction.local_tag.as_deref() == Some(head.to_tag);
         let effects = transaction.on_ack(&self.config.timers);
+        if shows {
+            // The tag is one that we made up. Of a 2xx the dialog takes the ACK.
+            self.note_known(&origin);
+        }
         if !effects.contains(&Effect::Emit) {
+            self.close_half_open(id);
             return self.apply_server(id, effects);
         }
         // An ACK of a 2xx with the INVITE's branch, as some user agents send it.
@@ -192,10 +199,15 @@ impl Engine {
             self.totals.add(Total::Full);
             return self.refuse_busy(arrival);
         }
-        match self
-            .applications
-            .select(&head.method, self.config.bounds.event_age)
-        {
+        if let Some(quota) = self.exceeded_quota(&arrival.origin, &head.method) {
+            // There may be room when it comes again.
+            if quota == Quota::Source || !self.may_be_forged(&arrival.origin) {
+                self.refuse_busy(arrival);
+            }
+            return;
+        }
+        let patience = self.patience(&arrival.origin);
+        match self.applications.select(&head.method, patience) {
             Selection::Application(application) => {
                 let id = self.open_server(
                     arrival,
@@ -204,6 +216,13 @@ impl Engine {
                     None,
                 );
                 self.deliver(application, id, None, None, arrival);
+            }
+            Selection::Overloaded
+                if patience < self.config.bounds.event_age
+                    && self.applications.would_take(&head.method) =>
+            {
+                // It comes again, and goes on ringing where it is known by then, or when those who wait have been served.
+                self.totals.add(Total::PassedOver);
             }
             Selection::Overloaded => {
                 self.totals.add(Total::Overload);
@@ -298,6 +317,7 @@ impl Engine {
             offers: false,
             retransmit: None,
             timeout: None,
+            ticket: self.open_ticket(&arrival.origin, &arrival.head.method),
         };
         self.servers.insert(id, transaction);
         self.apply_server(id, effects);

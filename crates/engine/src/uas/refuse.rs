@@ -23,6 +23,9 @@ impl Engine {
         if arrival.head.method == Method::Ack {
             return self.totals.add(Total::StrayAcks);
         }
+        if !self.answers_refused(&arrival.origin) {
+            return;
+        }
         let tag = arrival.key.token();
         let mut build = Build::reply(&arrival.message, status, reason_phrase(status), Some(&tag));
         for (name, value) in headers {

@@ -7,6 +7,7 @@
     clippy::indexing_slicing
 )]
 use bytes::Bytes;
+use engine::admit::Admission;
 use engine::command::{Cancel, DialogReference, Draft, Proxy, ProxyOptions, Respond, SendRequest};
 use engine::config::{Bounds, Config, Listener, SessionTimers, Timers};
 use engine::event::{Event, Request, Response, Sent};
@@ -62,6 +63,7 @@ pub fn config(host: usize) -> Config {
         udp_request_limit: None,
         drachtio_compatible: false,
         session: SessionTimers::default(),
+        admission: Admission::everybody(),
     }
 }
 

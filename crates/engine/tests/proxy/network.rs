@@ -74,6 +74,7 @@ impl Network {
                 udp_request_limit: None,
                 drachtio_compatible: false,
                 session: SessionTimers::default(),
+                admission: engine::admit::Admission::everybody(),
             };
             let mut engine = Engine::new(config, Generator::new([seed; 32]));
             engine.handle_attach(Time::ZERO, APPLICATION);

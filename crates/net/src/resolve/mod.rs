@@ -6,6 +6,7 @@ mod cache;
 mod config;
 mod locate;
 mod naptr;
+mod once;
 mod random;
 mod record;
 mod servers;
@@ -13,6 +14,7 @@ mod srv;
 mod thread;
 
 pub use config::DnsConfig;
+pub use once::locate_once;
 pub(crate) use thread::{NamesThread, Resolver};
 
 use cache::Cache;

@@ -94,6 +94,11 @@ impl Pool {
         true
     }
 
+    /// The connection that was made last, accepted or opened.
+    pub fn newest(&self) -> ConnectionId {
+        ConnectionId((u64::from(self.shard) << 56) | (self.next - 1))
+    }
+
     /// Queues a message for the connection it names, or one to its peer, opening that if need be; `flush` writes.
     pub fn send(&mut self, outgoing: Outgoing, totals: &mut Totals) {
         let destination = outgoing.transmit.destination;

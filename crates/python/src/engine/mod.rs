@@ -40,7 +40,8 @@ impl Engine {
         listen, *, shards = 1, embedded = true, control = None, secret = None, advertise = None, t1 = 0.5, t2 = 4.0, t4 = 5.0,
         timer_c = 185.0, application_timeout = 64.0, trying_after = 0.2, ringing_timeout = 3600.0, max_transactions = 1_000_000, max_dialogs = 500_000, max_event_age = 1.0,
         max_events = 65_536, max_message_bytes = 65_535, dialog_idle = 43_200.0, udp_request_limit = Some(1300),
-        drachtio_compatible = false, session_timers = true, session_expires = None, min_se = 90, session_refresher = None
+        drachtio_compatible = false, session_timers = true, session_expires = None, min_se = 90, session_refresher = None,
+        admission = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -73,6 +74,7 @@ impl Engine {
         session_expires: Option<u32>,
         min_se: u32,
         session_refresher: Option<&str>,
+        admission: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Engine> {
         let shards = start::shards(shards)?;
         let timers = engine::config::Timers {
@@ -107,6 +109,7 @@ impl Engine {
                 min_se,
                 session_refresher,
             )?,
+            admission: start::admission::read(admission)?,
             ..net::ServerConfig::default()
         };
         let control = start::control::read(control, secret)?;
@@ -141,6 +144,35 @@ impl Engine {
         let timeout = draft::seconds("timeout", timeout)?;
         let bridge = self.application()?.bridge();
         Ok(py.detach(|| bridge.wakeup().wait(timeout)))
+    }
+
+    /// Takes nothing from a network for so many seconds, or until `unban`.
+    fn ban(&self, network: &str, seconds: f64) -> PyResult<()> {
+        let network = start::admission::prefix(network)?;
+        let time = draft::positive_seconds("seconds", seconds)?;
+        self.running.commands().ban(network, Some(time));
+        Ok(())
+    }
+
+    /// Lifts a ban of exactly this network.
+    fn unban(&self, network: &str) -> PyResult<()> {
+        let network = start::admission::prefix(network)?;
+        self.running.commands().ban(network, None);
+        Ok(())
+    }
+
+    /// The bans in force: network, seconds left, why.
+    fn bans(&self, py: Python<'_>) -> Vec<(String, f64, String)> {
+        let bans = py.detach(|| self.running.commands().bans());
+        bans.into_iter()
+            .map(|ban| {
+                (
+                    ban.network.to_string(),
+                    ban.remaining.as_secs_f64(),
+                    ban.reason,
+                )
+            })
+            .collect()
     }
 
     /// What each shard holds and has done: the fields of its table sizes, then its totals since the start, by name.

@@ -1,5 +1,6 @@
 //! Starts and stops what an `Engine` stands for: the server of `net`, and the control listener as its companion. The arguments of
 //! `Engine.start` that need reading are read beside, a file a concern.
+pub mod admission;
 pub mod control;
 pub mod listeners;
 pub mod session;

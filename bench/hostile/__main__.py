@@ -1,0 +1,67 @@
+"""`python -m bench.hostile`: attacks a server of this machine in several ways while calls go on, and says how those fared.
+
+Exit status 0 when 99 of 100 re-INVITEs and BYEs were answered within 100 ms in every attack, none failed, and the server was
+empty at rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.hostile.running import ATTACKS, Outcome, attack, rest, started
+
+
+def _show(outcome: Outcome) -> None:
+    print(f"{outcome.attack}: {'good' if outcome.is_good else 'NOT GOOD'}")
+    for kind, figures in outcome.times.items():
+        print(
+            f"  {kind:10} {figures['count']:6.0f}  p50 {figures['p50']:7.1f} ms  p99 {figures['p99']:7.1f} ms"
+            f"  longest {figures['longest']:7.1f} ms"
+        )
+    print(f"  failed {outcome.failed}, repeated {outcome.repeated}")
+    print("  resident " + ", ".join(f"{when} {size:.1f} MB" for when, size in outcome.resident.items()))
+    for said in outcome.generators:
+        print("  generator " + ", ".join(f"{name} {value:,.1f}" for name, value in said.items()))
+    wanted = ("dropped", "refused", "passed", "repeats", "udp_received", "udp_kernel", "connections", "bans")
+    counted = {name: value for name, value in outcome.changed.items() if name.startswith(wanted)}
+    print("  counted " + ", ".join(f"{name} {value:,}" for name, value in counted.items()), flush=True)
+
+
+def main() -> int:
+    """The exit status."""
+    parser = argparse.ArgumentParser(prog="python -m bench.hostile", description=__doc__)
+    parser.add_argument("attacks", nargs="*", help=f"of {', '.join(ATTACKS)}; every one without a name")
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long each lasts")
+    parser.add_argument("--way", choices=["embedded", "connected"], default="embedded")
+    parser.add_argument("--garbage", type=float, default=50_000, help="datagrams a second")
+    parser.add_argument("--invites", type=float, default=2_000, help="INVITEs a second, from 20,000 sources")
+    parser.add_argument("--slow", type=float, default=500, help="connections that send a byte now and then")
+    parser.add_argument("--idle", type=float, default=20_000, help="connections that send nothing")
+    parser.add_argument("--output", type=Path, help="a JSON file for the figures")
+    options = parser.parse_args()
+    names = options.attacks or list(ATTACKS)
+    if unknown := [name for name in names if name not in ATTACKS]:
+        parser.error(f"there is no attack {unknown[0]}: {', '.join(ATTACKS)}")
+    rates = {kind: getattr(options, kind) for kind in ("garbage", "invites", "slow", "idle")}
+    outcomes = []
+    with tempfile.TemporaryDirectory(prefix="hostile-") as name, started(Path(name), options.way) as server:
+        idle, _ = rest(server)
+        print(f"{options.way}: {idle:.1f} MB before", flush=True)
+        for one in names:
+            outcomes.append(attack(server, one, options.seconds, rates, Path(name)))
+            _show(outcomes[-1])
+        after, left = rest(server)
+    print(f"at rest: {after:.1f} MB (before {idle:.1f}), left: {left or 'nothing'}")
+    if options.output:
+        figures = [outcome.as_dict() for outcome in outcomes]
+        document = {"way": options.way, "before": idle, "after": after, "left": left, "attacks": figures}
+        options.output.write_text(json.dumps(document, indent=1))
+    return 0 if all(outcome.is_good for outcome in outcomes) and not left else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""One attack after the other against one server, with calls beside each; what they cost in time and memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dracht.server.status import ask_status
+
+from bench.cases import DRACHT, ROOT, SECRET
+from bench.processes import Running, free_port, resident_bytes, running, wait_for_tcp
+
+__all__ = ["ATTACKS", "BAR", "Outcome", "Server", "attack", "rest", "started"]
+
+BAR = 0.1
+"""Seconds within which 99 of 100 requests of calls that there are must be answered."""
+_ATTACK = "bench.hostile"
+ATTACKS = ("quiet", "garbage", "invites", "slow", "idle", "sipvicious", "all")
+"""What there is: nothing (to compare with), and each of the floods; `all` is all of them at once."""
+_CALLS = 10
+
+
+@dataclass(frozen=True)
+class Server:
+    """What is attacked."""
+
+    port: int
+    control: int
+    processes: Sequence[Running]
+
+    def resident(self) -> int:
+        """Bytes of all its processes."""
+        return sum(resident_bytes(one.pid) for one in self.processes)
+
+    def totals(self) -> dict[str, int]:
+        """The counts of all shards together."""
+        status = asyncio.run(ask_status("127.0.0.1", self.control, SECRET))
+        found: dict[str, int] = {}
+        for shard in status["shards"]:
+            for name, value in {**shard.pop("totals"), **shard}.items():
+                found[name] = found.get(name, 0) + value
+        return found
+
+
+@dataclass
+class Outcome:
+    """What one attack did."""
+
+    attack: str
+    times: dict[str, dict[str, float]]
+    """For each kind of request its count, p50, p99 and longest time, in milliseconds."""
+    failed: int
+    repeated: int
+    resident: dict[str, float]
+    """Megabytes before, at most, and after."""
+    generators: list[dict[str, float]] = field(default_factory=list)
+    changed: dict[str, int] = field(default_factory=dict)
+    """What the server counted."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the calls that there were did not suffer."""
+        return not self.failed and all(
+            self.times[kind]["p99"] < BAR * 1000 for kind in ("re-INVITE", "BYE") if kind in self.times
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a JSON file."""
+        return asdict(self) | {"good": self.is_good}
+
+
+@contextmanager
+def started(folder: Path, way: str, *, t1: float = 0.5) -> Iterator[Server]:
+    """A server that trusts nobody, and its application. With a shorter T1 transactions end sooner, for those who cannot wait."""
+    port, control = free_port(), free_port()
+    module = [sys.executable, "-m", "bench.hostile.application"]
+    path = {"PYTHONPATH": f"{ROOT / 'python'}:{ROOT}"}
+    if way == "embedded":
+        command = [*module, way, f"127.0.0.1:{port}", f"127.0.0.1:{control}", SECRET, str(t1)]
+        with running("application", command, folder, path) as one:
+            wait_for_tcp(control, one)
+            yield Server(port, control, [one])
+        return
+    config = folder / "dracht.toml"
+    config.write_text(
+        f'[server]\nlisten = ["sip:127.0.0.1:{port};transport=udp,tcp"]\ncontrol = "127.0.0.1:{control}"\n'
+        f'secret = "{SECRET}"\nshards = 2\n\n[timers]\nt1 = {t1}\n\n[admission]\ntrusted = []\n'
+    )
+    with running("serve", [DRACHT, "serve", "--config", config], folder, path) as server:
+        wait_for_tcp(control, server)
+        command = [*module, way, "-", f"127.0.0.1:{control}", SECRET, str(t1)]
+        with running("application", command, folder, path) as application:
+            yield Server(port, control, [server, application])
+
+
+def _generators(name: str, port: int, seconds: float, rates: Mapping[str, float]) -> list[list[str]]:
+    def module(which: str, *arguments: object) -> list[str]:
+        return [sys.executable, "-m", f"{_ATTACK}.{which}", *(str(one) for one in arguments)]
+
+    kinds = {
+        "garbage": module("datagrams", "garbage", port, rates["garbage"], seconds),
+        "invites": module("datagrams", "invites", port, rates["invites"], seconds),
+        "slow": module("streams", "slow", port, int(rates["slow"]), seconds),
+        "idle": module("streams", "idle", port, int(rates["idle"]), seconds),
+    }
+    if name == "all":
+        return list(kinds.values())
+    return [kinds[name]] if name in kinds else []
+
+
+async def _scans(port: int, until: float, folder: Path) -> None:
+    from tests.interop.peers.sipvicious import available, scan
+
+    while available() and time.monotonic() < until:
+        await scan(folder, "svmap", port)
+        await scan(folder, "svwar", port, "-e", "100-120", "--force")
+        await scan(folder, "svcrack", port, "-u", "100", "-r", "1-20")
+
+
+async def _lines(
+    server: Server, seconds: float, commands: Sequence[list[str]], scans: bool, folder: Path
+) -> Any:
+    """Runs the bystander and, when its calls stand, the generators; what all of them said, and the most memory."""
+    pipe = asyncio.subprocess.PIPE
+    environment = {"PYTHONPATH": f"{ROOT / 'python'}:{ROOT}", "PATH": "/usr/bin:/bin"}
+
+    async def begin(command: Sequence[str]) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *command, stdin=pipe, stdout=pipe, cwd=ROOT, env=environment, limit=1 << 26
+        )
+
+    beside = [sys.executable, "-m", f"{_ATTACK}.bystander", str(server.port), str(_CALLS), str(seconds)]
+    bystander = await begin(beside)
+    assert bystander.stdin is not None
+    assert bystander.stdout is not None
+    async with asyncio.timeout(60):
+        assert (await bystander.stdout.readline()).strip() == b"ready"
+    others = [await begin(command) for command in commands]
+    bystander.stdin.write(b"begin\n")
+    most = 0
+    scanning = asyncio.create_task(_scans(server.port, time.monotonic() + seconds * scans, folder))
+    reading = asyncio.create_task(bystander.stdout.readline())
+    limit = time.monotonic() + seconds + 400
+    while not reading.done() and time.monotonic() < limit:
+        most = max(most, server.resident())
+        await asyncio.wait([reading], timeout=0.2)
+    said = [json.loads((await one.communicate())[0]) for one in others]
+    scanning.cancel()
+    await asyncio.gather(scanning, return_exceptions=True)
+    await bystander.wait()
+    return json.loads(await reading), said, most
+
+
+def attack(server: Server, name: str, seconds: float, rates: Mapping[str, float], folder: Path) -> Outcome:
+    """One attack, for so long."""
+    before, resident = server.totals(), server.resident()
+    commands = _generators(name, server.port, seconds, rates)
+    scans = name in ("sipvicious", "all")
+    beside, said, most = asyncio.run(_lines(server, seconds, commands, scans, folder))
+    after = server.totals()
+    times = {kind: _figures(values) for kind, values in beside["times"].items() if values}
+    changed = {key: after[key] - before.get(key, 0) for key in after if after[key] != before.get(key, 0)}
+    megabytes = {"before": resident / 1e6, "most": most / 1e6, "after": server.resident() / 1e6}
+    return Outcome(name, times, beside["failed"], beside["repeated"], megabytes, said, changed)
+
+
+def rest(server: Server, seconds: float = 90.0) -> tuple[float, dict[str, int]]:
+    """Waits until nothing of calls is left: the megabytes then, and what is left all the same."""
+    names = ("server_transactions", "client_transactions", "dialogs", "proxies", "sources", "connections")
+    deadline = time.monotonic() + seconds
+    while True:
+        totals = server.totals()
+        left = {name: totals[name] for name in names if totals[name]}
+        if not left or time.monotonic() > deadline:
+            return server.resident() / 1e6, left
+        time.sleep(1.0)
+
+
+def _figures(values: list[float]) -> dict[str, float]:
+    ordered = sorted(values)
+    p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+    return {
+        "count": len(ordered),
+        "p50": statistics.median(ordered) * 1000,
+        "p99": p99 * 1000,
+        "longest": ordered[-1] * 1000,
+    }

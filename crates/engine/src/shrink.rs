@@ -1,0 +1,21 @@
+//! Tables keep the room that they once needed. A driver that sees a crowd leave has it given back.
+use crate::engine::Engine;
+
+impl Engine {
+    /// How many transactions and dialogs there are.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.servers.len() + self.clients.len() + self.dialogs.len()
+    }
+
+    /// Gives back the room that the tables do not need any more.
+    pub fn shrink(&mut self) {
+        self.servers.shrink();
+        self.clients.shrink();
+        self.dialogs.shrink();
+        self.admit.usage.shrink();
+        self.resolves.shrink_to_fit();
+        self.contexts.shrink_to_fit();
+        self.ways.shrink_to_fit();
+    }
+}

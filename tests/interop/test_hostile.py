@@ -1,0 +1,37 @@
+"""A short `bench.hostile`: garbage, half-open INVITEs from many sources and slow connections beside calls that go on.
+
+What it may take is looser than the bench's bar, as other tests may run beside it; that no call fails, that what is not wanted is
+dropped, and that nothing is left is the same.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.hostile.running import attack, rest, started
+
+SECONDS = 3.0
+RATES = {"garbage": 20_000, "invites": 1_000, "slow": 100, "idle": 300}
+
+
+@pytest.mark.parametrize("way", ["embedded", "connected"])
+def test_calls_go_on_through_floods_and_nothing_is_left(tmp_path: Path, way: str) -> None:
+    with started(tmp_path, way, t1=0.05) as server:
+        for name in ("garbage", "invites", "slow", "idle"):
+            outcome = attack(server, name, SECONDS, RATES, tmp_path)
+            assert outcome.failed == 0, outcome
+            assert outcome.times["re-INVITE"]["count"] > 10, outcome
+            assert outcome.times["re-INVITE"]["p50"] < 500, outcome
+            assert len(outcome.generators) == 1
+            if name == "garbage":
+                assert outcome.changed["dropped_garbage"] > outcome.generators[0]["sent"] / 2, outcome
+                assert "malformed" not in outcome.changed
+            elif name == "invites":
+                assert outcome.changed["requests_in_invite"] > outcome.generators[0]["sent"] / 2, outcome
+                assert outcome.changed["dialogs"] <= 10_000, "5,000 half-open ones in each of two shards"
+            else:
+                assert outcome.generators[0]["opened"] == RATES[name], outcome
+        _, left = rest(server, 60.0)
+        assert not left

@@ -1,0 +1,58 @@
+"""`Admission` and `Filter` refuse what cannot be used, and say what to do."""
+
+from __future__ import annotations
+
+import pytest
+from dracht import Admission, Filter
+from dracht.admission import network
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"trusted": "10.0.0.0/8"}, "give a list"),
+        ({"trusted": ["10.0.0.0/33"]}, "no address or network"),
+        ({"rate": 0}, "rate=0"),
+        ({"burst": 0}, "burst=0"),
+        ({"half_open": -1}, "half_open=-1"),
+        ({"known_for": -1.0}, "known_for"),
+        ({"ban": 0.0}, "ban=0"),
+        ({"filters": ["sipcli"]}, "takes Filter"),
+    ],
+)
+def test_an_admission_that_cannot_be(options: dict[str, object], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        Admission(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({}, "fit every request"),
+        ({"user_agent": ""}, "fits nothing"),
+        ({"methods": "INVITE"}, "give a list"),
+        ({"user_agent": "a", "action": "block"}, "'drop', 'ban', 'admit'"),
+        ({"user_agent": "a", "action": 200}, "no refusal"),
+        ({"user_agent": "a", "seconds": 0}, "seconds=0"),
+    ],
+)
+def test_a_filter_that_cannot_be(options: dict[str, object], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        Filter(**options)  # type: ignore[arg-type]
+
+
+def test_networks_are_written_one_way() -> None:
+    assert network("192.0.2.7/24") == "192.0.2.0/24"
+    assert network("192.0.2.7") == "192.0.2.7"
+    assert network("[2001:DB8::1]") == "2001:db8::1"
+    assert Admission(trusted=["10.1.2.3/8"]).trusted == ("10.0.0.0/8",)
+
+
+def test_a_filter_has_a_name_for_the_log() -> None:
+    assert Filter(user_agent="sipcli*", methods=["invite"]).name == "INVITE sipcli*"
+    assert Filter(message_over=4000).name == "size"
+    assert Filter(user_agent="x", name="mine").name == "mine"
+
+
+def test_off_trusts_everybody() -> None:
+    assert Admission.off().trusted == ("0.0.0.0/0", "::/0")
