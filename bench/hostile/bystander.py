@@ -1,7 +1,7 @@
 """Calls that are there before a flood begins: re-INVITE and ACK in turn while it lasts, then BYE; how long each took.
 
-A process of its own: `python -m bench.hostile.bystander PORT CALLS SECONDS`. It says `ready` when its calls stand, begins at a
-line on stdin, and prints one JSON line at its end. An answer that does not come is asked for again after T1, and its time goes
+A process of its own: `python -m bench.hostile.bystander PORT CALLS`. It says `ready` when its calls stand, begins at a line on
+stdin, ends them at another, and prints one JSON line. An answer that does not come is asked for again after T1, and its time goes
 on counting.
 """
 
@@ -74,16 +74,19 @@ class Call:
         return None
 
 
-def main(port: int, count: int, seconds: float) -> None:
-    """Makes the calls, waits for a line, and keeps them busy."""
+def _is_told() -> bool:
+    return bool(select.select([sys.stdin], [], [], 0)[0])
+
+
+def main(port: int, count: int) -> None:
+    """Makes the calls, waits for a line, and keeps them busy until the next."""
     calls = [Call(port, number) for number in range(count)]
     failed = sum(call.ask("INVITE") is None for call in calls)
     print("ready", flush=True)
     sys.stdin.readline()
     times: dict[str, list[float]] = {"re-INVITE": [], "BYE": [], "new call": []}
-    begun = time.monotonic()
     turn = 0
-    while time.monotonic() - begun < seconds:
+    while not _is_told():
         took = calls[turn % count].ask("INVITE")
         turn += 1
         if took is None:
@@ -110,4 +113,4 @@ def main(port: int, count: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -137,26 +137,28 @@ async def _lines(
             *command, stdin=pipe, stdout=pipe, cwd=ROOT, env=environment, limit=1 << 26
         )
 
-    beside = [sys.executable, "-m", f"{_ATTACK}.bystander", str(server.port), str(_CALLS), str(seconds)]
+    beside = [sys.executable, "-m", f"{_ATTACK}.bystander", str(server.port), str(_CALLS)]
     bystander = await begin(beside)
     assert bystander.stdin is not None
     assert bystander.stdout is not None
     async with asyncio.timeout(60):
         assert (await bystander.stdout.readline()).strip() == b"ready"
-    others = [await begin(command) for command in commands]
     bystander.stdin.write(b"begin\n")
+    others = [await begin(command) for command in commands]
+    ends: list[asyncio.Task[Any]] = [asyncio.create_task(one.communicate()) for one in others]
+    if scans:
+        ends.append(asyncio.create_task(_scans(server.port, time.monotonic() + seconds, folder)))
+    ends.append(asyncio.create_task(asyncio.sleep(seconds)))
     most = 0
-    scanning = asyncio.create_task(_scans(server.port, time.monotonic() + seconds * scans, folder))
-    reading = asyncio.create_task(bystander.stdout.readline())
-    limit = time.monotonic() + seconds + 400
-    while not reading.done() and time.monotonic() < limit:
-        most = max(most, server.resident())
-        await asyncio.wait([reading], timeout=0.2)
-    said = [json.loads((await one.communicate())[0]) for one in others]
-    scanning.cancel()
-    await asyncio.gather(scanning, return_exceptions=True)
-    await bystander.wait()
-    return json.loads(await reading), said, most
+    async with asyncio.timeout(seconds + 300):
+        while not all(end.done() for end in ends):
+            most = max(most, await asyncio.to_thread(server.resident))
+            await asyncio.wait(ends, timeout=0.25, return_when=asyncio.FIRST_COMPLETED)
+        bystander.stdin.write(b"end\n")
+        answer = await bystander.stdout.readline()
+        await bystander.wait()
+    said = [json.loads(end.result()[0]) for end in ends[: len(others)]]
+    return json.loads(answer), said, most
 
 
 def attack(server: Server, name: str, seconds: float, rates: Mapping[str, float], folder: Path) -> Outcome:

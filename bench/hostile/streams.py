@@ -35,7 +35,7 @@ async def attack(kind: str, port: int, count: int, seconds: float) -> dict[str, 
         held += [one for one in opened if one is not None]
     opening = time.monotonic() - begun
     position = 0
-    while time.monotonic() - begun < seconds:
+    while time.monotonic() - begun < opening + seconds:
         if kind == "slow":
             for _, writer in held:
                 if not writer.is_closing():

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
-from dracht import Admission, Filter
+from dracht import Admission, Agent, Filter, Request, Response
 from dracht.admission import network
+from dracht.link.control import ControlLink
+from dracht.link.memory import MemoryLink
+
+from .control_peer import ControlPeer
 
 
 @pytest.mark.parametrize(
@@ -56,3 +62,54 @@ def test_a_filter_has_a_name_for_the_log() -> None:
 
 def test_off_trusts_everybody() -> None:
     assert Admission.off().trusted == ("0.0.0.0/0", "::/0")
+
+
+async def test_a_ban_goes_to_every_link() -> None:
+    agent = Agent(nothing)
+    links = [MemoryLink(), MemoryLink()]
+    for link in links:
+        await agent.attach(link)
+    agent.ban("192.0.2.7/24", 60)
+    agent.unban("2001:DB8::1")
+    for link in links:
+        assert [(given.uri, given.status) for given in link.sent("ban")] == [
+            ("192.0.2.0/24", 60),
+            ("2001:db8::1", 0),
+        ]
+    await agent.close()
+
+
+async def test_a_drachtio_server_is_sent_no_word_that_it_does_not_know(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with ControlPeer() as peer, asyncio.timeout(10):
+        link = ControlLink(peer.target, secret="cymru")
+        agent = Agent(nothing)
+        opening = asyncio.create_task(agent.attach(link))
+        await peer.welcome("v0.9.10")
+        await opening
+        link.drop("t1")
+        agent.ban("192.0.2.7", 60)
+        agent.route("message")
+        assert (await peer.frame()).tokens[1:] == ["route", "message"], "the next word that it gets"
+        assert "no dracht server" in caplog.text
+        await agent.close()
+
+
+async def test_a_dracht_server_is_told_in_its_own_words() -> None:
+    async with ControlPeer() as peer, asyncio.timeout(10):
+        link = ControlLink(peer.target, secret="cymru")
+        agent = Agent(nothing)
+        opening = asyncio.create_task(agent.attach(link))
+        await peer.welcome("v0.9.10-dracht-0.1.0")
+        await opening
+        link.drop("t1")
+        agent.ban("192.0.2.7", 1.5)
+        agent.unban("192.0.2.7")
+        frames = [(await peer.frame()).tokens[1:] for _ in range(3)]
+        assert frames == [["drop", "t1"], ["ban", "192.0.2.7", "1500"], ["unban", "192.0.2.7"]]
+        await agent.close()
+
+
+async def nothing(req: Request, res: Response) -> None:
+    """A handler for agents that get no request."""
