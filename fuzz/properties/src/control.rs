@@ -11,6 +11,7 @@ use control::name::{MessageIds, TransactionNames};
 use control::server::Server;
 use control::session::Session;
 use control::{ControlBounds, ControlConfig};
+use engine::admit::{Ban, Prefix};
 use engine::config::Config;
 use engine::counts::Counts;
 use engine::event::Event;
@@ -141,6 +142,12 @@ impl Commands for Desk {
     }
 
     fn counts(&self) -> Vec<Counts> {
+        Vec::new()
+    }
+
+    fn ban(&self, _network: Prefix, _time: Option<Duration>) {}
+
+    fn bans(&self) -> Vec<Ban> {
         Vec::new()
     }
 
