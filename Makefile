@@ -2,6 +2,7 @@
 #   make demo    install and build everything into the checkout, show two calls through examples/proxy.py
 #   make test    install what the tests need, run them all         make lint    every invariant that a tool can hold
 #   make bench   measure, beside Kamailio, into bench/results/      make fuzz    bad input for a minute a target
+#   make soak    200,000 mixed calls: memory and tables
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
@@ -11,7 +12,7 @@ BIN    := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 RUST   := $(wildcard crates/*/src/*.rs crates/*/src/*/*.rs crates/*/src/*/*/*.rs crates/*/Cargo.toml) Cargo.toml Cargo.lock
 
-.PHONY: help setup demo test test-rust test-python lint format bench fuzz clean peers
+.PHONY: help setup demo test test-rust test-python lint format bench soak fuzz clean peers
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -67,9 +68,18 @@ format:
 bench: setup peers
 	$(BIN)/python -m bench $(BENCH)
 
+<<<<<<< HEAD
 # Coverage-guided, FUZZ_SECONDS (60) for each target; FUZZ="parser engine" plays those only. Ends non-zero on a finding.
 fuzz:
 	@scripts/fuzz.sh $(FUZZ)
+=======
+# 200,000 mixed calls over UDP, TCP, TLS and WSS; SOAK="--calls 2000" for a look.
+soak: setup
+	$(BIN)/python -m bench.soak $(SOAK)
+
+fuzz: setup
+	$(BIN)/python -m pytest tests/interop/test_bad_input.py -q
+>>>>>>> main
 
 clean:
 	rm -rf .venv target

@@ -56,7 +56,8 @@ class Load:
 
 
 def transport_flag(transport: str) -> list[str]:
-    return {"udp": ["-t", "u1"], "tcp": ["-t", "t1"]}[transport]
+    flags = {"udp": "u1", "tcp": "t1", "tcp, a connection a call": "tn"}
+    return ["-t", flags[transport], "-max_socket", "1000"]
 
 
 @contextmanager
@@ -80,10 +81,17 @@ def callee(folder: Path, port: int, transport: str = "udp", scenario: str = "uas
 
 
 def _caller_command(
-    folder: Path, target: str, scenario: str, calls: int, rate: float, transport: str, hold_ms: int
+    folder: Path,
+    target: str,
+    scenario: str,
+    calls: int,
+    rate: float,
+    transport: str,
+    hold_ms: int,
+    user: str,
 ) -> list[str | Path]:
     port = free_port()
-    command: list[str | Path] = ["sipp", target, "-i", "127.0.0.1", "-p", str(port), "-s", "service"]
+    command: list[str | Path] = ["sipp", target, "-i", "127.0.0.1", "-p", str(port), "-s", user]
     command += ["-sf", SCENARIOS / scenario, "-m", str(calls), "-r", f"{rate:g}", "-d", str(hold_ms)]
     command += [*transport_flag(transport), "-l", str(max(1000, calls)), "-nostdin", "-buff_size", BUFFER]
     command += ["-trace_err", "-trace_stat", "-stf", folder / "stat.csv", "-fd", "1"]
@@ -101,11 +109,13 @@ def call(
     transport: str = "udp",
     hold_ms: int = 10,
     generators: int = 1,
+    user: str = "service",
     timeout: float = 300.0,
 ) -> Load:
     """Runs SIPp callers against 127.0.0.1:`port` until all calls ended, and returns what they saw.
 
-    `rate` is in calls per second over all generators; `hold_ms` the pause between ACK and BYE; `timeout` in seconds.
+    `rate` is in calls per second over all generators; `hold_ms` the pause between ACK and BYE; `user` whom they call; `timeout`
+    in seconds.
     Raises TimeoutError when SIPp does not end in time.
     """
     load = Load(generators=generators)
@@ -116,7 +126,14 @@ def call(
             sub = folder / f"caller{index}"
             sub.mkdir(parents=True, exist_ok=True)
             command = _caller_command(
-                sub, f"127.0.0.1:{port}", scenario, calls // generators, rate / generators, transport, hold_ms
+                sub,
+                f"127.0.0.1:{port}",
+                scenario,
+                calls // generators,
+                rate / generators,
+                transport,
+                hold_ms,
+                user,
             )
             started.append((stack.enter_context(running(f"caller{index}", command, sub)), sub))
         for process, sub in started:

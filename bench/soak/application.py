@@ -1,16 +1,19 @@
 """The application under soak. What a call becomes is said by the user part of its request-URI.
 
-    dracht run bench/soak/application.py --listen …
+    python bench/soak/application.py '{"listen": ["sip:127.0.0.1:5060"]}'
 
-DRACHT_TARGET is where calls for `through` are proxied to.
+runs it with these options of `App.run`; `certificates` are pairs of files for TLS. DRACHT_TARGET is where calls for `through` go.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import sys
+from typing import Any
 
-from dracht import App, Request, Response, SipError
+from dracht import App, Request, Response, SipError, Tls, _core
 from dracht.store import MemoryStore
 
 SDP = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
@@ -39,6 +42,14 @@ async def invite(req: Request, res: Response) -> None:
             raise SipError(486)
 
 
+@app.bye
+async def bye(req: Request, res: Response) -> None:
+    """The end of a call; kept back where the caller will be gone."""
+    if "X-Kept-Back" in req.headers:
+        await asyncio.sleep(0.5)
+    await res.send(200)
+
+
 @app.register
 async def register(req: Request, res: Response) -> None:
     """A binding that lives a minute."""
@@ -54,5 +65,14 @@ async def options(req: Request, res: Response) -> None:
     await res.send(200)
 
 
+def main(text: str) -> None:
+    """Runs it until SIGTERM."""
+    _core.install_logging("warning")
+    options: dict[str, Any] = json.loads(text)
+    if certificates := options.pop("certificates", None):
+        options["tls"] = Tls(certificates=[tuple(pair) for pair in certificates], reload_interval=1.0)
+    app.run(**options)
+
+
 if __name__ == "__main__":
-    app.run()
+    main(sys.argv[1])

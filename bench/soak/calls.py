@@ -8,15 +8,27 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
-from bench.soak.lines import Line
+from bench.soak.lines import Datagrams, Line
 
-__all__ = ["KINDS", "Answering", "Call", "CallFailed", "Kind", "Switchboard", "answered"]
+__all__ = [
+    "KEPT_BACK",
+    "KINDS",
+    "Answering",
+    "Call",
+    "CallFailed",
+    "Kind",
+    "Switchboard",
+    "answered",
+    "reset",
+]
 
 LIMIT = 40.0
 """Seconds after which a request of a call has failed: beyond the 32 s that a transaction may take (RFC 3261 §17)."""
+KEPT_BACK = "X-Kept-Back"
+"""A request with this header field is answered only after the line is gone."""
 SDP = (
     "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
     "a=rtpmap:0 PCMU/8000\r\n"
@@ -172,10 +184,10 @@ class Call:
         """CANCEL of the last request."""
         self.line.send(self._written("CANCEL", self._cseq, self._branch, "", ""))
 
-    def send(self, method: str) -> None:
+    def send(self, method: str, fields: str = "") -> None:
         """Sends a request whose answer nobody waits for."""
         self._cseq += 1
-        self.line.send(self._written(method, self._cseq, f"z9hG4bK{self.id}{self._cseq}", "", ""))
+        self.line.send(self._written(method, self._cseq, f"z9hG4bK{self.id}{self._cseq}", "", fields))
 
 
 def expect(answer: bytes, status: int, what: str, line: Line) -> None:
@@ -244,12 +256,16 @@ async def cancelled(board: Switchboard, line: Line) -> None:
 
 
 async def reset(board: Switchboard, line: Line) -> None:
-    """A call whose caller sends BYE and is gone, with RST, before the answer can reach it: the line is lost."""
+    """A call whose caller sends BYE and is gone, with RST, before it is answered: the line is lost.
+
+    The application keeps the answer back. What is sent behind the BYE, and answered, tells that the BYE was read: without
+    that the RST might take it away from the server's socket unread, and the call would go on, as it should.
+    """
     call = board.call(line, "answer")
     try:
         await _set_up(call)
-        call.send("BYE")
-        await asyncio.sleep(0)  # what a WebSocket queued goes out
+        call.send("BYE", f"{KEPT_BACK}: 1\r\n")
+        await options(board, line)
         line.reset()
     finally:
         call.end()
@@ -287,36 +303,30 @@ KINDS: tuple[tuple[int, Kind], ...] = (
 """What calls are, and how many of each hundred."""
 
 
-class Answering(asyncio.DatagramProtocol):
-    """The callee behind the proxy: answers INVITE with 200 and everything else but ACK with 200, without keeping anything."""
+class Answering:
+    """The callee behind the proxy: answers everything with 200, and repeats that of an INVITE until the ACK comes."""
 
     def __init__(self) -> None:
         self.invites = 0
-        self._transport: asyncio.DatagramTransport
-
-    @classmethod
-    async def start(cls) -> Answering:
-        """A callee on a free port of 127.0.0.1."""
-        loop = asyncio.get_running_loop()
-        transport, answering = await loop.create_datagram_endpoint(cls, local_addr=("127.0.0.1", 0))
-        answering._transport = transport
-        return answering
-
-    @property
-    def port(self) -> int:
+        self._repeating: dict[bytes, asyncio.TimerHandle] = {}
+        self._datagrams = Datagrams(self._received)
+        self.port = self._datagrams.port
         """Where it is called."""
-        return int(self._transport.get_extra_info("sockname")[1])
 
     def close(self) -> None:
         """Ends it."""
-        self._transport.close()
+        for repeating in self._repeating.values():
+            repeating.cancel()
+        self._datagrams.close()
 
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+    def _received(self, data: bytes, addr: tuple[str, int]) -> None:
         method = data[: data.find(b" ")]
-        if method == b"ACK" or data.startswith(b"SIP/2.0"):
+        call, to = _CALL_ID.search(data), _TO.search(data)
+        if call is None or to is None or data.startswith(b"SIP/2.0"):
             return
-        to = _TO.search(data)
-        if to is None:
+        if method == b"ACK":
+            if (repeating := self._repeating.pop(call[1], None)) is not None:
+                repeating.cancel()
             return
         fields = [found.decode() for found in _ECHOED.findall(data)]
         tagged = to[1].decode() if b";tag=" in to[1] else f"{to[1].decode()};tag=callee"
@@ -327,4 +337,20 @@ class Answering(asyncio.DatagramProtocol):
             body = SDP
             fields.append("Content-Type: application/sdp")
         head = "\r\n".join(["SIP/2.0 200 OK", *fields, f"Content-Length: {len(body)}"])
-        self._transport.sendto(f"{head}\r\n\r\n{body}".encode(), addr)
+        answer = f"{head}\r\n\r\n{body}".encode()
+        self._datagrams.send(answer, addr)
+        if method == b"INVITE":
+            self._repeat(call[1], answer, addr, (0.5, 1, 2, 4, 4, 4, 4, 4, 4, 4))
+
+    def _repeat(self, call: bytes, answer: bytes, to: tuple[str, int], after: Sequence[float]) -> None:
+        """Sends a 2xx again until the ACK comes: a proxy does not (RFC 3261 §13.3.1.4)."""
+        if (before := self._repeating.pop(call, None)) is not None:
+            before.cancel()
+        if not after:
+            return
+
+        def again() -> None:
+            self._datagrams.send(answer, to)
+            self._repeat(call, answer, to, after[1:])
+
+        self._repeating[call] = asyncio.get_running_loop().call_later(after[0], again)

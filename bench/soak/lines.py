@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
-__all__ = ["TRANSPORTS", "Line", "Receiver", "Transport", "open_line"]
+__all__ = ["TRANSPORTS", "Datagrams", "Line", "Receiver", "Transport", "open_line"]
 
 Transport = Literal["udp", "tcp", "tls", "wss"]
 TRANSPORTS: tuple[Transport, ...] = ("udp", "tcp", "tls", "wss")
@@ -64,31 +64,58 @@ class Line:
         raise NotImplementedError
 
 
-class _UdpLine(Line, asyncio.DatagramProtocol):
+class Datagrams:
+    """A UDP socket on a port of 127.0.0.1 of its own.
+
+    It takes all that has come in one pass of the loop: asyncio's own endpoint takes one datagram, and falls behind on a busy
+    machine until what waits there is too old.
+    """
+
+    def __init__(self, receive: Callable[[bytes, tuple[str, int]], None]) -> None:
+        self._receive = receive
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_000_000)
+        self._socket.bind(("127.0.0.1", 0))
+        self.port = int(self._socket.getsockname()[1])
+        asyncio.get_running_loop().add_reader(self._socket, self._read)
+
+    def _read(self) -> None:
+        with contextlib.suppress(BlockingIOError, ConnectionRefusedError):
+            while True:
+                self._receive(*self._socket.recvfrom(65536))
+
+    def send(self, message: bytes, to: tuple[str, int]) -> None:
+        """Sends a datagram; one for which there is no room is lost."""
+        with contextlib.suppress(BlockingIOError, ConnectionRefusedError):
+            self._socket.sendto(message, to)
+
+    def close(self) -> None:
+        """Ends it."""
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
+
+
+class _UdpLine(Line):
     transport: Transport = "udp"
 
-    async def start(self, server: tuple[str, int]) -> None:
-        self._transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: self, local_addr=("127.0.0.1", 0)
-        )
+    def __init__(self, receive: Receiver, server: tuple[str, int]) -> None:
+        super().__init__(receive)
         self._server = server
-        self.sent_by = "{}:{}".format(*self._transport.get_extra_info("sockname"))
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self.receive(self, data)
+        self._datagrams = Datagrams(lambda data, _: self.receive(self, data))
+        self.sent_by = f"127.0.0.1:{self._datagrams.port}"
 
     def send(self, message: bytes) -> None:
-        self._transport.sendto(message, self._server)
-
-    def reply(self, message: bytes, to: tuple[str, int]) -> None:
-        self._transport.sendto(message, to)
+        if self.open:
+            self._datagrams.send(message, self._server)
 
     def reset(self) -> None:
         """There is nothing to reset."""
 
     async def close(self) -> None:
-        self.open = False
-        self._transport.close()
+        if self.open:
+            self.open = False
+            self._datagrams.close()
 
 
 class _StreamLine(Line, asyncio.Protocol):
@@ -167,8 +194,11 @@ class _WebSocketLine(Line):
         self._sending: set[asyncio.Task[None]] = set()
 
     async def _read(self) -> None:
-        async for message in self._socket:
-            self.receive(self, message.encode() if isinstance(message, str) else message)
+        from websockets.exceptions import ConnectionClosed
+
+        with contextlib.suppress(ConnectionClosed):
+            async for message in self._socket:
+                self.receive(self, message.encode() if isinstance(message, str) else message)
         self.open = False
 
     def send(self, message: bytes) -> None:
@@ -205,9 +235,7 @@ async def open_line(
         tls: what the server's certificate is checked with, for TLS and WSS. The name asked for is `localhost`.
     """
     if transport == "udp":
-        datagrams = _UdpLine(receive)
-        await datagrams.start(server)
-        return datagrams
+        return _UdpLine(receive, server)
     if transport == "wss":
         assert tls is not None
         web_socket = _WebSocketLine(receive)

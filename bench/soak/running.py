@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -74,24 +76,29 @@ async def serving(folder: Path, transports: Sequence[str], way: str, target: str
     authority = Authority(folder)
     issued = authority.issue("localhost", "127.0.0.1")
     ports = {name: free_port() for name in ("plain", "tls", "wss", "control")}
-    listen = ["--listen", f"sip:127.0.0.1:{ports['plain']};transport=udp,tcp"]
-    for name in ("tls", "wss"):
-        if name in transports:
-            listen += ["--listen", f"sip:127.0.0.1:{ports[name]};transport={name}"]
-    if "tls" in transports or "wss" in transports:
-        listen += ["--tls-certificate", str(issued.certificate), "--tls-key", str(issued.key)]
-    secured = ["--control", f"127.0.0.1:{ports['control']}", "--secret", SECRET]
-    run: list[str | Path] = [DRACHT, "run", APPLICATION]
+    listen = [f"sip:127.0.0.1:{ports['plain']};transport=udp,tcp"]
+    listen += [
+        f"sip:127.0.0.1:{ports[name]};transport={name}" for name in ("tls", "wss") if name in transports
+    ]
+    control = f"127.0.0.1:{ports['control']}"
+    options: dict[str, object] = {"secret": SECRET}
     environment = {"DRACHT_TARGET": target}
     with contextlib.ExitStack() as stack:
         processes = []
         if way == "connected":
-            server = stack.enter_context(running("serve", [DRACHT, "serve", *listen, *secured], folder))
+            configuration = folder / "server.toml"
+            configuration.write_text(
+                f"[server]\nlisten = {json.dumps(listen)}\ncontrol = {json.dumps(control)}\n"
+                f"[tls]\ncertificates = {json.dumps([issued.pair])}\nreload_interval = 1.0\n"
+            )
+            serve: list[str | Path] = [DRACHT, "serve", "--config", configuration, "--secret", SECRET]
+            server = stack.enter_context(running("serve", serve, folder))
             processes.append(server)
             await asyncio.to_thread(wait_for_tcp, ports["control"], server)
-            run += ["--connect", f"tcp://127.0.0.1:{ports['control']}", "--secret", SECRET]
+            options["connect"] = f"tcp://{control}"
         else:
-            run += [*listen, *secured]
+            options |= {"listen": listen, "control": control, "certificates": [issued.pair]}
+        run: list[str | Path] = [sys.executable, APPLICATION, json.dumps(options)]
         application = stack.enter_context(running("run", run, folder, environment))
         processes.append(application)
         await asyncio.to_thread(wait_for_udp, ports["plain"], processes[0])
@@ -120,7 +127,7 @@ async def soak(
         way: `embedded` or `connected`.
         progress: print a line every so many seconds.
     """
-    answering = await Answering.start()
+    answering = Answering()
     target = f"sip:callee@127.0.0.1:{answering.port}"
     async with serving(folder, transports, way, target) as server:
         generator = Generator(server.addresses, server.authority.context())

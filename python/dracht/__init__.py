@@ -7,6 +7,7 @@ from dracht.agent import Agent, Cdr, SubscriptionEnd
 from dracht.app import App
 from dracht.dialogid import DialogHandle
 from dracht.digest import Digest, Keyring
+from dracht.dns import Dns
 from dracht.errors import (
     AuthenticationFailed,
     CallCancelled,
@@ -27,6 +28,8 @@ from dracht.proxy import BranchResponse, BranchResponses, ProxyResult
 from dracht.request import Request
 from dracht.response import Response, SentResponse
 from dracht.sending import SentRequest
+from dracht.streams import Streams
+from dracht.tls import Tls
 from dracht.transaction import ClientTransaction
 
 if TYPE_CHECKING:
@@ -76,6 +79,7 @@ __all__ = [
     "DialogHandle",
     "Digest",
     "Diversion",
+    "Dns",
     "DrachtError",
     "DraftHeaders",
     "EventPackage",
@@ -107,9 +111,11 @@ __all__ = [
     "SentResponse",
     "SessionExpires",
     "SipError",
+    "Streams",
     "SubscriptionEnd",
     "SubscriptionState",
     "TargetDialog",
+    "Tls",
     "Uri",
     "UriError",
     "UserToUser",

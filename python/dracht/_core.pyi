@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias, final
 
 from dracht.admission import Admission
+from dracht.dns import Dns
+from dracht.streams import Streams
+from dracht.tls import Tls
 
 __all__ = [
     "EVENT_DIALOG_ENDED",
@@ -158,6 +161,9 @@ class Origin:
     @property
     def listener(self) -> int:
         """The index of the listener, in the order of `Engine.hostports()`."""
+    @property
+    def peer_certificate(self) -> tuple[list[str], str] | None:
+        """Names and subject of the certificate that the sender of a request proved to have, over TLS and WSS."""
 
 # ---- messages -----------------------------------------------------------------------------------------------------------
 
@@ -1076,6 +1082,9 @@ class Engine:
         session_expires: int | None = None,
         min_se: int = 90,
         session_refresher: Literal["uac", "uas"] | None = None,
+        dns: Dns | None = None,
+        tls: Tls | None = None,
+        streams: Streams | None = None,
         admission: Admission | None = None,
     ) -> Engine:
         """Opens the listeners and starts the I/O threads. Call it after any fork.
@@ -1106,11 +1115,20 @@ class Engine:
             min_se: the shortest interval accepted, and the least asked for; seconds, at least 90.
             session_refresher: who refreshes where neither the peer nor the application says: "uac", the sender of the INVITE, or
                 "uas", its receiver. None: the sender, if it can.
+            dns: how the servers of a domain are found, and what becomes of one that does not answer; None: the defaults.
+            tls: certificates and trust; listeners of TLS and WSS need it.
+            streams: bounds of connections over TCP, TLS and WebSocket.
             admission: what is taken from whom; None: the defaults of `dracht.Admission`.
 
         Raises:
             ValueError: an argument cannot be used; the text says which and why.
             OSError: a listener cannot be opened.
+        """
+    def reload_certificates(self) -> bool:
+        """Reads the files of `tls=` again; whether there are any. Open connections keep their certificates.
+
+        Raises:
+            ValueError: a file cannot be used; the text says which and why. The certificates in use stay.
         """
     def fileno(self) -> int:
         """The descriptor that is readable while events wait. Watch it; do not read or close it."""

@@ -26,6 +26,7 @@ from dracht.request import Request
 from dracht.requesting import Requesting
 from dracht.response import Response
 from dracht.running import LinkOptions, from_environment, patient, run_loop, until_stopped
+from dracht.tls import Tls
 from dracht.transaction import ClientTransaction, IncomingResponse
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ class Agent(Links, Requesting):
             accept: `tcp://HOST:PORT` or `tls://HOST:PORT`: let servers connect to us, call by call.
             secret: of the servers, or (with `control`) of the engine.
             control: let other applications use the engine.
-            tls: SSL context for `connect` and `accept`.
+            tls: `Tls` for any of the three; `connect` and `accept` take an SSL context too.
             tags: labels of this application.
             timeout, retry: see `connect`.
             shutdown_timeout: how long what runs may take to end; seconds.
@@ -195,7 +196,8 @@ class Agent(Links, Requesting):
         self._draining = False
         try:
             if listen is not None:
-                await self.listen(listen, control=control, secret=secret, **options)
+                own = tls if isinstance(tls, Tls) else None
+                await self.listen(listen, control=control, secret=secret, tls=own, **options)
             elif control is not None or options:
                 raise ValueError(f"control= and {', '.join(options) or 'engine options'} need listen=")
             if connect is not None:

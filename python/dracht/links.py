@@ -13,6 +13,7 @@ from dracht.admission import network as find_network
 from dracht.errors import ConnectionLost
 from dracht.link.base import Link
 from dracht.link.options import EngineOptions
+from dracht.tls import Tls
 
 if TYPE_CHECKING:
     from dracht.dispatch import Dispatcher
@@ -22,7 +23,7 @@ __all__ = ["Links", "TlsContext"]
 
 log = logging.getLogger("dracht")
 
-TlsContext: TypeAlias = ssl.SSLContext | bool | None
+TlsContext: TypeAlias = Tls | ssl.SSLContext | bool | None
 
 
 class Links(ABC):
@@ -60,7 +61,8 @@ class Links(ABC):
         Args:
             target: `tcp://HOST:PORT` or `tls://HOST:PORT`, or several of them; `host` and `port` when None.
             secret: what the servers were started with.
-            tls: an SSL context, or True for the system's; implied by `tls://`.
+            tls: `Tls`, an SSL context, or True for the system's authorities; implied by `tls://`. The server
+                must prove its name, now and at every reconnection.
             tags: labels of this application, for a server that routes by tag.
             timeout: seconds until the first one must be ready.
             retry: keep trying for that long, instead of failing when no server is there.
@@ -87,6 +89,7 @@ class Links(ABC):
         *,
         control: str | None = None,
         secret: str | None = None,
+        tls: Tls | None = None,
         **options: Unpack[EngineOptions],
     ) -> Self:
         """Starts an engine in this process.
@@ -95,6 +98,7 @@ class Links(ABC):
             listen: `sip:HOST:PORT[;transport=udp,tcp]`, or several of them.
             control: `HOST:PORT` on which the engine accepts other applications.
             secret: what those authenticate with.
+            tls: certificates and trust; listeners of TLS and WSS need it.
             options: see `dracht._core.Engine.start`.
 
         Raises:
@@ -104,7 +108,7 @@ class Links(ABC):
         from dracht.link.native import NativeLink
 
         listeners = [listen] if isinstance(listen, str) else list(listen)
-        await self._open([NativeLink(listeners, control=control, secret=secret, **options)], 10.0)
+        await self._open([NativeLink(listeners, control=control, secret=secret, tls=tls, **options)], 10.0)
         return self
 
     async def attach(self, link: Link, *, timeout: float = 10.0) -> Self:
@@ -150,7 +154,7 @@ class Links(ABC):
         Args:
             address: `tcp://HOST:PORT` or `tls://HOST:PORT`.
             secret: what the servers were started with; a server that refuses it is disconnected.
-            tls: the SSL context with our certificate, for `tls://`.
+            tls: `Tls` or an SSL context, with our certificate, for `tls://`.
         """
         from dracht.link.accept import AcceptedLink, Acceptor
         from dracht.link.base import Receiver

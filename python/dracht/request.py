@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from dracht.dialogid import DialogHandle
 from dracht.link.base import DialogId, Forking, Origin, PathPolicy, ProxyOptions, TransactionId
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from dracht.response import Response
 
 __all__ = ["Request"]
+
+
+class PeerCertificate(NamedTuple):
+    """A certificate that is trusted, and whose owner is at the other end of the connection."""
+
+    names: tuple[str, ...]
+    """Its subject alternative names, as written: domains, URIs (`sip:example.com`, RFC 5922 §7.1), addresses."""
+    subject: str
+    """Its subject, as text: `CN=sip.example.com, O=Example`."""
 
 
 class Request(RequestView):
@@ -130,6 +139,16 @@ class Request(RequestView):
     def transport(self) -> str:
         """The transport it came by: `udp`, `tcp`, `tls`, `ws` or `wss`."""
         return self.origin.transport
+
+    @property
+    def peer_certificate(self) -> PeerCertificate | None:
+        """What the peer proved to be by a certificate of its own, over TLS and WSS (`Tls(client_certificates=...)`); else None.
+
+        It is of whoever sent the request here: a proxy before us proves itself, not the phone behind it. Through a server of
+        drachtio's there is never one.
+        """
+        proved = self.origin.peer_certificate
+        return None if proved is None else PeerCertificate(tuple(proved[0]), proved[1])
 
     @property
     def cancelled(self) -> bool:

@@ -39,7 +39,7 @@ class LinkOptions(EngineOptions, total=False):
     control: str | None
     """Embedded: `HOST:PORT` on which the engine accepts other applications, and answers `dracht status`."""
     tls: TlsContext
-    """SSL context for `connect` and `accept`."""
+    """`Tls` for any of the three; `connect` and `accept` take an SSL context too."""
     tags: Sequence[str]
     """Labels of this application, for a server that routes by tag."""
     timeout: float

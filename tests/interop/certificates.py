@@ -40,18 +40,22 @@ class Authority:
         """Its own certificate."""
         self.file.write_bytes(self._authority.cert_pem.bytes())
 
-    def issue(self, *names: str, days: int = 30, begun: int = 1) -> Issued:
+    def issue(self, *names: str, days: int = 30, begun: int = 1, rsa: bool = False) -> Issued:
         """A certificate for DNS names and addresses.
 
         Args:
             days: from now until it expires; below zero it has.
             begun: days since it is valid.
+            rsa: with an RSA key, else one of a curve.
         """
+        import trustme
+
         now = datetime.datetime.now(datetime.UTC)
         issued = self._authority.issue_cert(
             *names,
             not_before=now - datetime.timedelta(days=max(begun, 1 - days)),
             not_after=now + datetime.timedelta(days=days),
+            key_type=trustme.KeyType.RSA if rsa else trustme.KeyType.ECDSA,
         )
         self._count += 1
         stem = f"{self._name}-{self._count}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from dracht import App
 from dracht.handler import Handler
 
 from tests.conformance.station import LISTEN, Keeper, Station, Stations
-from tests.interop.peers import baresip, chromium, kamailio, linphone, sipp, sipvicious
+from tests.interop import tls_probe
+from tests.interop.peers import baresip, chromium, kamailio, linphone, sipp, sipvicious, stunnel
 from tests.interop.peers.process import Peers
 
 PEERS: dict[str, Callable[[], object]] = {
@@ -21,6 +23,9 @@ PEERS: dict[str, Callable[[], object]] = {
     "baresip": baresip.available,
     "linphone": linphone.available,
     "chromium": chromium.available,
+    "openssl": tls_probe.available,
+    "stunnel": stunnel.available,
+    "sipsak": lambda: shutil.which("sipsak") is not None,
     "sipvicious": sipvicious.available,
 }
 # Long enough that a peer on a busy machine answers before anything is repeated, short enough that tables empty soon.

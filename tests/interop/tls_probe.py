@@ -1,4 +1,4 @@
-"""Which versions and ciphers of TLS a server takes: one handshake of `openssl s_client` for each.
+"""Which versions and ciphers of TLS a server takes: a handshake of `openssl s_client` for each.
 
     python -m tests.interop.tls_probe 127.0.0.1:5061 [NAME]
 
@@ -12,8 +12,8 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 __all__ = ["VERSIONS", "Handshake", "available", "handshake", "offered", "weaknesses"]
@@ -64,14 +64,11 @@ def handshake(
     Args:
         options: of `openssl s_client`.
         name: the server name that is asked for (SNI); none by default.
-        say: bytes for the server; what it answers is at the end of `said`.
+        say: bytes for the server; its answer, up to the first empty line, is in `said`.
     """
     command = ["openssl", "s_client", "-connect", f"{address[0]}:{address[1]}", "-brief", *options]
     command += ["-servername", name] if name else ["-noservername"]
-    run = subprocess.run(
-        command, input=say, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=_LIMIT, check=False
-    )
-    said = run.stdout.decode("utf-8", "replace")
+    said = _run(command, say).decode("utf-8", "replace")
 
     def found(label: str) -> str:
         match = re.search(rf"^{label}: (.*)$", said, re.MULTILINE)
@@ -84,6 +81,31 @@ def handshake(
         found("Verification") == "OK",
         said,
     )
+
+
+def _run(command: Sequence[str], say: bytes) -> bytes:
+    """Runs s_client. At the end of its input it leaves at once, so that end waits for the answer to what was said."""
+    output = b""
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        ending = threading.Timer(_LIMIT, process.kill)
+        ending.start()
+        try:
+            if say:
+                process.stdin.write(say)
+                process.stdin.flush()
+                while (line := process.stdout.readline()).strip() or (line and b"SIP/2.0" not in output):
+                    output += line
+            process.stdin.close()
+            output += process.stdout.read()
+        except BrokenPipeError:
+            output += process.stdout.read()
+        finally:
+            ending.cancel()
+    return output
 
 
 @functools.cache
@@ -108,19 +130,25 @@ def _known(version: str) -> Sequence[str]:
 
 
 def offered(address: tuple[str, int], name: str | None = None) -> dict[str, list[str]]:
-    """The cipher suites that a server takes, by version; a version that it refuses has none."""
+    """The cipher suites that a server takes, by version, in its order; a version that it refuses has none.
 
-    def takes(version: str, cipher: str) -> bool:
-        chosen = ["-ciphersuites", cipher] if version == "TLSv1.3" else ["-cipher", f"{cipher}:@SECLEVEL=0"]
-        return handshake(address, VERSIONS[version], *chosen, name=name).version == version
-
-    asked = [(version, cipher) for version in VERSIONS for cipher in _known(version)]
-    with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda pair: takes(*pair), asked))
-    taken: dict[str, list[str]] = {version: [] for version in VERSIONS}
-    for (version, cipher), yes in zip(asked, answers, strict=True):
-        if yes:
-            taken[version].append(cipher)
+    All are proposed at once, then all but the one that was chosen, until nothing is chosen any more.
+    """
+    taken: dict[str, list[str]] = {}
+    for version, flag in VERSIONS.items():
+        left, taken[version] = list(_known(version)), []
+        while left:
+            proposed = ":".join(left)
+            options = (
+                ("-ciphersuites", proposed)
+                if version == "TLSv1.3"
+                else ("-cipher", f"{proposed}:@SECLEVEL=0")
+            )
+            answer = handshake(address, flag, *options, name=name)
+            if answer.version != version:
+                break
+            taken[version].append(answer.cipher)
+            left.remove(answer.cipher)
     return taken
 
 

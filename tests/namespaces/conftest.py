@@ -10,6 +10,7 @@ import pytest
 
 from tests.namespaces.phones import DistantPhone
 from tests.namespaces.places import Places, unavailable
+from tests.namespaces.serving import EXAMPLES
 
 SERVER = {
     "home": ("203.0.113.10", 5060),
@@ -30,6 +31,8 @@ _HOSTS = {
 
 KNOWS_FLOWS = hasattr(dracht, "ProxyTarget")
 """Whether a proxy finds its way back to a phone behind a NAT (RFC 5626)."""
+REGISTRAR_KEEPS_FLOWS = KNOWS_FLOWS and "req.flow" in (EXAMPLES / "registrar.py").read_text()
+"""Whether the registrar of the examples keeps that way."""
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,8 @@
 //! What the control side of a server is told: the secret, and bounds on what clients may take.
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio_rustls::rustls::ServerConfig;
 
 /// The version that clients are told. drachtio-srf compares the part before the hyphen and wants at least v0.9.0 to behave as
 /// it does with current servers.
@@ -12,6 +15,18 @@ pub struct ControlConfig {
     pub secret: String,
     /// Bounds.
     pub bounds: ControlBounds,
+    /// How clients are spoken to over TLS; none: in clear.
+    pub tls: Option<ControlTls>,
+}
+
+/// Gives the TLS configuration for the next client: certificates change while the server runs.
+#[derive(Clone)]
+pub struct ControlTls(pub Arc<dyn Fn() -> Option<Arc<ServerConfig>> + Send + Sync>);
+
+impl fmt::Debug for ControlTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ControlTls")
+    }
 }
 
 impl ControlConfig {
@@ -21,6 +36,7 @@ impl ControlConfig {
         ControlConfig {
             secret: secret.into(),
             bounds: ControlBounds::default(),
+            tls: None,
         }
     }
 }

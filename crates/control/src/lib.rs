@@ -20,6 +20,6 @@ pub mod text;
 pub mod time_of_day;
 pub mod write;
 
-pub use config::{ControlBounds, ControlConfig, VERSION};
+pub use config::{ControlBounds, ControlConfig, ControlTls, VERSION};
 pub use disconnect::Disconnect;
 pub use listener::{Listener, serve};

@@ -1,7 +1,7 @@
 //! The listening socket of the control protocol: accepts clients, within bounds, and serves each in a task of its own.
 //!
 //! Everything here is non-blocking: it runs on a shard's thread, beside its traffic.
-use crate::config::ControlConfig;
+use crate::config::{ControlConfig, ControlTls};
 use crate::connection;
 use crate::disconnect::Disconnect;
 use crate::server::Server;
@@ -14,6 +14,9 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// How long to wait when no connection can be accepted (no file descriptor left, for example).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -97,6 +100,19 @@ pub async fn serve(
     }
 }
 
+/// Agrees upon TLS with a client, within the time that it has to authenticate.
+async fn agree(
+    tls: &ControlTls,
+    stream: TcpStream,
+    limit: Duration,
+) -> io::Result<TlsStream<TcpStream>> {
+    let config = (tls.0)().ok_or_else(|| io::Error::other("there is no certificate to show"))?;
+    let agreeing = TlsAcceptor::from(config).accept(stream);
+    timeout(limit, agreeing)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
 async fn client_task(
     stream: TcpStream,
     peer: SocketAddr,
@@ -113,8 +129,20 @@ async fn client_task(
     {
         tracing::debug!(%peer, %error, "cannot set the options of a control connection");
     }
-    let (reader, writer) = stream.into_split();
-    match connection::run(reader, writer, peer, server, stranger).await {
+    let disconnect = match server.config.tls.clone() {
+        None => {
+            let (reader, writer) = stream.into_split();
+            connection::run(reader, writer, peer, server, stranger).await
+        }
+        Some(tls) => match agree(&tls, stream, server.config.bounds.authentication).await {
+            Ok(stream) => {
+                let (reader, writer) = tokio::io::split(stream);
+                connection::run(reader, writer, peer, server, stranger).await
+            }
+            Err(error) => Disconnect::Io(format!("TLS: {error}")),
+        },
+    };
+    match disconnect {
         Disconnect::Closed => tracing::info!(%peer, "control client disconnected"),
         disconnect => tracing::warn!(%peer, reason = %disconnect, "control client disconnected"),
     }

@@ -35,6 +35,8 @@ pub enum Request {
     Ping,
     /// The server's counts, as JSON (an extension: drachtio-server does not know it).
     Status,
+    /// To be told of the certificates that peers prove to have (an extension, and so asked for).
+    Certificates,
     /// Work for the engine, still without a number.
     Command(Command, Asked),
     /// Work for the engine that has no outcome of its own: the command that it is about has one.
@@ -98,6 +100,7 @@ impl Envelope {
             b"cancel_proxy" => self.cancel_proxy(tokens, names),
             b"ping" => Ok(Request::Ping),
             b"status" => Ok(Request::Status),
+            b"certificates" => Ok(Request::Certificates),
             b"export" => export(tokens),
             b"import" => import(tokens, &self.text),
             b"drop" => drop_request(tokens, names),

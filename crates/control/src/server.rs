@@ -136,7 +136,7 @@ fn shard(json: &mut String, counts: &Counts) {
 }
 
 /// A JSON string that has no character a meta line could not carry.
-fn text(json: &mut String, value: &str) {
+pub(crate) fn text(json: &mut String, value: &str) {
     json.push('"');
     for character in value.chars() {
         match character {

@@ -105,6 +105,10 @@ impl Session {
             Ok(Request::Authenticate { secret, tags }) => {
                 self.authenticate(&envelope.message_id, &secret, &tags)?
             }
+            Ok(Request::Certificates) => {
+                self.link.with(|state| state.frames.show_certificates());
+                self.reply(&envelope.message_id, Status::Ok, "");
+            }
             Ok(Request::Status) => {
                 return Ok(Step::Status(MessageId::from_slice(&envelope.message_id)));
             }

@@ -8,13 +8,14 @@ use crate::name::{
 };
 use crate::refusal::{make_plain, write_failure};
 use crate::request::Asked;
+use crate::server::text;
 use crate::time_of_day::TimeOfDay;
 use engine::event::{
     DialogEndReason, DialogEnded, Event, Exported, Failed, Imported, ProxyDone, ProxyResponse,
     Request, Response, Sent,
 };
 use engine::id::DialogId;
-use engine::transport::Origin;
+use engine::transport::{Origin, PeerCertificate};
 use sip::build::write_number;
 use sip::{Message, Method};
 use std::io::Write;
@@ -49,6 +50,8 @@ pub struct FrameWriter {
     meta: Vec<u8>,
     ids: MessageIds,
     names: TransactionNames,
+    /// The client asked to be told of certificates; others never see a token that drachtio-server does not send.
+    shows_certificates: bool,
     /// The client knows that a `done` may say what the caller got: it gave something up by `cancel_proxy`, a word of dracht's own.
     tells_status: bool,
 }
@@ -62,8 +65,14 @@ impl FrameWriter {
             meta: Vec::with_capacity(512),
             ids,
             names,
+            shows_certificates: false,
             tells_status: false,
         }
+    }
+
+    /// From now on a request whose peer proved a certificate says which, in one more token at the end of its meta line.
+    pub fn show_certificates(&mut self) {
+        self.shows_certificates = true;
     }
 
     /// From now on the end of a proxied request says what the caller got.
@@ -172,6 +181,11 @@ impl FrameWriter {
             }
         }
         self.meta.push(b'|');
+        if let Some(certificate) = &request.peer_certificate
+            && self.shows_certificates
+        {
+            write_certificate(&mut self.meta, certificate);
+        }
         self.finish(Some(message));
     }
 
@@ -407,4 +421,19 @@ impl FrameWriter {
             self.out.extend_from_slice(text);
         }
     }
+}
+
+/// `{"subject":"CN=phone.example.com","names":["phone.example.com"]}`.
+fn write_certificate(meta: &mut Vec<u8>, certificate: &PeerCertificate) {
+    let mut json = String::from("{\"subject\":");
+    text(&mut json, &certificate.subject);
+    json.push_str(",\"names\":[");
+    for (index, name) in certificate.names.iter().enumerate() {
+        if index > 0 {
+            json.push(',');
+        }
+        text(&mut json, name);
+    }
+    json.push_str("]}");
+    meta.extend_from_slice(json.as_bytes());
 }

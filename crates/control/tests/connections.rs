@@ -46,6 +46,7 @@ impl Server {
                 .unwrap();
             runtime.block_on(async {
                 let config = ControlConfig {
+                    tls: None,
                     secret: "cymru".to_owned(),
                     bounds,
                 };
@@ -104,6 +105,7 @@ fn request() -> Event {
             local: peer,
             connection: None,
         },
+        peer_certificate: None,
         wire_bytes: 411,
     })
 }

@@ -170,6 +170,7 @@ fn sip(entry: &Entry, desk: &mut Desk) -> (Vec<u8>, Vec<u8>) {
                 invite: None,
                 message,
                 origin,
+                peer_certificate: None,
                 wire_bytes,
             })
         } else {
@@ -371,6 +372,7 @@ fn received(message: Arc<Message>, peer: &str, local: &str) -> Event {
         invite: None,
         message,
         origin,
+        peer_certificate: None,
         wire_bytes: 411,
     })
 }

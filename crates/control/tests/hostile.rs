@@ -37,6 +37,7 @@ impl Desk {
         };
         let config = ControlConfig {
             secret: "cymru".to_owned(),
+            tls: None,
             bounds,
         };
         Desk {

@@ -24,6 +24,8 @@ pub struct Config {
     pub drachtio_compatible: bool,
     /// Session timers.
     pub session: SessionTimers,
+    /// What becomes of targets that do not answer.
+    pub failover: Failover,
     /// What is taken from whom.
     pub admission: Admission,
 }
@@ -90,6 +92,29 @@ impl Timers {
     #[must_use]
     pub fn long(&self) -> Duration {
         self.t1.saturating_mul(64)
+    }
+}
+
+/// What becomes of targets that do not answer, where a name leads to several (RFC 3263 §4.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failover {
+    /// How long a target may be silent before the next is tried: 5 s. Over UDP that is four copies of the request and 1.5 s for an answer
+    /// to the last, and later than the 100 that a slow answer is announced by (RFC 4320 §4.1: 3.5 s). The last target has the time that
+    /// RFC 3261 gives; none: every one has (timers B and F, 32 s).
+    pub target_timeout: Option<Duration>,
+    /// How long a target that failed is left out: 30 s, doubled each time it fails again; zero: never.
+    pub unavailable: Duration,
+    /// The longest that becomes: 5 min.
+    pub unavailable_longest: Duration,
+}
+
+impl Default for Failover {
+    fn default() -> Failover {
+        Failover {
+            target_timeout: Some(Duration::from_secs(5)),
+            unavailable: Duration::from_secs(30),
+            unavailable_longest: Duration::from_secs(300),
+        }
     }
 }
 

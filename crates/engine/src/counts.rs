@@ -17,6 +17,8 @@ pub struct Counts {
     pub timers: usize,
     /// Requests waiting for a name to be resolved.
     pub resolves: usize,
+    /// Targets of names that are left out because they did not answer, or were until a while ago.
+    pub unavailable: usize,
     /// Applications attached.
     pub applications: usize,
     /// Open stream connections (the driver fills it).

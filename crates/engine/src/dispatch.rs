@@ -101,6 +101,7 @@ impl Engine {
             Timer::SessionRefresh(id) => self.session_refresh_due(id),
             Timer::SessionExpiry(id) => self.session_expired(id),
             Timer::Proxy(id, kind, branch) => self.proxy_timer(id, kind, branch),
+            Timer::Unavailable(key) => self.forget_unavailable(key),
             Timer::Way(key) => self.forget_way(key),
         }
     }
@@ -173,7 +174,8 @@ impl Engine {
                             attempt: transaction.attempt,
                         };
                         let bytes = transaction.request.clone();
-                        self.transmit(destination, bytes, token);
+                        let name = transaction.server_name.clone();
+                        self.transmit_to(destination, name, bytes, token);
                     }
                 }
                 Effect::SendAck => self.send_automatic_ack(id, incoming),
@@ -240,6 +242,7 @@ impl Engine {
             if let Some(question) = transaction.resolve {
                 self.resolves.remove(&question);
             }
+            self.trial_ends(id, &transaction);
             self.client_removed(id, &transaction);
         }
     }

@@ -27,12 +27,14 @@ use crate::totals::{Total, Totals};
 use crate::transaction::client::ClientTable;
 use crate::transaction::key::Digester;
 use crate::transaction::server::ServerTable;
-use crate::transport::{Destination, Origin, Transmit, TransmitToken};
+use crate::transport::{Destination, Origin, PeerCertificate, Transmit, TransmitToken};
+use crate::uac::unavailable::UnavailableTable;
 use crate::ways::Ways;
 use bytes::Bytes;
 use rustc_hash::{FxHashMap, FxHashSet};
 use sip::{Message, Method};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a timer is for.
@@ -66,6 +68,8 @@ pub(crate) enum Timer {
     SessionExpiry(DialogId),
     /// A timer of the proxy core, for a branch of this server transaction.
     Proxy(TransactionId, TimerKind, u32),
+    /// A target that failed long ago, by its key.
+    Unavailable(u64),
     /// The way of an INVITE that was forwarded without state, by its key.
     Way(u64),
 }
@@ -89,12 +93,16 @@ pub struct Engine {
     pub(crate) asked: AskedTable,
     /// The connections that are open, as far as messages came over them.
     pub(crate) connections: FxHashSet<ConnectionId>,
+    /// What the peers of some of them proved to be.
+    certificates: FxHashMap<ConnectionId, Arc<PeerCertificate>>,
     /// Something was forwarded without state: responses may come that belong to no transaction.
     pub(crate) stateless: bool,
     /// The ways of INVITEs among them.
     pub(crate) ways: Ways,
     /// No new work is taken any more: `handle_drain`.
     pub(crate) is_draining: bool,
+    /// The targets of names that are left out.
+    pub(crate) unavailable: UnavailableTable,
     pub(crate) totals: Totals,
     /// Who sends here, and what they hold.
     pub(crate) admit: Admit,
@@ -126,8 +134,10 @@ impl Engine {
             contexts: FxHashMap::default(),
             asked: AskedTable::default(),
             connections: FxHashSet::default(),
+            certificates: FxHashMap::default(),
             stateless: false,
             ways: Ways::default(),
+            unavailable: UnavailableTable::default(),
             is_draining: false,
             totals: Totals::default(),
             log: LogLimit::default(),
@@ -223,6 +233,25 @@ impl Engine {
         self.applications.set_backlog(application, oldest, most);
     }
 
+    /// The peer of a connection proved to have this certificate. Told before the first message that came over it.
+    pub fn handle_connection_certified(
+        &mut self,
+        now: Time,
+        connection: ConnectionId,
+        certificate: Arc<PeerCertificate>,
+    ) {
+        self.advance(now);
+        self.certificates.insert(connection, certificate);
+    }
+
+    /// What the sender of a message proved to be.
+    pub(crate) fn certificate(&self, origin: &Origin) -> Option<Arc<PeerCertificate>> {
+        if self.certificates.is_empty() {
+            return None;
+        }
+        self.certificates.get(&origin.connection?).cloned()
+    }
+
     /// This engine is about to end: from now on new requests get 503, so that peers go elsewhere. What there is goes on.
     pub fn handle_drain(&mut self, now: Time) {
         self.advance(now);
@@ -233,6 +262,7 @@ impl Engine {
     pub fn handle_connection_closed(&mut self, now: Time, connection: ConnectionId) {
         self.advance(now);
         self.connections.remove(&connection);
+        self.certificates.remove(&connection);
     }
 
     /// The time that `poll_timeout` gave has come (or some later one).
@@ -283,6 +313,7 @@ impl Engine {
             proxies: self.proxies(),
             timers: self.timers.len(),
             resolves: self.resolves.len(),
+            unavailable: self.unavailable.len(),
             applications: self.applications.len(),
             connections: 0,
             bans: 0,
@@ -329,8 +360,20 @@ impl Engine {
         bytes: Bytes,
         token: TransmitToken,
     ) {
+        self.transmit_to(destination, None, bytes, token);
+    }
+
+    /// Puts a message on the wire, to the server of that name where the transport proves names.
+    pub(crate) fn transmit_to(
+        &mut self,
+        destination: Destination,
+        server_name: Option<Arc<str>>,
+        bytes: Bytes,
+        token: TransmitToken,
+    ) {
         self.transmits.push_back(Transmit {
             destination,
+            server_name,
             bytes,
             token,
         });

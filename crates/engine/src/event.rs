@@ -3,7 +3,7 @@
 //! Both links (the control connection, the embedded binding) match every variant, without `_`.
 use crate::export::ExportedDialog;
 use crate::id::{CommandId, DialogId, TransactionId};
-use crate::transport::Origin;
+use crate::transport::{Origin, PeerCertificate};
 use sip::Message;
 use std::sync::Arc;
 
@@ -46,6 +46,8 @@ pub struct Request {
     pub message: Arc<Message>,
     /// Where it came from.
     pub origin: Origin,
+    /// What the peer proved to be by a certificate, over TLS and WSS.
+    pub peer_certificate: Option<Arc<PeerCertificate>>,
     /// Its size on the wire, in bytes.
     pub wire_bytes: usize,
 }

@@ -4,6 +4,7 @@ use crate::resolve::Resolved;
 use crate::transport::Transport;
 use sip::{Host, Scheme, Uri};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 /// Where requests for a URI go.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,6 +22,22 @@ pub(crate) enum Target {
         /// Only secure transports will do.
         secure: bool,
     },
+}
+
+impl Target {
+    /// The domain that the peer has to prove, where it may be reached over TLS (RFC 5922 §4): the host of the URI, not what `maddr` or
+    /// the resolver put in its place.
+    pub(crate) fn server_name(&self, uri: &str) -> Option<Arc<str>> {
+        let may_be_secure = match self {
+            Target::Address(resolved) => resolved.transport.is_secure(),
+            Target::Name { transport, .. } => transport.is_none_or(Transport::is_secure),
+        };
+        if !may_be_secure {
+            return None;
+        }
+        let uri = Uri::parse(uri).ok()?;
+        Some(Arc::from(uri.host().to_string()))
+    }
 }
 
 fn host_address(host: Host<'_>) -> Option<IpAddr> {

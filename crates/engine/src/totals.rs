@@ -52,6 +52,10 @@ totals! {
     TransmitFailures = "transmit_failures",
     /// Attempts at another address of the same target.
     Failovers = "failovers",
+    /// Targets of names that were found not to answer, and are left out for a while.
+    TargetsFailed = "targets_failed",
+    /// Those of them that answered again.
+    TargetsReturned = "targets_returned",
     /// Requests that the application did not answer in time.
     Unanswered = "unanswered",
     /// Dialogs that the engine ended itself.

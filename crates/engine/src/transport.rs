@@ -3,6 +3,7 @@ use crate::id::ConnectionId;
 use bytes::Bytes;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// A SIP transport (RFC 3261 §18, RFC 7118).
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
@@ -107,6 +108,28 @@ pub struct Origin {
     pub connection: Option<ConnectionId>,
 }
 
+/// The certificate of a peer, who proved to have its key and whose authority is trusted.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PeerCertificate {
+    /// The domains that it proves (RFC 5922 §7.1), lower case: its SIP URIs without a user, and its DNS names.
+    pub domains: Vec<String>,
+    /// All its names (subject alternative names), as written: DNS names, URIs, addresses.
+    pub names: Vec<String>,
+    /// Its subject, as text: `CN=sip.example.com, O=Example`.
+    pub subject: String,
+}
+
+impl PeerCertificate {
+    /// Whether it proves this domain.
+    #[must_use]
+    pub fn proves(&self, domain: &str) -> bool {
+        let domain = domain.trim_end_matches('.');
+        self.domains
+            .iter()
+            .any(|own| own.eq_ignore_ascii_case(domain))
+    }
+}
+
 /// Where a message is to be sent.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Destination {
@@ -125,6 +148,9 @@ pub struct Destination {
 pub struct Transmit {
     /// Where it goes.
     pub destination: Destination,
+    /// Over TLS and WSS, the domain that the peer has to prove (RFC 5922 §4): the host of the URI, before it was looked up. None where
+    /// the address is all that is known, or wanted: any connection to it will do.
+    pub server_name: Option<Arc<str>>,
     /// The whole message.
     pub bytes: Bytes,
     /// What to name it by when it cannot be delivered.
@@ -161,6 +187,10 @@ pub enum TransmitError {
     TooLarge,
     /// Too much is waiting to be sent to this peer.
     Congested,
+    /// The certificate that the peer showed is not trusted, or not for its name; or it does not trust ours.
+    Untrusted,
+    /// TLS or WebSocket could not be agreed upon with the peer.
+    Handshake,
 }
 
 impl TransmitError {
@@ -174,6 +204,8 @@ impl TransmitError {
             TransmitError::Closed => "connection lost",
             TransmitError::TooLarge => "message too large",
             TransmitError::Congested => "too much waiting for this peer",
+            TransmitError::Untrusted => "certificate not trusted",
+            TransmitError::Handshake => "TLS or WebSocket handshake failed",
         }
     }
 }

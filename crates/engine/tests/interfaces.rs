@@ -8,7 +8,7 @@
 )]
 use bytes::Bytes;
 use engine::command::{Proxy, ProxyOptions};
-use engine::config::{Bounds, Config, Listener, SessionTimers, Timers};
+use engine::config::{Bounds, Config, Failover, Listener, SessionTimers, Timers};
 use engine::id::{ApplicationId, CommandId, ConnectionId, Generator};
 use engine::transport::{ListenerId, Origin, Transport};
 use engine::{Command, Engine, Event, Time, Transmit};
@@ -54,6 +54,7 @@ fn config() -> Config {
         udp_request_limit: None,
         drachtio_compatible: false,
         session: SessionTimers::default(),
+        failover: Failover::default(),
         admission: engine::admit::Admission::everybody(),
     }
 }

@@ -72,6 +72,11 @@ fn open_listener(
         address: wanted,
         error,
     };
+    if transport.is_secure() && config.tls.is_none() {
+        return Err(StartError::Config(format!(
+            "{transport} {wanted} needs a certificate: give tls=Tls(certificates=[(\"chain.pem\", \"key.pem\")])"
+        )));
+    }
     let id = u16::try_from(opened.listeners.len())
         .map(ListenerId)
         .map_err(|_| StartError::Config("too many listeners".to_owned()))?;
@@ -194,10 +199,7 @@ fn bind(
 ) -> io::Result<Bound> {
     let datagram = match transport {
         Transport::Udp => true,
-        Transport::Tcp => false,
-        Transport::Tls | Transport::Ws | Transport::Wss => {
-            return Err(io::ErrorKind::Unsupported.into());
-        }
+        Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => false,
     };
     let (kind, protocol) = if datagram {
         (Type::DGRAM, Protocol::UDP)

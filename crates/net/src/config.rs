@@ -2,7 +2,8 @@
 use crate::admission::AdmissionConfig;
 use crate::listen::ListenSpec;
 use crate::resolve::DnsConfig;
-use engine::config::{Bounds, SessionTimers, Timers};
+use crate::tls;
+use engine::config::{Bounds, Failover, SessionTimers, Timers};
 use engine::seam::Commands;
 use std::fmt;
 use std::future::Future;
@@ -32,6 +33,8 @@ pub struct ServerConfig {
     pub drachtio_compatible: bool,
     /// Session timers (RFC 4028).
     pub session: SessionTimers,
+    /// What becomes of targets that do not answer (RFC 3263 §4.3).
+    pub failover: Failover,
     /// The receive buffer of a UDP socket, in bytes: what a burst may fill while the shard is busy. The system may cap it.
     pub udp_receive_buffer: usize,
     /// The send buffer of a UDP socket, in bytes.
@@ -40,6 +43,8 @@ pub struct ServerConfig {
     pub admission: AdmissionConfig,
     /// Bounds of stream connections.
     pub stream: StreamConfig,
+    /// Certificates and trust, for the listeners of TLS and WSS; none: there can be no such listener.
+    pub tls: Option<Arc<tls::Store>>,
     /// Name resolution (RFC 3263).
     pub dns: DnsConfig,
     /// Tasks that share the thread of shard 0.
@@ -57,10 +62,12 @@ impl Default for ServerConfig {
             udp_request_limit: Some(1300),
             drachtio_compatible: false,
             session: SessionTimers::default(),
+            failover: Failover::default(),
             udp_receive_buffer: 4 << 20,
             udp_send_buffer: 4 << 20,
             admission: AdmissionConfig::default(),
             stream: StreamConfig::default(),
+            tls: None,
             dns: DnsConfig::default(),
             companions: Vec::new(),
         }
@@ -84,6 +91,11 @@ pub struct StreamConfig {
     pub connections: usize,
     /// How long opening a connection may take: 4 s, so that another target can be tried before timer B or F.
     pub connect_timeout: Duration,
+    /// How long TLS and WebSocket may take to be agreed upon: 10 s.
+    pub handshake_timeout: Duration,
+    /// How many accepted connections of a shard may be agreeing upon TLS and WebSocket: 1,024. Past it the oldest of them is closed,
+    /// so that those who never come to an end cannot keep others out.
+    pub handshakes: usize,
     /// A connection without any traffic, keep-alives included, is closed after 10 min, transactions or not: a response that
     /// comes later opens a new one (RFC 3261 §18.2.2).
     pub idle_timeout: Duration,
@@ -96,6 +108,13 @@ pub struct StreamConfig {
     /// What may wait for all peers of a shard together, in bytes: 256 MiB. Past it a connection for which more than 64 KiB wait is
     /// closed, so that many peers that do not read cannot take the memory that one may not.
     pub write_queues: usize,
+    /// A WebSocket whose peer was silent for 30 s is asked whether it lives (RFC 7118 §6); zero: never. The answers are traffic:
+    /// a browser that is there stays connected.
+    pub ping_interval: Duration,
+    /// How long the answer to that may take: 10 s.
+    pub pong_timeout: Duration,
+    /// The origins (`https://phone.example.com`) whose pages may open a WebSocket here; empty: all.
+    pub origins: Vec<String>,
     /// How many connections may wait to be accepted.
     pub backlog: u16,
 }
@@ -105,11 +124,16 @@ impl Default for StreamConfig {
         StreamConfig {
             connections: 16_384,
             connect_timeout: Duration::from_secs(4),
+            handshake_timeout: Duration::from_secs(10),
+            handshakes: 1024,
             idle_timeout: Duration::from_secs(600),
             message_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
             write_queue: 4 << 20,
             write_queues: 256 << 20,
+            ping_interval: Duration::from_secs(30),
+            pong_timeout: Duration::from_secs(10),
+            origins: Vec::new(),
             backlog: 1024,
         }
     }

@@ -8,7 +8,7 @@ use crate::applications::Applications;
 use crate::inbox::{Inbox, Item};
 use crate::memory::{self, Memory};
 use crate::resolve::Resolver;
-use crate::stream::Pool;
+use crate::stream::{Fault, Pool};
 use crate::time::Clock;
 use crate::totals::Totals;
 use crate::udp::UdpListener;
@@ -199,6 +199,11 @@ impl Driver {
                     engine.handle_connection_closed(now, connection)
                 });
             }
+            Item::Certified(connection, certificate) => {
+                engine.handle_connection_certified(now, connection, certificate);
+            }
+            Item::Alias(connection, key) => self.pool.alias(connection, key),
+            Item::Fault(fault) => self.note_fault(now, &fault),
             Item::Outgoing(outgoing) => self.pool.send(outgoing, &mut self.totals),
             Item::Undelivered(token, error) => {
                 guarded(&mut self.totals, "an undelivered message", || {
@@ -220,6 +225,19 @@ impl Driver {
                 guarded(&mut self.totals, "draining", || engine.handle_drain(now));
             }
             Item::Stop => self.is_stopping = true,
+        }
+    }
+
+    fn note_fault(&mut self, now: Time, fault: &Fault) {
+        self.totals.handshakes_failed += u64::from(fault.is_handshake);
+        if let Some(suppressed) = self.log.allow(now) {
+            let (peer, transport, why) = (fault.peer, fault.transport, &fault.why);
+            match &fault.server_name {
+                Some(name) => {
+                    tracing::warn!(%peer, %transport, %name, why, suppressed, "{}", fault.what)
+                }
+                None => tracing::info!(%peer, %transport, why, suppressed, "{}", fault.what),
+            }
         }
     }
 

@@ -3,13 +3,13 @@
 //! Commands of applications, messages of stream connections, messages that another shard received, answers of the resolver:
 //! all come in here, in order. Datagrams of the shard's own sockets do not: the driver reads them itself.
 use crate::admission::NewBan;
-use crate::stream::Accepted;
+use crate::stream::{Accepted, Fault, Key};
 use bytes::Bytes;
 use engine::admit::{Ban, Source};
 use engine::counts::Counts;
 use engine::id::{ApplicationId, ConnectionId, ResolveId};
 use engine::seam::Events;
-use engine::transport::Origin;
+use engine::transport::{Origin, PeerCertificate};
 use engine::{Command, ResolveError, Resolved, Transmit, TransmitError, TransmitToken};
 use sip::{Message, ParseError};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,6 +40,12 @@ pub(crate) enum Item {
     Accepted(Accepted),
     /// A connection is closed: one of ours (then it is forgotten), or of another shard.
     Closed(ConnectionId),
+    /// The peer of a connection, of this shard or another, proved to have this certificate.
+    Certified(ConnectionId, Arc<PeerCertificate>),
+    /// The peer of a connection of ours asks for requests to this name of its own to take it (RFC 5923).
+    Alias(ConnectionId, Key),
+    /// A connection of ours came to nothing: to be logged and counted.
+    Fault(Box<Fault>),
     /// Another shard's message for a connection of ours.
     Outgoing(Outgoing),
     /// A message of ours could not be delivered.

@@ -21,6 +21,7 @@ mod server;
 mod source;
 mod stream;
 mod time;
+pub mod tls;
 mod totals;
 mod udp;
 mod udp_batch;

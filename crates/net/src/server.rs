@@ -11,6 +11,7 @@ use crate::memory::Memory;
 use crate::resolve::{NamesThread, Resolver, Way};
 use crate::stream::{self, Pool};
 use crate::time::Clock;
+use crate::tls;
 use crate::totals::Totals;
 use crate::udp::UdpListener;
 use crate::udp_batch::{ReceiveBatch, SendBatch};
@@ -49,6 +50,7 @@ struct Shard {
     limits: sip::Limits,
     admission: Arc<AdmissionConfig>,
     stream: StreamConfig,
+    tls: Option<Arc<tls::Store>>,
     resolver: Resolver,
     listeners: Arc<[Listener]>,
     inboxes: Arc<[Inbox]>,
@@ -78,6 +80,7 @@ impl Server {
         let listeners: Arc<[Listener]> = listeners.into();
         let admission = Arc::new(config.admission.clone());
         let mut companions = std::mem::take(&mut config.companions);
+        companions.extend(config.tls.clone().and_then(tls::watch));
         let server = Server {
             handle,
             inboxes,
@@ -96,6 +99,7 @@ impl Server {
                 limits: config.limits.clone(),
                 admission: admission.clone(),
                 stream: config.stream.clone(),
+                tls: config.tls.clone(),
                 resolver: names.resolver(number),
                 listeners: server.listeners.clone(),
                 inboxes: server.inboxes.clone(),
@@ -216,6 +220,7 @@ fn engine_config(shard: u8, config: &ServerConfig, listeners: &[Listener]) -> Co
         udp_request_limit: config.udp_request_limit,
         drachtio_compatible: config.drachtio_compatible,
         session: config.session.clone(),
+        failover: config.failover.clone(),
         admission: config.admission.limits.clone(),
     }
 }
@@ -298,6 +303,7 @@ impl Shard {
             pool: Pool::new(
                 number,
                 self.stream,
+                self.tls,
                 limits,
                 listeners.clone(),
                 inboxes.clone(),

@@ -38,6 +38,8 @@ totals! {
     opened => "connections_opened",
     /// Connections refused because there were too many.
     refused => "connections_refused",
+    /// TLS and WebSocket handshakes that came to nothing.
+    handshakes_failed => "handshakes_failed",
     /// Messages handed over to another shard.
     handed_over => "handed_over",
     /// Messages lost because the other shard was too far behind.

@@ -45,7 +45,7 @@ pub fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
                 request.message,
                 Answering::new(request.origin, request.dialog),
             ),
-            Origin::new(request.origin),
+            Origin::certified(request.origin, request.peer_certificate),
             request.wire_bytes,
         )
             .into_pyobject(py),

@@ -1,17 +1,26 @@
 //! Where a message came from or went: `Origin`.
-use engine::transport::Transport;
+use engine::transport::{PeerCertificate, Transport};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
+use std::sync::Arc;
 
 /// Where a message was received, or which way one was sent.
 #[pyclass(frozen, module = "dracht._core")]
-pub struct Origin(engine::transport::Origin);
+pub struct Origin(engine::transport::Origin, Option<Arc<PeerCertificate>>);
 
 impl Origin {
     /// The Python side of an origin.
     pub fn new(origin: engine::transport::Origin) -> Origin {
-        Origin(origin)
+        Origin(origin, None)
+    }
+
+    /// The Python side of where a request came from, and what its sender proved to be.
+    pub fn certified(
+        origin: engine::transport::Origin,
+        certificate: Option<Arc<PeerCertificate>>,
+    ) -> Origin {
+        Origin(origin, certificate)
     }
 }
 
@@ -51,6 +60,13 @@ impl Origin {
     #[getter]
     fn listener(&self) -> u16 {
         self.0.listener.0
+    }
+
+    /// The names and the subject of the certificate that the peer proved to have, over TLS and WSS.
+    #[getter]
+    fn peer_certificate(&self) -> Option<(Vec<String>, String)> {
+        let certificate = self.1.as_ref()?;
+        Some((certificate.names.clone(), certificate.subject.clone()))
     }
 
     fn __repr__(&self) -> String {

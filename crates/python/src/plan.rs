@@ -5,7 +5,7 @@
 use crate::start;
 use engine::admit::Admission;
 use engine::command::{Draft, Forking, Proxy, ProxyOptions, Respond};
-use engine::config::{Bounds, Config, Listener, SessionTimers, Timers};
+use engine::config::{Bounds, Config, Failover, Listener, SessionTimers, Timers};
 use engine::event::Request;
 use engine::id::{ApplicationId, CommandId, ConnectionId, Generator, ResolveId};
 use engine::transport::{ListenerId, Origin, Transport};
@@ -154,6 +154,7 @@ impl Plan {
             udp_request_limit: None,
             drachtio_compatible: false,
             session: SessionTimers::default(),
+            failover: Failover::default(),
             admission: Admission::everybody(),
         };
         let mut engine = Engine::new(config, Generator::new([7; 32]));

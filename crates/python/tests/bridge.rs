@@ -46,6 +46,7 @@ fn request(method: &str, transaction: u64, dialog: Option<DialogId>) -> Event {
         invite: None,
         message: Arc::new(message),
         origin,
+        peer_certificate: None,
         wire_bytes: 1,
     })
 }

@@ -1,7 +1,7 @@
 //! A host: an engine, its application, its address.
 use crate::actions::Application;
 use engine::admit::Admission;
-use engine::config::{Bounds, Config, Listener, SessionTimers, Timers};
+use engine::config::{Bounds, Config, Failover, Listener, SessionTimers, Timers};
 use engine::id::ApplicationId;
 use engine::transport::Transport;
 use engine::{Engine, Event, Time};
@@ -61,6 +61,7 @@ pub fn config(id: HostId) -> Config {
         udp_request_limit: None,
         drachtio_compatible: false,
         session: SessionTimers::default(),
+        failover: Failover::default(),
         admission: Admission::everybody(),
     }
 }

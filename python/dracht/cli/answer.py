@@ -10,12 +10,24 @@ import typer
 
 from dracht.app import App
 from dracht.cli.failures import explained
-from dracht.cli.options import Connect, Listen, LogLevel, Secret, links, set_log_level
+from dracht.cli.options import (
+    Connect,
+    Listen,
+    LogLevel,
+    Secret,
+    TlsAuthority,
+    TlsCertificate,
+    TlsKey,
+    links,
+    set_log_level,
+    tls_options,
+)
 from dracht.cli.output import is_person, say
 from dracht.cli.trace import MessageHolder, Trace
 from dracht.errors import DrachtError, SipError
 from dracht.request import Request
 from dracht.response import Response
+from dracht.tls import Tls
 
 ANSWER = (
     b"v=0\r\no=callee 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
@@ -45,6 +57,9 @@ def answer(
         typer.Option("--trace", metavar="FILE", help="Write the messages as JSON lines."),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No line per call.")] = False,
+    tls_certificate: TlsCertificate = None,
+    tls_key: TlsKey = None,
+    tls_authority: TlsAuthority = None,
     log_level: LogLevel = "error",
 ) -> None:
     """Answer calls: 180, 200 with SDP, 200 to the BYE. Runs until SIGINT or SIGTERM."""
@@ -53,6 +68,9 @@ def answer(
         seen = Trace(trace) if trace else None
     callee = Callee(status, ring if ringing else None, hangup, seen, verbose=is_person() and not quiet)
     options = links(listen or (None if connect else ["sip:127.0.0.1:5070"]), connect)
+
+    if given := tls_options(tls_certificate, tls_key, tls_authority):
+        options["tls"] = Tls(**given)
 
     def ready() -> None:
         say(f"answering on {', '.join(callee.app.agent.hostports)}", "green")

@@ -16,12 +16,21 @@ from dracht.agent import Agent
 from dracht.cli.caller import Caller
 from dracht.cli.failures import Failure, explained
 from dracht.cli.ladder import draw
-from dracht.cli.options import Json, LogLevel, set_log_level
+from dracht.cli.options import (
+    Json,
+    LogLevel,
+    TlsAuthority,
+    TlsCertificate,
+    TlsKey,
+    set_log_level,
+    tls_options,
+)
 from dracht.cli.output import notice, progress, say
 from dracht.cli.results import Results, lines
 from dracht.cli.trace import Trace, arrows
 from dracht.request import Request
 from dracht.response import Response
+from dracht.tls import Tls
 
 
 def call(
@@ -50,6 +59,9 @@ def call(
         Path | None, typer.Option("--trace", metavar="FILE", help="Write the messages as JSON lines.")
     ] = None,
     as_json: Json = False,
+    tls_certificate: TlsCertificate = None,
+    tls_key: TlsKey = None,
+    tls_authority: TlsAuthority = None,
     log_level: LogLevel = "error",
 ) -> None:
     """Call somebody: INVITE with SDP, ACK, and BYE after --duration. Ends with 1 when a call failed."""
@@ -58,11 +70,13 @@ def call(
         meant = f"; did you mean sip:{uri}?" if ":" not in uri.partition("@")[0] else ""
         raise Failure(f"{uri}: not a SIP URI, as sip:1234@127.0.0.1:5060{meant}", 2)
     draws = (count == 1 and not as_json) if ladder is None else ladder
+    # A caller accepts no connections: without a certificate of its own it verifies the others' all the same.
+    own = Tls(**tls_options(tls_certificate, tls_key, tls_authority))
     with explained(f"writing {trace}"):
         seen = Trace(trace) if draws or trace else None
     with explained(f"calling {uri} from {listen}"):
         try:
-            results = asyncio.run(_calls(uri, listen, count, rate, duration, timeout, seen))
+            results = asyncio.run(_calls(uri, listen, own, count, rate, duration, timeout, seen))
         except asyncio.CancelledError:
             raise Failure("interrupted: calls were left as they were", 130) from None
     if as_json:
@@ -79,9 +93,16 @@ def call(
 
 
 async def _calls(
-    uri: str, listen: str, count: int, rate: float, duration: float, timeout: float, trace: Trace | None
+    uri: str,
+    listen: str,
+    own: Tls,
+    count: int,
+    rate: float,
+    duration: float,
+    timeout: float,
+    trace: Trace | None,
 ) -> Results:
-    async with Agent(hung_up).serving(listen=listen, shutdown_timeout=1.0) as agent:
+    async with Agent(hung_up).serving(listen=listen, tls=own, shutdown_timeout=1.0) as agent:
         caller = Caller(agent, uri, hold=duration, timeout=timeout, trace=trace)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()

@@ -40,6 +40,32 @@ Control = Annotated[
         "--control", metavar="HOST:PORT", help="Where the control protocol is accepted, as 127.0.0.1:9022."
     ),
 ]
+TlsCertificate = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-certificate",
+        envvar="DRACHT_TLS_CERTIFICATE",
+        metavar="FILE",
+        help="Certificate chain, PEM, for SIP over TLS and WSS and a tls:// control port.",
+    ),
+]
+TlsKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-key",
+        envvar="DRACHT_TLS_KEY",
+        metavar="FILE",
+        help="Its private key, PEM. Not needed when it is in the certificate's file.",
+    ),
+]
+TlsAuthority = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--tls-authority",
+        metavar="FILE",
+        help="Certificates of the authorities that peers' certificates may be by; else the system's. May be repeated.",
+    ),
+]
 LogLevel = Annotated[
     str | None,
     typer.Option("--log-level", metavar="LEVEL", help="error, warning, info or debug."),
@@ -109,6 +135,18 @@ def set_log_level(level: str | None) -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger().setLevel(number)  # also when it is set again
     _core.install_logging(level.lower())
+
+
+def tls_options(certificate: Path | None, key: Path | None, authorities: list[Path] | None) -> dict[str, Any]:
+    """What the options say about TLS, as arguments of `Tls`; `Failure` for a key without its certificate."""
+    if key and not certificate:
+        raise Failure("--tls-key needs --tls-certificate FILE: the certificate that it belongs to", 2)
+    given: dict[str, Any] = {}
+    if certificate:
+        given["certificates"] = [(certificate, key or certificate)]
+    if authorities:
+        given["authorities"] = authorities
+    return given
 
 
 def links(listen: list[str] | None, connect: list[str] | None) -> dict[str, Any]:

@@ -8,8 +8,22 @@ import typer
 
 from dracht.cli.failures import Failure, explained
 from dracht.cli.loading import load
-from dracht.cli.options import Connect, Control, Listen, LogLevel, Secret, Shards, links, set_log_level
+from dracht.cli.options import (
+    Connect,
+    Control,
+    Listen,
+    LogLevel,
+    Secret,
+    Shards,
+    TlsAuthority,
+    TlsCertificate,
+    TlsKey,
+    links,
+    set_log_level,
+    tls_options,
+)
 from dracht.cli.output import say
+from dracht.tls import Tls
 
 
 def run(
@@ -21,12 +35,17 @@ def run(
     secret: Secret = None,
     control: Control = None,
     shards: Shards = None,
+    tls_certificate: TlsCertificate = None,
+    tls_key: TlsKey = None,
+    tls_authority: TlsAuthority = None,
     log_level: LogLevel = "warning",
 ) -> None:
     """Run an application: embedded (--listen) or connected to a server (--connect)."""
     set_log_level(log_level)
     application = load(file)
     options: dict[str, Any] = {**links(listen, connect), "secret": secret}
+    if given := tls_options(tls_certificate, tls_key, tls_authority):
+        options["tls"] = Tls(**given)
     if "listen" in options:
         options["shards"] = shards or 1
         if control:

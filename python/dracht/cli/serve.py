@@ -28,7 +28,11 @@ from dracht.cli.options import (
     SessionRefresher,
     SessionTimers,
     Shards,
+    TlsAuthority,
+    TlsCertificate,
+    TlsKey,
     set_log_level,
+    tls_options,
 )
 from dracht.cli.output import notice, say
 from dracht.server import Server, ServerConfig
@@ -64,6 +68,9 @@ def serve(
     check: Annotated[
         bool, typer.Option("--check", help="Say what is wrong with the configuration, or what would listen.")
     ] = False,
+    tls_certificate: TlsCertificate = None,
+    tls_key: TlsKey = None,
+    tls_authority: TlsAuthority = None,
     log_level: LogLevel = None,
 ) -> None:
     """Run a SIP server that applications connect to (`dracht run FILE --connect`, drachtio-srf)."""
@@ -82,6 +89,7 @@ def serve(
             "session_refresher": session_refresher,
             "drain": drain,
             "log_level": log_level,
+            "tls": tls_options(tls_certificate, tls_key, tls_authority),
         },
     )
     settings, process = source.read()
@@ -89,7 +97,7 @@ def serve(
     if check:
         say(f"{config or 'the configuration'} can be used")
         say(f"SIP would be on {', '.join(settings.listen)}")
-        say(f"applications would be on tcp://{settings.control}")
+        say(f"applications would be on {settings.control}")
         return
     _run(source, settings, process.drain)
 
@@ -122,9 +130,9 @@ def _run(source: Source, settings: ServerConfig, drain: float) -> None:
     doing = f"listening on {', '.join(settings.listen)}, control on {settings.control}"
     with explained(doing), Server(settings) as server:
         say(f"SIP on {', '.join(server.hostports)}", "green")
-        say(f"applications on tcp://{server.control}", "green")
+        say(f"applications on {server.control_url}", "green")
         while signals.get() == signal.SIGHUP:
-            _reload(source, settings)
+            _reload(server, source, settings)
         if drain:
             _drain(server, drain, signals)
         say("stopping")
@@ -142,8 +150,13 @@ def _drain(server: Server, seconds: float, signals: queue.SimpleQueue[int]) -> N
                 return
 
 
-def _reload(source: Source, running: ServerConfig) -> None:
+def _reload(server: Server, source: Source, running: ServerConfig) -> None:
     """Takes over what can be changed while calls go on, and says what cannot."""
+    try:
+        if server.reload_certificates():
+            notice("dracht: certificates read again")
+    except ValueError as error:
+        notice(f"dracht: the certificates in use stay: {error}")
     try:
         settings, process = source.read()
     except Failure as failure:

@@ -19,6 +19,7 @@ TABLES = (
     "proxies",
     "timers",
     "resolves",
+    "targets_unavailable",
     "applications",
     "connections",
     "sources",

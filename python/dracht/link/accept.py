@@ -17,6 +17,7 @@ from dracht.link.base import Receiver
 from dracht.link.carrier import ConnectionLink
 from dracht.link.connection import ControlConnection
 from dracht.link.wire import Target
+from dracht.tls import Tls
 
 __all__ = ["AcceptedLink", "Acceptor"]
 
@@ -73,7 +74,7 @@ class Acceptor:
     Args:
         address: `tcp://HOST:PORT` or `tls://HOST:PORT`; port 0 takes a free one.
         secret: what the servers were started with.
-        tls: the SSL context with our certificate; required for `tls://`.
+        tls: `Tls` or an SSL context, with our certificate; required for `tls://`.
         tags: labels of this application.
         begin: called with the link of a new connection; gives its receiver, and what says whether it is idle.
         end: called with the link when its connection is gone.
@@ -84,16 +85,18 @@ class Acceptor:
         address: str,
         *,
         secret: str,
-        tls: ssl.SSLContext | bool | None,
+        tls: Tls | ssl.SSLContext | bool | None,
         tags: Sequence[str],
         begin: Callable[[AcceptedLink], tuple[Receiver, Callable[[], bool]]],
         end: Callable[[AcceptedLink], None],
     ) -> None:
         target = Target.parse(address)
-        if target.secure and not isinstance(tls, ssl.SSLContext):
-            raise ValueError("accepting tls:// needs tls=, an ssl.SSLContext with our certificate")
+        if target.secure and not isinstance(tls, Tls | ssl.SSLContext):
+            raise ValueError("accepting tls:// needs tls=: Tls or an ssl.SSLContext, with our certificate")
         self._target = target
         self._secret = secret
+        if isinstance(tls, Tls):
+            tls = tls.server_context() if target.secure else None
         self._tls = tls if isinstance(tls, ssl.SSLContext) else None
         self._tags = tags
         self._begin = begin

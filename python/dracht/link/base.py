@@ -36,6 +36,10 @@ class Origin(Protocol):
     def local(self) -> tuple[str, int] | None:
         """Our address and port, where the link says."""
 
+    @property
+    def peer_certificate(self) -> tuple[Sequence[str], str] | None:
+        """Names and subject of the certificate that the sender of a request proved to have; None where there is none."""
+
 
 class Completion(Protocol):
     """What becomes of one command: exactly one of these is called, once."""

@@ -472,6 +472,9 @@ class ControlConnection(asyncio.BufferedProtocol):
         self.hostports = [one for one in tokens[4].split(",") if one]
         self.version = tokens[5] if len(tokens) > 5 else ""
         self.max_payload = _DRACHT_PAYLOAD if self.is_dracht else _DRACHTIO_PAYLOAD
+        if self.is_dracht:
+            # A token that other clients are not sent: they do not know it.
+            self.ask(b"certificates", lambda tokens, text: False)
         if not self.authenticated.done():
             self.authenticated.set_result(None)
         return False

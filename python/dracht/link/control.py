@@ -19,6 +19,7 @@ from dracht.link.base import Receiver
 from dracht.link.carrier import ConnectionLink
 from dracht.link.connection import ControlConnection
 from dracht.link.wire import Target
+from dracht.tls import Tls
 
 __all__ = ["ControlLink"]
 
@@ -41,7 +42,7 @@ class ControlLink(ConnectionLink):
     Args:
         target: `tcp://HOST:PORT` or `tls://HOST:PORT`.
         secret: what the server was started with.
-        tls: an SSL context, or True for the system's; implied by `tls://`.
+        tls: `Tls`, an SSL context, or True for the system's; implied by `tls://`.
         tags: labels of this application.
         retry: whether `open` keeps trying when there is no server yet.
         ping_interval: how often to ask for a sign of life; without one between two, the connection is given up; seconds.
@@ -53,7 +54,7 @@ class ControlLink(ConnectionLink):
         target: str,
         *,
         secret: str = "",
-        tls: ssl.SSLContext | bool | None = None,
+        tls: Tls | ssl.SSLContext | bool | None = None,
         tags: Sequence[str] = (),
         retry: bool = False,
         ping_interval: float = 15.0,

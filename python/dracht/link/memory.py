@@ -35,6 +35,7 @@ class MemoryOrigin(NamedTuple):
     transport: str = "udp"
     peer: tuple[str, int] = ("192.0.2.1", 5060)
     local: tuple[str, int] | None = ("192.0.2.9", 5060)
+    peer_certificate: tuple[Sequence[str], str] | None = None
 
 
 class Given(NamedTuple):

@@ -31,6 +31,7 @@ from dracht.link.base import Completion, ProxyCompletion, Receiver
 from dracht.link.moving import fail
 from dracht.link.native_commands import NativeCommands
 from dracht.link.options import EngineOptions
+from dracht.tls import Tls
 
 __all__ = ["NativeLink"]
 
@@ -49,6 +50,7 @@ class NativeLink(NativeCommands):
         listen: `sip:HOST:PORT[;transport=udp,tcp]` each.
         control: `HOST:PORT` on which the engine accepts other applications.
         secret: what those authenticate with.
+        tls: certificates and trust, for listeners of TLS and WSS.
         options: see `dracht._core.Engine.start`.
     """
 
@@ -58,12 +60,14 @@ class NativeLink(NativeCommands):
         *,
         control: str | None = None,
         secret: str | None = None,
+        tls: Tls | None = None,
         **options: Unpack[EngineOptions],
     ) -> None:
         super().__init__()
         self._listen = list(listen)
         self._control = control
         self._secret = secret
+        self._tls = tls
         self._options = options
         self._receiver: Receiver | None = None
         self._hostports: list[str] = []
@@ -103,7 +107,9 @@ class NativeLink(NativeCommands):
         loop = self._loop = asyncio.get_running_loop()
         self._receiver = receiver
         options: dict[str, Any] = dict(self._options)
-        engine = _core.Engine.start(self._listen, control=self._control, secret=self._secret, **options)
+        engine = _core.Engine.start(
+            self._listen, control=self._control, secret=self._secret, tls=self._tls, **options
+        )
         self._engine = engine
         self._hostports = engine.hostports()[1]
         for method in self._routes:

@@ -3,6 +3,8 @@
 from typing import Literal, TypedDict
 
 from dracht.admission import Admission
+from dracht.dns import Dns
+from dracht.streams import Streams
 
 
 class EngineOptions(TypedDict, total=False):
@@ -29,4 +31,6 @@ class EngineOptions(TypedDict, total=False):
     session_expires: int | None
     min_se: int
     session_refresher: Literal["uac", "uas"] | None
+    dns: Dns | None
+    streams: Streams | None
     admission: Admission | None

@@ -3,6 +3,7 @@
 Nothing here keeps anything.
 """
 
+import json
 import re
 import ssl
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 from dracht.errors import CommandFailed, UriError
 from dracht.link.base import DialogReference, Forking, HeaderList, ProxyOptions
+from dracht.tls import Tls
 
 __all__ = [
     "Target",
@@ -51,6 +53,15 @@ class WirePath:
             return None
         return tokens[10].strip("[]"), int(tokens[11])
 
+    @property
+    def peer_certificate(self) -> tuple[Sequence[str], str] | None:
+        """Names and subject of the certificate that the sender of a request proved to have, as dracht's servers say it."""
+        # The token is JSON in which `|` is escaped, and the last one where there is one.
+        if not self._tokens[-1].startswith('{"subject":'):
+            return None
+        read = json.loads(self._tokens[-1])
+        return read["names"], read["subject"]
+
     def __repr__(self) -> str:
         return f"<{self.transport or 'unknown'} {self.peer[0]}:{self.peer[1]}>"
 
@@ -90,8 +101,11 @@ class Target(NamedTuple):
             raise ValueError(f"{text!r} is no address of a server: write tcp://HOST:PORT or tls://HOST:PORT")
         return Target(scheme == "tls", host, number)
 
-    def context(self, tls: ssl.SSLContext | bool | None) -> ssl.SSLContext | None:
+    def context(self, tls: Tls | ssl.SSLContext | bool | None) -> ssl.SSLContext | None:
         """The TLS context to connect with: the one given, the system's for `tls://` or True, or none."""
+        if isinstance(tls, Tls):
+            # Where servers and listeners share one configuration, `tcp://` stays what it says.
+            return tls.client_context() if self.secure else None
         if isinstance(tls, ssl.SSLContext):
             return tls
         return ssl.create_default_context() if self.secure or tls else None

@@ -11,6 +11,9 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal
 
 from dracht.admission import Admission
+from dracht.dns import Dns
+from dracht.streams import Streams
+from dracht.tls import Tls
 
 __all__ = ["ServerConfig", "group", "host_and_port", "setting"]
 
@@ -46,7 +49,7 @@ class ServerConfig:
     listen: tuple[str, ...] = setting(
         "server", "SIP listeners, as `sip:*:5060;transport=udp,tcp`; `*` is every address of the machine"
     )
-    control: str = setting("server", "where applications connect, `HOST:PORT`")
+    control: str = setting("server", "where applications connect, `HOST:PORT`, or over TLS `tls://HOST:PORT`")
     secret: str = setting("server", "what applications authenticate with; rather in `secret_file`")
     shards: int = setting("server", "SIP engines, with a thread each", 1, least=1, most=255)
     advertise: str | None = setting(
@@ -106,6 +109,12 @@ class ServerConfig:
         "limits", "how far an application may fall behind before new requests get 503", 1.0, least=0.001
     )
     max_message_bytes: int = setting("limits", "the largest message accepted", 65_535, least=1024)
+    dns: Dns | None = group(
+        "dns",
+        "How the servers of a domain are found (RFC 3263), and what becomes of one that does not answer; times in seconds.",
+    )
+    tls: Tls | None = group("tls", "TLS: certificates, and whom to trust. Listeners of TLS and WSS need it.")
+    streams: Streams | None = group("streams", "Bounds of connections over TCP, TLS and WebSocket.")
     admission: Admission | None = group(
         "admission", "What is taken from whom: rates, quotas, rules, networks to be trusted."
     )
@@ -114,6 +123,10 @@ class ServerConfig:
         if not self.listen:
             raise ValueError("no SIP listener: give at least one, as sip:127.0.0.1:5060;transport=udp,tcp")
         host_and_port(self.control)
+        if self.control.startswith("tls://") and not (self.tls and self.tls.certificates):
+            raise ValueError(
+                f"control {self.control} needs a certificate: tls=Tls(certificates=[(chain, key)])"
+            )
         if not self.secret:
             raise ValueError("no secret: applications must authenticate, so a server needs one")
         for one in fields(self):
@@ -142,7 +155,9 @@ def within(least: float | None, most: float | None) -> str:
 
 
 def host_and_port(text: str) -> tuple[str, int]:
-    """Host and port of `HOST:PORT` (IPv6 in brackets, which are taken off); `ValueError` for anything else."""
+    """Host and port of `HOST:PORT`, perhaps behind `tcp://` or `tls://` (IPv6 without its brackets); `ValueError` else."""
+    for scheme in ("tcp://", "tls://"):
+        text = text.removeprefix(scheme)
     host, colon, port = text.rpartition(":")
     if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise ValueError(f"{text!r} is not HOST:PORT, as 127.0.0.1:9022 or [::1]:9022")

@@ -36,6 +36,10 @@ class Server:
         """From now on new requests get 503; the calls that there are go on, and their applications stay connected."""
         self.engine.drain()
 
+    def reload_certificates(self) -> bool:
+        """Reads the certificates' files again (`Engine.reload_certificates`); whether there are any."""
+        return self.engine.reload_certificates()
+
     @property
     def calls(self) -> int:
         """How many calls there are: dialogs that end here, and requests that are being proxied.
@@ -56,6 +60,12 @@ class Server:
     def hostports(self) -> list[str]:
         """The SIP listeners as `proto/host:port`, ports filled in."""
         return self.engine.hostports()[1]
+
+    @property
+    def control_url(self) -> str:
+        """What applications connect to: `tcp://HOST:PORT` or `tls://HOST:PORT`, the port filled in."""
+        scheme = "tls" if self.config.control.startswith("tls://") else "tcp"
+        return f"{scheme}://{self.control}"
 
     @property
     def control(self) -> str:

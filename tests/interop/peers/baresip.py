@@ -41,6 +41,7 @@ module_tmp account.so
 module_app menu.so
 module_app ctrl_tcp.so
 ctrl_tcp_listen 127.0.0.1:{control}
+{authority}
 """
 
 
@@ -166,7 +167,15 @@ def free_pair() -> int:
 
 
 async def start(
-    peers: Peers, user: str, registrar: str, *, password: str = "", parameters: str = "", expires: int = 60
+    peers: Peers,
+    user: str,
+    registrar: str,
+    *,
+    password: str = "",
+    parameters: str = "",
+    expires: int = 60,
+    transport: str = "udp",
+    authority: Path | None = None,
 ) -> Baresip:
     """A phone of `user` that registers at `registrar` (HOST:PORT) where `expires` is not 0.
 
@@ -174,6 +183,8 @@ async def start(
         password: for digest; none when empty.
         parameters: of the account, as `;answermode=auto`.
         expires: seconds its registration is to live.
+        transport: `udp`, `tcp` or `tls`.
+        authority: whose certificates it believes.
     """
     folder, port, control = peers.folder(f"baresip-{user}"), free_pair(), free_port()
     found = modules()
@@ -181,11 +192,17 @@ async def start(
     media = free_pair()
     (folder / "config").write_text(
         _CONFIGURATION.format(
-            port=port, control=control, modules=found, media=media, media_last=min(media + 20, 65534)
+            port=port,
+            control=control,
+            modules=found,
+            media=media,
+            media_last=min(media + 20, 65534),
+            authority=f"sip_cafile {authority}" if authority else "",
         )
     )
+    way = "" if transport == "udp" else f";transport={transport}"
     secret = f";auth_user={user};auth_pass={password}" if password else ";auth_pass=none"
-    (folder / "accounts").write_text(f"<sip:{user}@{registrar}>{secret};regint={expires}{parameters}\n")
+    (folder / "accounts").write_text(f"<sip:{user}@{registrar}{way}>{secret};regint={expires}{parameters}\n")
     (folder / "contacts").write_text("")
     # Without stdbuf its trace would come in blocks.
     command = ["stdbuf", "-o0", "baresip", "-4", "-s", "-f", str(folder)]

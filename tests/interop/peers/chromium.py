@@ -136,7 +136,7 @@ class BrowserPhone(Witness):
     async def picture(self, moment: str) -> None:
         """Keeps a picture of the page."""
         self._screenshots.mkdir(parents=True, exist_ok=True)
-        await self.page.screenshot(path=self._screenshots / f"{moment}.png")
+        await self.page.locator("main").screenshot(path=self._screenshots / f"{moment}.png")
 
     async def stop(self) -> None:
         await self.page.context.close()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from pathlib import Path
 
 from bench.processes import free_port
 from tests.conformance.sip import Sip
@@ -20,12 +21,13 @@ _CONFIGURATION = """\
 [sip]
 sip_port={port}
 sip_tcp_port=0
-sip_tls_port=0
+sip_tls_port={secure}
+{authority}
 default_proxy=0
 [rtp]
 audio_rtp_port={media}
 [proxy_0]
-reg_proxy=<sip:{registrar};transport=udp>
+reg_proxy=<sip:{registrar};transport={transport}>
 reg_identity=sip:{user}@{registrar}
 reg_expires={expires}
 reg_sendregister=1
@@ -79,9 +81,21 @@ class Linphone(Peer):
 
 
 async def start(
-    peers: Peers, user: str, registrar: str, *, password: str = "", expires: int = 60
+    peers: Peers,
+    user: str,
+    registrar: str,
+    *,
+    password: str = "",
+    expires: int = 60,
+    transport: str = "udp",
+    authority: Path | None = None,
 ) -> Linphone:
-    """A phone of `user` that registers at `registrar` (HOST:PORT)."""
+    """A phone of `user` that registers at `registrar` (HOST:PORT).
+
+    Args:
+        transport: `udp` or `tls`.
+        authority: whose certificates it believes.
+    """
     folder, port = peers.folder(f"linphone-{user}"), free_port()
     (folder / ".local" / "share" / "linphone").mkdir(parents=True)
     (folder / "rc").write_text(
@@ -92,6 +106,9 @@ async def start(
             user=user,
             password=password,
             expires=expires,
+            transport=transport,
+            secure=-1 if transport == "tls" else 0,
+            authority=f"root_ca={authority}\nverify_server_certs=1\nverify_server_cn=1" if authority else "",
         )
     )
     command = ["stdbuf", "-o0", "linphonec", "-c", "rc", "-d", "6", "-l", "linphone.log", "-S"]

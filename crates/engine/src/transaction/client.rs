@@ -11,10 +11,12 @@ use crate::plan::Plan;
 use crate::resolve::Resolved;
 use crate::timer::TimerToken;
 use crate::transport::Destination;
+use crate::uac::earlier::Earlier;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use sip::Method;
 use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// Who sent a request.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -97,10 +99,16 @@ pub(crate) struct ClientTransaction {
     pub(crate) destination: Option<Destination>,
     /// What the request is made from, until a response comes: another attempt has another branch and Via.
     pub(crate) plan: Option<Plan>,
+    /// The host name that led to the targets.
+    pub(crate) name: Option<Box<str>>,
     /// Where it may be sent, the next one last.
     pub(crate) targets: SmallVec<[Resolved; 1]>,
     /// The connection to use while it is open: the one that the dialog's peer uses.
     pub(crate) flow: Option<ConnectionId>,
+    /// Attempts that were given up; boxed, as few requests have any.
+    pub(crate) earlier: Option<Box<SmallVec<[Earlier; 1]>>>,
+    /// The domain that the peer has to prove where it is reached over TLS: the host of the URI, before it was looked up.
+    pub(crate) server_name: Option<Arc<str>>,
     pub(crate) resolve: Option<ResolveId>,
     /// The dialog that it was sent in.
     pub(crate) dialog: Option<DialogId>,
@@ -141,8 +149,11 @@ impl ClientTransaction {
             ack: Bytes::new(),
             destination: None,
             plan: None,
+            name: None,
             targets: SmallVec::new(),
+            earlier: None,
             flow: None,
+            server_name: None,
             resolve: None,
             dialog,
             forks: SmallVec::new(),
@@ -179,6 +190,12 @@ impl ClientTransaction {
     /// Whether a request went out at all.
     pub(crate) fn is_sent(&self) -> bool {
         self.machine != ClientMachine::Resolving
+    }
+
+    /// Whether a branch with this random half is one of its attempts'.
+    pub(crate) fn has_branch(&self, secret: u64) -> bool {
+        let mut earlier = self.earlier.iter().flat_map(|all| all.iter());
+        self.secret == secret || earlier.any(|attempt| attempt.secret == secret)
     }
 
     fn is_reliable(&self) -> bool {

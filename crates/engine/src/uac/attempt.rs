@@ -9,6 +9,7 @@ use crate::target::{Target, target};
 use crate::totals::Total;
 use crate::transaction::client::{Announce, ClientTransaction, User};
 use crate::transaction::key::client_branch;
+use crate::transaction::{Effect, Effects};
 use crate::transport::{Destination, ListenerId, Origin, TransmitToken, Transport};
 use crate::uas::via::unlimited;
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use sip::{Message, Method};
 use smallvec::smallvec;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The way that an attempt takes.
 #[derive(Copy, Clone)]
@@ -73,6 +75,7 @@ impl Engine {
         transaction.plan = Some(plan);
         transaction.flow = flow.and_then(|origin| origin.connection);
         transaction.timeout = Some(timeout);
+        transaction.server_name = target.server_name(hop);
         self.clients.insert(id, Box::new(transaction));
         self.note_asked(id);
         self.note_local_invite(id);
@@ -93,6 +96,7 @@ impl Engine {
                     ResolveId(TransactionId::new(self.config.shard, self.next_number()).to_bits());
                 if let Some(transaction) = self.clients.get_mut(id) {
                     transaction.resolve = Some(question);
+                    transaction.name = Some(host.as_str().into());
                 }
                 self.resolves.insert(question, id);
                 let draw = self.draw_for(id);
@@ -161,11 +165,7 @@ impl Engine {
         let preferred = self.preferred_listener(id);
         let mut last = None;
         loop {
-            let transaction = self
-                .clients
-                .get_mut(id)
-                .ok_or(CommandError::UnknownTransaction)?;
-            let Some(target) = transaction.targets.pop() else {
+            let Some(target) = self.next_target(id) else {
                 let why = last.map_or_else(
                     || "no address".to_owned(),
                     |target: Resolved| {
@@ -248,6 +248,11 @@ impl Engine {
         transaction.request = bytes.clone();
         transaction.destination = Some(destination);
         transaction.switched = switched;
+        self.trial_begins(id);
+        let transaction = self
+            .clients
+            .get_mut(id)
+            .ok_or(CommandError::UnknownTransaction)?;
         self.totals.request_out(&transaction.method);
         if transaction.method == Method::Ack || transaction.user == User::Stateless {
             return self.send_acknowledgement(id, destination, bytes);
@@ -255,7 +260,10 @@ impl Engine {
         if let Some(token) = transaction.retransmit.take() {
             self.timers.cancel(token);
         }
-        let effects = transaction.start(&self.config.timers);
+        let mut effects = transaction.start(&self.config.timers);
+        if !transaction.targets.is_empty() {
+            shorten(&mut effects, self.config.failover.target_timeout);
+        }
         self.apply_client(id, effects, None);
         self.announce(id, destination, &bytes)
     }
@@ -267,7 +275,9 @@ impl Engine {
         destination: Destination,
         bytes: Bytes,
     ) -> Result<(), CommandError> {
-        self.transmit(destination, bytes.clone(), TransmitToken::NONE);
+        let transaction = self.clients.get(id);
+        let name = transaction.and_then(|transaction| transaction.server_name.clone());
+        self.transmit_to(destination, name, bytes.clone(), TransmitToken::NONE);
         let outcome = self.announce(id, destination, &bytes);
         let dialog = self
             .clients
@@ -404,6 +414,15 @@ impl Engine {
         let sent = uri(way.listener, way.transport, way.peer);
         let received = origin.map(|origin| uri(origin.listener, origin.transport, origin.peer));
         (sent.clone(), received.filter(|received| *received != sent))
+    }
+}
+
+/// Others are left: this one need not be waited for as long as the last (RFC 3263 §4.3 leaves the time to us).
+fn shorten(effects: &mut Effects, target_timeout: Option<Duration>) {
+    for effect in effects {
+        if let (Effect::SetTimeout(after), Some(limit)) = (effect, target_timeout) {
+            *after = limit.min(*after);
+        }
     }
 }
 

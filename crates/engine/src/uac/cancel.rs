@@ -163,7 +163,7 @@ fn derived(invite: &Message, method: &Method, to: Vec<u8>) -> Option<Build> {
     )
 }
 
-fn cancel_request(invite: &Bytes, draft: &Draft) -> Option<Bytes> {
+pub(super) fn cancel_request(invite: &Bytes, draft: &Draft) -> Option<Bytes> {
     let invite = Message::parse(invite.clone(), &unlimited()).ok()?;
     let to = invite.header(HeaderName::To)?.value().into_owned();
     let mut build = derived(&invite, &Method::Cancel, to)?;
@@ -190,7 +190,7 @@ fn cancel_request(invite: &Bytes, draft: &Draft) -> Option<Bytes> {
     Some(build.finish(&draft.body))
 }
 
-fn ack_request(invite: &Bytes, to: Option<Vec<u8>>) -> Option<Bytes> {
+pub(super) fn ack_request(invite: &Bytes, to: Option<Vec<u8>>) -> Option<Bytes> {
     let invite = Message::parse(invite.clone(), &unlimited()).ok()?;
     derived(&invite, &Method::Ack, to?).map(|build| build.finish(b""))
 }

@@ -8,10 +8,13 @@ use crate::proxy::BranchFailure;
 use crate::resolve::{ResolveError, Resolved};
 use crate::time::Time;
 use crate::totals::Total;
+use crate::transaction::Effect;
 use crate::transaction::client::{Announce, ClientMachine, User};
 use crate::transport::{TransmitError, TransmitToken, Transport};
+use crate::uac::earlier;
 use crate::uas::via::unlimited;
 use sip::{Build, Message};
+use smallvec::smallvec;
 use std::sync::Arc;
 
 /// Why a request failed for good.
@@ -89,6 +92,16 @@ impl Engine {
             return;
         }
         tracing::debug!(error = error.text(), method = %transaction.method.as_str(), "request not delivered");
+        // TCP for the size alone was our own idea, and what is too long or too much says nothing about the peer.
+        let is_told = match error {
+            TransmitError::Refused
+            | TransmitError::Unreachable
+            | TransmitError::TimedOut
+            | TransmitError::Closed
+            | TransmitError::Untrusted
+            | TransmitError::Handshake => !transaction.switched,
+            TransmitError::TooLarge | TransmitError::Congested => false,
+        };
         // The connection of the dialog is gone; what follows goes where the Contact says.
         transaction.flow = None;
         if transaction.switched {
@@ -99,6 +112,11 @@ impl Engine {
                     address: destination.peer,
                 });
             }
+        }
+        if is_told {
+            self.target_failed(id);
+        } else {
+            self.release_target(id);
         }
         self.attempt_next(id, Failure::Transport);
     }
@@ -113,16 +131,66 @@ impl Engine {
                 let error = CommandError::NoTransport(ResolveError::Timeout.to_string());
                 return self.give_up(id, Failure::Unresolvable(error));
             }
-            _ if transaction.is_silent()
-                && !transaction.targets.is_empty()
-                && !transaction.cancellation.is_wanted() =>
-            {
-                return self.attempt_next(id, Failure::Timeout);
+            _ if transaction.is_silent() => {
+                self.target_failed(id);
+                return self.target_timed_out(id);
             }
             ClientMachine::Invite(machine) => machine.on_timeout(),
             ClientMachine::NonInvite(machine) => machine.on_timeout(),
         };
         self.apply_client(id, effects, None);
+    }
+
+    /// No response at all came from this target in its time.
+    fn target_timed_out(&mut self, id: TransactionId) {
+        let rest = self.config.failover.target_timeout.and_then(|short| {
+            let long = self.config.timers.long();
+            long.checked_sub(short).filter(|rest| !rest.is_zero())
+        });
+        let Some(transaction) = self.clients.get_mut(id) else {
+            return;
+        };
+        let is_last = transaction.targets.is_empty();
+        let effects = match (transaction.machine, rest) {
+            _ if !is_last && !transaction.cancellation.is_wanted() => {
+                earlier::keep(transaction);
+                return self.attempt_next(id, Failure::Timeout);
+            }
+            // Nobody wants it any more, but the CANCEL still waits for a provisional response.
+            (ClientMachine::Invite(_), Some(rest)) if !is_last => {
+                transaction.targets.clear();
+                smallvec![Effect::SetTimeout(rest)]
+            }
+            (ClientMachine::Invite(machine), _) => machine.on_timeout(),
+            (ClientMachine::NonInvite(machine), _) => machine.on_timeout(),
+            (ClientMachine::Resolving, _) => return,
+        };
+        self.apply_client(id, effects, None);
+    }
+
+    /// A target answered 503: the next is tried, as if it had not answered (RFC 3263 §4.3). False when there is none, or when it is
+    /// too late: somebody knows more of this attempt than that it was received.
+    pub(crate) fn fail_over(&mut self, id: TransactionId, message: &Message) -> bool {
+        let Some(transaction) = self.clients.get_mut(id) else {
+            return false;
+        };
+        // The peer of a dialog that answers so over its connection would say the same elsewhere.
+        let is_named = transaction.name.is_some();
+        let is_fresh = is_named && transaction.plan.is_some() && !transaction.is_answered();
+        if !is_fresh || transaction.targets.is_empty() || transaction.cancellation.is_wanted() {
+            return false;
+        }
+        let kept = transaction.earlier.as_ref().map_or(0, |all| all.len());
+        self.refused(id, message);
+        if self.attempt(id).is_ok() {
+            self.totals.add(Total::Failovers);
+            return true;
+        }
+        // None of the others can be reached, so that this is the answer.
+        if let Some(earlier) = self.clients.get_mut(id).and_then(|it| it.earlier.as_mut()) {
+            earlier.truncate(kept);
+        }
+        false
     }
 
     /// The next address, or the end.

@@ -4,8 +4,10 @@
 pub(crate) mod acknowledge;
 pub(crate) mod attempt;
 pub(crate) mod cancel;
+pub(crate) mod earlier;
 pub(crate) mod failure;
 pub(crate) mod response;
+pub(crate) mod unavailable;
 
 use crate::command::{DialogReference, SendRequest};
 use crate::dialog::offer::Side;

@@ -24,9 +24,15 @@ impl Engine {
     /// A response came.
     pub(crate) fn receive_response(&mut self, origin: Origin, message: Message, wire_bytes: usize) {
         self.totals.add(Total::ResponsesIn);
-        let Some(id) = self.client_of(&message) else {
+        let Some((id, earlier)) = self.client_of(&message) else {
             return self.receive_stray(&origin, &message);
         };
+        if earlier.is_some_and(|secret| !self.recall(id, secret, &message)) {
+            return;
+        }
+        if self.note_response(id, &message) {
+            return;
+        }
         let status = message.status();
         let incoming = Incoming {
             message: Arc::new(message),
@@ -42,9 +48,12 @@ impl Engine {
         if !forwarded && is_too_much(&incoming.message) {
             return self.totals.add(Total::Invalid);
         }
-        // Somebody is there: no other address will be tried, the request is not written again.
-        transaction.plan = None;
-        transaction.targets.clear();
+        // Somebody is there: no other address will be tried, the request is not written again. After a 100 there may be a 503 yet.
+        let may_go_on = transaction.name.is_some() && !transaction.targets.is_empty();
+        if status > 100 || !may_go_on {
+            transaction.plan = None;
+            transaction.targets.clear();
+        }
         let effects = transaction.on_response(status, &self.config.timers);
         self.apply_client(id, effects, Some(&incoming));
         if status < 200 {
@@ -54,8 +63,9 @@ impl Engine {
         }
     }
 
-    /// The client transaction of a response: named and proven by the branch of its top Via (RFC 3261 §17.1.3).
-    fn client_of(&self, message: &Message) -> Option<TransactionId> {
+    /// The client transaction of a response: named and proven by the branch of its top Via (RFC 3261 §17.1.3). And what proves it, where
+    /// that is an attempt that was given up.
+    fn client_of(&self, message: &Message) -> Option<(TransactionId, Option<u64>)> {
         let via = message.top_via().ok()?;
         let (id, secret) = parse_client_branch(via.branch()?)?;
         let method = message.cseq().ok()?.method;
@@ -65,8 +75,8 @@ impl Engine {
             id
         };
         let transaction = self.clients.get(id)?;
-        (transaction.secret == secret && transaction.method == method && transaction.is_sent())
-            .then_some(id)
+        (transaction.has_branch(secret) && transaction.method == method && transaction.is_sent())
+            .then(|| (id, (transaction.secret != secret).then_some(secret)))
     }
 
     /// A response that no transaction waits for: a stateless proxy's, or nobody's (RFC 6026 §7.2: dropped).

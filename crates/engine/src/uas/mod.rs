@@ -372,6 +372,7 @@ impl Engine {
             invite,
             message: Arc::clone(&arrival.message),
             origin: arrival.origin,
+            peer_certificate: self.certificate(&arrival.origin),
             wire_bytes: arrival.wire_bytes,
         };
         self.emit(application, Event::Request(request));

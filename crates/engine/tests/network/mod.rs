@@ -9,7 +9,7 @@
 use bytes::Bytes;
 use engine::admit::Admission;
 use engine::command::{Cancel, DialogReference, Draft, Proxy, ProxyOptions, Respond, SendRequest};
-use engine::config::{Bounds, Config, Listener, SessionTimers, Timers};
+use engine::config::{Bounds, Config, Failover, Listener, SessionTimers, Timers};
 use engine::event::{Event, Request, Response, Sent};
 use engine::id::{ApplicationId, CommandId, ConnectionId, DialogId, Generator, TransactionId};
 use engine::transport::{ListenerId, Origin, Transmit, Transport};
@@ -63,6 +63,7 @@ pub fn config(host: usize) -> Config {
         udp_request_limit: None,
         drachtio_compatible: false,
         session: SessionTimers::default(),
+        failover: Failover::default(),
         admission: Admission::everybody(),
     }
 }

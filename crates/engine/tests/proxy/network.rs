@@ -1,7 +1,7 @@
 //! A network of engines under a virtual clock: what one transmits another receives a millisecond later, and all of it is logged.
 use bytes::Bytes;
 use engine::command::{Cancel, DialogReference, Draft, Proxy, ProxyOptions, Respond, SendRequest};
-use engine::config::{Bounds, Config, Listener, SessionTimers, Timers};
+use engine::config::{Bounds, Config, Failover, Listener, SessionTimers, Timers};
 use engine::event::{Event, Request};
 use engine::id::{ApplicationId, CommandId, ConnectionId, DialogId, Generator, TransactionId};
 use engine::transport::{Destination, ListenerId, Origin, Transport};
@@ -74,6 +74,7 @@ impl Network {
                 udp_request_limit: None,
                 drachtio_compatible: false,
                 session: SessionTimers::default(),
+                failover: Failover::default(),
                 admission: engine::admit::Admission::everybody(),
             };
             let mut engine = Engine::new(config, Generator::new([seed; 32]));

@@ -1,14 +1,14 @@
 //! The task of one connection: opens it, reads it, writes what the driver could not, and closes it when it is idle, stuck or broken.
 //!
-//! Framing is `sip::Framer`'s; what a message means is the engine's. A stream that cannot be read costs this connection only.
+//! What the bytes come to is `receiving.rs`'s; what a message means is the engine's. A stream that cannot be read costs this connection
+//! only.
 use super::outbox::{Outbox, Phase};
+use super::reuse::Key;
 use crate::config::StreamConfig;
 use crate::inbox::{Inbox, Item};
-use bytes::Bytes;
 use engine::TransmitError;
-use engine::config::shard_of;
-use engine::transport::Origin;
-use sip::{Frame, Framer};
+use engine::transport::{Origin, PeerCertificate};
+use sip::Framer;
 use std::cell::RefCell;
 use std::io::{self, Read};
 use std::net::{IpAddr, Shutdown, SocketAddr};
@@ -21,8 +21,6 @@ use tokio::time::{Instant, timeout_at};
 /// How much one system call reads, and how many of them in a row before others have their turn.
 const READ_BYTES: usize = 64 * 1024;
 const READS: usize = 4;
-/// How much of a stream that cannot be read is kept for the answer and the log.
-const EVIDENCE: usize = 4096;
 /// How long, and how much, is read and dropped after the last write, so that the peer sees the answer before the reset.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_READS: usize = 64;
@@ -39,17 +37,32 @@ pub(super) struct Connection {
     pub shard: u8,
     pub config: Arc<StreamConfig>,
     pub framer: Framer,
+    pub limits: sip::Limits,
+    /// The name that the server has to prove, where we opened the connection over TLS.
+    pub server_name: Option<Arc<str>>,
+    /// Whether nothing lies between the wire and the messages.
+    pub is_plain: bool,
     pub is_reading: bool,
     pub last_read: Instant,
     /// Since when a message is incomplete.
     pub partial_since: Option<Instant>,
+    /// Until when TLS and WebSocket have to be agreed upon.
+    pub handshake_until: Option<Instant>,
+    /// When we asked the peer whether it lives.
+    pub ping_sent: Option<Instant>,
+    /// What the peer proved to be.
+    pub certificate: Option<Arc<PeerCertificate>>,
+    /// The name that it asked for last by an `alias` (RFC 5923).
+    pub alias: Option<Key>,
+    /// Why the connection ended, when it was not lost.
+    pub failure: Option<TransmitError>,
 }
 
 impl Connection {
     /// Serves a connection that was accepted, to its end.
     pub async fn serve(mut self, stream: TcpStream) {
         self.run(stream).await;
-        self.ended(TransmitError::Closed);
+        self.ended(self.failure.unwrap_or(TransmitError::Closed));
     }
 
     /// Opens a connection from `source` (any address of ours when it is unspecified) and serves it to its end.
@@ -59,7 +72,7 @@ impl Connection {
             Ok(Ok(stream)) => {
                 self.origin.local = stream.local_addr().unwrap_or(self.origin.local);
                 self.run(stream).await;
-                self.ended(TransmitError::Closed);
+                self.ended(self.failure.unwrap_or(TransmitError::Closed));
             }
             Ok(Err(error)) => {
                 tracing::debug!(peer = %self.origin.peer, %error, "cannot open a connection");
@@ -92,10 +105,13 @@ impl Connection {
             return;
         };
         set_options(stream, &self.config);
+        if !outbox.status().is_ready {
+            self.handshake_until = Some(Instant::now() + self.config.handshake_timeout);
+        }
         if outbox.write().is_err() {
             return;
         }
-        let mut armed = self.deadline();
+        let mut armed = self.deadline().0;
         let sleep = tokio::time::sleep_until(armed);
         tokio::pin!(sleep);
         loop {
@@ -124,48 +140,20 @@ impl Connection {
                     }
                 }
                 () = sleep.as_mut() => {
-                    let deadline = self.deadline();
-                    if Instant::now() >= deadline {
-                        self.log_timeout();
+                    let (deadline, awaited) = self.deadline();
+                    if Instant::now() >= deadline && !self.waited_in_vain(awaited) {
                         return;
                     }
-                    armed = deadline;
+                    armed = self.deadline().0;
                     sleep.as_mut().reset(armed);
                 }
             }
             // A deadline that moved away is found when the sleep ends; only one that came nearer needs it reset.
-            let deadline = self.deadline();
+            let (deadline, _) = self.deadline();
             if deadline < armed {
                 armed = deadline;
                 sleep.as_mut().reset(armed);
             }
-        }
-    }
-
-    /// When the connection is to be closed if nothing happens until then.
-    fn deadline(&self) -> Instant {
-        let status = self.outbox.status();
-        let idle = self.last_read.max(status.last_written) + self.config.idle_timeout;
-        let partial = self
-            .partial_since
-            .map(|since| since + self.config.message_timeout);
-        let blocked = status
-            .blocked_since
-            .map(|since| since + self.config.write_timeout);
-        [partial, blocked]
-            .into_iter()
-            .flatten()
-            .fold(idle, Instant::min)
-    }
-
-    fn log_timeout(&self) {
-        let peer = self.origin.peer;
-        if self.outbox.status().blocked_since.is_some() {
-            tracing::info!(%peer, "closing a connection: the peer does not read");
-        } else if self.partial_since.is_some() {
-            tracing::info!(%peer, "closing a connection: a message was begun and not completed in time");
-        } else {
-            tracing::debug!(%peer, "closing an idle connection");
         }
     }
 
@@ -198,73 +186,6 @@ impl Connection {
             }
             Ok(())
         })
-    }
-
-    fn received(&mut self, bytes: &[u8]) {
-        let now = Instant::now();
-        self.last_read = now;
-        self.framer.push(bytes);
-        let mut was_complete = false;
-        while let Some(frame) = self.framer.next() {
-            was_complete = true;
-            match frame {
-                Ok(Frame::Message(message)) => self.hand_in(message),
-                Ok(Frame::Ping) => {
-                    self.outbox.push_keep_alive();
-                    // An error shows at the next read.
-                    let _ = self.outbox.write();
-                }
-                Ok(Frame::Pong) => {}
-                Err(error) => {
-                    self.is_reading = false;
-                    let held = self.framer.buffered();
-                    let evidence = held.get(..EVIDENCE.min(held.len())).unwrap_or_default();
-                    self.give_up(Bytes::copy_from_slice(evidence), error);
-                    return;
-                }
-            }
-        }
-        self.partial_since = match self.partial_since {
-            _ if self.framer.buffered().is_empty() => None,
-            Some(since) if !was_complete => Some(since),
-            _ => Some(now),
-        };
-    }
-
-    /// Gives a message to the shard that owns its call.
-    fn hand_in(&self, message: sip::Message) {
-        let shards = u8::try_from(self.inboxes.len()).unwrap_or(u8::MAX);
-        let owner = if shards == 1 {
-            0
-        } else {
-            message
-                .call_id()
-                .map_or(self.shard, |call_id| shard_of(call_id.as_bytes(), shards))
-        };
-        if let Some(inbox) = self.inboxes.get(usize::from(owner)) {
-            if owner == self.shard {
-                inbox.push(Item::Message(self.origin, message));
-            } else {
-                inbox.hand_over(self.origin, message);
-            }
-        }
-    }
-
-    /// The stream cannot be read further: the engine may answer, then the connection ends.
-    fn give_up(&self, evidence: Bytes, error: sip::ParseError) {
-        let (Some(inbox), Some(id)) = (
-            self.inboxes.get(usize::from(self.shard)),
-            self.origin.connection,
-        ) else {
-            return;
-        };
-        inbox.extend(
-            [
-                Item::Malformed(self.origin, evidence, error),
-                Item::Hangup(id),
-            ]
-            .into_iter(),
-        );
     }
 }
 

@@ -1,7 +1,12 @@
 //! What waits to be written to one connection. The driver writes right away; what the kernel does not take, the
 //! connection's task writes when there is room. Bounded in bytes, and empty of everything once closed.
+//!
+//! The queue holds bytes of the wire: a message is encoded (`layer`) when it is queued. One that comes while TLS or WebSocket are still
+//! being agreed upon waits beside it until they are.
+use super::layer::{Failure, Layer, Received};
 use crate::inbox::{Inbox, Item, Outgoing};
 use bytes::Bytes;
+use engine::transport::PeerCertificate;
 use engine::{TransmitError, TransmitToken};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -50,7 +55,11 @@ pub(super) struct OutboxLimits {
 struct State {
     waiting: Arc<AtomicUsize>,
     phase: Phase,
+    layer: Layer,
+    /// Bytes of the wire.
     queue: VecDeque<Queued>,
+    /// Messages that wait for the handshake to end.
+    unencoded: VecDeque<Queued>,
     bytes: usize,
     /// How much of the first message is written.
     written: usize,
@@ -71,19 +80,35 @@ pub(super) struct Status {
     pub is_empty: bool,
     pub blocked_since: Option<Instant>,
     pub last_written: Instant,
+    /// Whether messages can be exchanged: every handshake is over.
+    pub is_ready: bool,
+}
+
+/// How a connection came on by what it received.
+#[derive(Default)]
+pub(super) struct Progress {
+    /// The last handshake ended just now.
+    pub became_ready: bool,
+    /// The certificate that the peer proved to have, said when it became ready.
+    pub certificate: Option<PeerCertificate>,
+    /// The peer began something that is not complete.
+    pub is_within: bool,
 }
 
 impl Outbox {
-    pub fn new(limits: OutboxLimits) -> Outbox {
-        let state = State {
+    pub fn new(limits: OutboxLimits, layer: Layer) -> Outbox {
+        let mut state = State {
             waiting: Arc::clone(&limits.waiting),
             phase: Phase::Opening,
+            layer,
             queue: VecDeque::new(),
+            unencoded: VecDeque::new(),
             bytes: 0,
             written: 0,
             blocked_since: None,
             last_written: Instant::now(),
         };
+        state.queue_out();
         Outbox {
             stream: OnceLock::new(),
             state: Mutex::new(state),
@@ -115,6 +140,36 @@ impl Outbox {
             is_empty: state.queue.is_empty(),
             blocked_since: state.blocked_since,
             last_written: state.last_written,
+            is_ready: state.layer.is_ready(),
+        }
+    }
+
+    /// Takes bytes that the peer sent, and queues what it is owed in return. After a failure the connection ends once that is written.
+    pub fn receive(&self, wire: &[u8], received: &mut Received) -> (Progress, Result<(), Failure>) {
+        let mut state = self.lock();
+        let was_ready = state.layer.is_ready();
+        let result = state.layer.receive(wire, received);
+        state.queue_out();
+        let mut progress = Progress {
+            is_within: state.layer.is_within(),
+            ..Progress::default()
+        };
+        if !was_ready && state.layer.is_ready() {
+            progress.became_ready = true;
+            progress.certificate = state.layer.peer_certificate();
+            state.encode_waiting();
+        }
+        if result.is_err() {
+            state.begin_end();
+        }
+        (progress, result)
+    }
+
+    /// Asks the peer whether it lives, where the protocol has a word for it.
+    pub fn ping(&self) {
+        let mut state = self.lock();
+        if state.phase == Phase::Open && state.layer.is_ready() && state.layer.ping().is_ok() {
+            state.queue_out();
         }
     }
 
@@ -137,25 +192,26 @@ impl Outbox {
             self.close(TransmitError::Congested, inboxes);
             return Err(TransmitError::Congested);
         }
-        state.add(bytes.len());
-        state.queue.push_back(Queued {
+        let queued = Queued {
             bytes,
             token: outgoing.transmit.token,
             from: outgoing.from,
-        });
-        Ok(())
+        };
+        if state.layer.is_ready() {
+            state.encode(queued)
+        } else {
+            state.add(queued.bytes.len());
+            state.unencoded.push_back(queued);
+            Ok(())
+        }
     }
 
     /// Queues the answer to a keep-alive (RFC 5626 §4.4.1), unless messages wait: they keep the connection alive too.
     pub fn push_keep_alive(&self) {
         let mut state = self.lock();
-        if state.phase == Phase::Open && state.queue.is_empty() {
-            state.add(2);
-            state.queue.push_back(Queued {
-                bytes: Bytes::from_static(b"\r\n"),
-                token: TransmitToken::NONE,
-                from: 0,
-            });
+        if state.phase == Phase::Open && state.queue.is_empty() && state.layer.is_ready() {
+            // One that cannot be encoded any more needs no answer.
+            let _ = state.encode(Queued::own(Bytes::from_static(b"\r\n")));
         }
     }
 
@@ -195,9 +251,9 @@ impl Outbox {
     /// Takes nothing more, and lets the task close the connection once what waits is written.
     pub fn end(&self) {
         let mut state = self.lock();
-        if state.phase != Phase::Closed {
-            state.phase = Phase::Ending;
-        }
+        state.layer.close();
+        state.queue_out();
+        state.begin_end();
         drop(state);
         self.changed.notify_one();
     }
@@ -208,9 +264,11 @@ impl Outbox {
         state.phase = Phase::Closed;
         state.remove(usize::MAX);
         let unsent = std::mem::take(&mut state.queue);
+        let unencoded = std::mem::take(&mut state.unencoded);
         drop(state);
         for queued in unsent
             .into_iter()
+            .chain(unencoded)
             .filter(|queued| queued.token != TransmitToken::NONE)
         {
             if let Some(inbox) = inboxes.get(usize::from(queued.from)) {
@@ -221,7 +279,60 @@ impl Outbox {
     }
 }
 
+impl Queued {
+    /// Bytes that no message of the engine is told about.
+    fn own(bytes: Bytes) -> Queued {
+        Queued {
+            bytes,
+            token: TransmitToken::NONE,
+            from: 0,
+        }
+    }
+}
+
 impl State {
+    fn begin_end(&mut self) {
+        if self.phase != Phase::Closed {
+            self.phase = Phase::Ending;
+        }
+    }
+
+    fn queue(&mut self, queued: Queued) {
+        self.add(queued.bytes.len());
+        self.queue.push_back(queued);
+    }
+
+    /// Queues what the layers want written. Records and frames must go in the order in which they were made.
+    fn queue_out(&mut self) {
+        let out = self.layer.take_out();
+        if !out.is_empty() {
+            self.queue(Queued::own(Bytes::from(out)));
+        }
+    }
+
+    fn encode(&mut self, queued: Queued) -> Result<(), TransmitError> {
+        let bytes = self
+            .layer
+            .encode(queued.bytes)
+            .map_err(|_| TransmitError::Closed)?;
+        self.queue(Queued { bytes, ..queued });
+        Ok(())
+    }
+
+    /// The handshake is over: what waited for it goes.
+    fn encode_waiting(&mut self) {
+        for queued in std::mem::take(&mut self.unencoded) {
+            match self.layer.encode(queued.bytes.clone()) {
+                Ok(bytes) => {
+                    self.remove(queued.bytes.len());
+                    self.queue(Queued { bytes, ..queued });
+                }
+                // Its sender is told when the connection ends, which it does for the same reason.
+                Err(_) => self.unencoded.push_back(queued),
+            }
+        }
+    }
+
     fn add(&mut self, count: usize) {
         self.bytes += count;
         self.waiting.fetch_add(count, Ordering::Relaxed);

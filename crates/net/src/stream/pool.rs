@@ -1,19 +1,25 @@
 //! The connections of one shard: found by number or by peer, opened when there is none, forgotten when they end.
 //!
-//! A connection is reused in both directions by the peer's address and port. The `alias` of RFC 5923 is not followed: over TCP
-//! nothing proves that a sent-by belongs to the peer, so that anybody could draw another's requests to himself (RFC 5923 §9).
+//! A connection that we opened is reused for its peer's address and, over TLS, the name that its certificate was verified for. One that was
+//! accepted is reused for the address that it came from. Over TLS no domain follows from an address: there it takes requests for those
+//! domains only that the peer's own certificate proved (RFC 5923 §5, §8). The `alias` of RFC 5923 is followed over TLS alone: over TCP nothing
+//! proves that a sent-by belongs to the peer, so that anybody could draw another's requests to himself (RFC 5923 §9).
 use super::connection::Connection;
+use super::layer::{Failure, Layer, WebSocketRules};
 use super::listener::Accepted;
 use super::outbox::{Outbox, OutboxLimits};
+use super::reuse::{Key, Reuse};
 use crate::config::StreamConfig;
 use crate::inbox::{Inbox, Item, Outgoing};
+use crate::tls;
 use crate::totals::Totals;
 use engine::TransmitError;
 use engine::config::Listener;
 use engine::id::ConnectionId;
-use engine::transport::{ListenerId, Origin, Transport};
+use engine::transport::{Destination, ListenerId, Origin, Transport};
 use rustc_hash::FxHashMap;
 use sip::Framer;
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -23,20 +29,33 @@ pub(crate) struct Pool {
     shard: u8,
     next: u64,
     config: Arc<StreamConfig>,
+    tls: Option<Arc<tls::Store>>,
+    rules: Arc<WebSocketRules>,
     limits: sip::Limits,
     listeners: Arc<[Listener]>,
     inboxes: Arc<[Inbox]>,
     queues: OutboxLimits,
     connections: FxHashMap<ConnectionId, Entry>,
-    by_peer: FxHashMap<(Transport, SocketAddr), ConnectionId>,
+    reuse: Reuse,
+    /// Accepted connections that may still be agreeing upon TLS or WebSocket, the oldest first.
+    handshakes: VecDeque<ConnectionId>,
     /// Those with something to write at the end of the turn.
     touched: Vec<ConnectionId>,
 }
 
 struct Entry {
     outbox: Arc<Outbox>,
-    key: (Transport, SocketAddr),
     is_touched: bool,
+}
+
+/// What a new connection is made of.
+struct New {
+    listener: ListenerId,
+    transport: Transport,
+    peer: SocketAddr,
+    local: SocketAddr,
+    server_name: Option<Arc<str>>,
+    layer: Layer,
 }
 
 /// The shard whose pool holds the connection.
@@ -48,6 +67,7 @@ impl Pool {
     pub fn new(
         shard: u8,
         config: StreamConfig,
+        tls: Option<Arc<tls::Store>>,
         limits: sip::Limits,
         listeners: Arc<[Listener]>,
         inboxes: Arc<[Inbox]>,
@@ -60,12 +80,18 @@ impl Pool {
                 all: config.write_queues,
                 waiting: Arc::default(),
             },
+            rules: Arc::new(WebSocketRules {
+                max_message_bytes: limits.message_bytes,
+                origins: config.origins.clone(),
+            }),
             config: Arc::new(config),
+            tls,
             limits,
             listeners,
             inboxes,
             connections: FxHashMap::default(),
-            by_peer: FxHashMap::default(),
+            reuse: Reuse::default(),
+            handshakes: VecDeque::new(),
             touched: Vec::new(),
         }
     }
@@ -85,13 +111,85 @@ impl Pool {
         let Ok(local) = accepted.stream.local_addr() else {
             return true;
         };
-        totals.accepted += 1;
         let Some((transport, _)) = self.listener(accepted.listener) else {
             return true;
         };
-        let connection = self.insert(accepted.listener, transport, accepted.peer, local);
+        let Some(layer) = self.accepting(transport) else {
+            totals.refused += 1;
+            return true;
+        };
+        totals.accepted += 1;
+        let is_plain = layer.is_plain();
+        let connection = self.insert(New {
+            listener: accepted.listener,
+            transport,
+            peer: accepted.peer,
+            local,
+            server_name: None,
+            layer,
+        });
+        if let Some(id) = connection.origin.connection.filter(|_| !is_plain) {
+            self.bound_handshakes(id, totals);
+        }
         tokio::spawn(connection.serve(accepted.stream));
         true
+    }
+
+    /// The layers of an accepted connection; none where TLS has no certificate to show.
+    fn accepting(&self, transport: Transport) -> Option<Layer> {
+        let tls = match &self.tls {
+            Some(store) if transport.is_secure() => Some(store.server()?),
+            _ => None,
+        };
+        let rules = matches!(transport, Transport::Ws | Transport::Wss).then(|| self.rules.clone());
+        match (tls, rules) {
+            (None, None) => Some(Layer::plain()),
+            (tls, rules) => Layer::accepting(tls, rules).ok(),
+        }
+    }
+
+    /// The layers of a connection that is opened to the server of that name, or at that address.
+    fn opening(&self, destination: &Destination, name: Option<&str>) -> Result<Layer, Failure> {
+        let tls = self
+            .tls
+            .as_ref()
+            .filter(|_| destination.transport.is_secure());
+        let rules = matches!(destination.transport, Transport::Ws | Transport::Wss)
+            .then(|| self.rules.clone());
+        if tls.is_none() && rules.is_none() {
+            return Ok(Layer::plain());
+        }
+        let address = destination.peer.ip().to_string();
+        let host = match name {
+            Some(name) => format!("{name}:{}", destination.peer.port()),
+            None => destination.peer.to_string(),
+        };
+        Layer::opening(
+            tls.map(|store| store.client()),
+            rules,
+            name.unwrap_or(&address),
+            &host,
+        )
+    }
+
+    /// When too many are agreeing upon TLS or WebSocket, the oldest of them gives way.
+    fn bound_handshakes(&mut self, new: ConnectionId, totals: &mut Totals) {
+        self.handshakes.push_back(new);
+        if self.handshakes.len() <= self.config.handshakes {
+            return;
+        }
+        let connections = &self.connections;
+        self.handshakes.retain(|id| {
+            let entry = connections.get(id);
+            entry.is_some_and(|entry| !entry.outbox.status().is_ready)
+        });
+        if self.handshakes.len() > self.config.handshakes
+            && let Some(oldest) = self.handshakes.pop_front()
+            && let Some(entry) = self.connections.get(&oldest)
+        {
+            totals.refused += 1;
+            entry.outbox.close(TransmitError::Closed, &self.inboxes);
+        }
     }
 
     /// The connection that was made last, accepted or opened.
@@ -104,15 +202,14 @@ impl Pool {
         let destination = outgoing.transmit.destination;
         let (token, from) = (outgoing.transmit.token, outgoing.from);
         let id = destination.connection.filter(|id| self.is_usable(*id));
+        let name = outgoing.transmit.server_name.as_ref();
         let id = id.or_else(|| {
-            self.by_peer
-                .get(&(destination.transport, destination.peer))
-                .copied()
-                .filter(|id| self.is_usable(*id))
+            let found = self.reuse.find(&destination, name);
+            found.filter(|id| self.is_usable(*id))
         });
         let id = match id {
             Some(id) => Ok(id),
-            None => self.open(destination.listener, destination.peer, totals),
+            None => self.open(&destination, name.cloned(), totals),
         };
         let result = id.and_then(|id| {
             let entry = self.connections.get_mut(&id).ok_or(TransmitError::Closed)?;
@@ -139,10 +236,11 @@ impl Pool {
 
     fn open(
         &mut self,
-        listener: ListenerId,
-        peer: SocketAddr,
+        destination: &Destination,
+        server_name: Option<Arc<str>>,
         totals: &mut Totals,
     ) -> Result<ConnectionId, TransmitError> {
+        let (listener, peer) = (destination.listener, destination.peer);
         let Some((transport, source)) = self.listener(listener) else {
             return Err(TransmitError::Unreachable);
         };
@@ -153,8 +251,21 @@ impl Pool {
         if source.is_ipv4() != peer.is_ipv4() || peer.port() == 0 {
             return Err(TransmitError::Unreachable);
         }
+        let layer = self
+            .opening(destination, server_name.as_deref())
+            .map_err(|failure| {
+                tracing::debug!(%peer, ?failure, "cannot begin TLS");
+                TransmitError::Untrusted
+            })?;
         totals.opened += 1;
-        let connection = self.insert(listener, transport, peer, SocketAddr::new(source, 0));
+        let connection = self.insert(New {
+            listener,
+            transport,
+            peer,
+            local: SocketAddr::new(source, 0),
+            server_name,
+            layer,
+        });
         let id = connection.origin.connection.ok_or(TransmitError::Closed)?;
         tokio::spawn(connection.open(source));
         Ok(id)
@@ -166,31 +277,28 @@ impl Pool {
         Some((listener.transport, listener.bound.ip()))
     }
 
-    fn insert(
-        &mut self,
-        listener: ListenerId,
-        transport: Transport,
-        peer: SocketAddr,
-        local: SocketAddr,
-    ) -> Connection {
+    fn insert(&mut self, new: New) -> Connection {
         let id = ConnectionId((u64::from(self.shard) << 56) | self.next);
         self.next += 1;
-        let outbox = Arc::new(Outbox::new(self.queues.clone()));
+        let is_plain = new.layer.is_plain();
+        let outbox = Arc::new(Outbox::new(self.queues.clone(), new.layer));
         self.connections.insert(
             id,
             Entry {
                 outbox: outbox.clone(),
-                key: (transport, peer),
                 is_touched: false,
             },
         );
-        self.by_peer.insert((transport, peer), id);
+        self.reuse.add(
+            id,
+            Key::new(new.transport, new.peer, new.server_name.clone()),
+        );
         Connection {
             origin: Origin {
-                listener,
-                transport,
-                peer,
-                local,
+                listener: new.listener,
+                transport: new.transport,
+                peer: new.peer,
+                local: new.local,
                 connection: Some(id),
             },
             outbox,
@@ -198,9 +306,24 @@ impl Pool {
             shard: self.shard,
             config: self.config.clone(),
             framer: Framer::new(self.limits.clone()),
+            limits: self.limits.clone(),
+            server_name: new.server_name,
+            is_plain,
             is_reading: true,
             last_read: Instant::now(),
             partial_since: None,
+            handshake_until: None,
+            ping_sent: None,
+            certificate: None,
+            alias: None,
+            failure: None,
+        }
+    }
+
+    /// The peer of this connection proved a name and asks for requests to it.
+    pub fn alias(&mut self, id: ConnectionId, key: Key) {
+        if self.connections.contains_key(&id) {
+            self.reuse.add(id, key);
         }
     }
 
@@ -226,10 +349,8 @@ impl Pool {
 
     /// A connection ended.
     pub fn forget(&mut self, id: ConnectionId) {
-        if let Some(entry) = self.connections.remove(&id)
-            && self.by_peer.get(&entry.key) == Some(&id)
-        {
-            self.by_peer.remove(&entry.key);
+        if self.connections.remove(&id).is_some() {
+            self.reuse.remove(id);
         }
     }
 }

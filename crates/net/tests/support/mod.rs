@@ -49,6 +49,11 @@ impl Application {
         *self.id.get().unwrap()
     }
 
+    /// Sends a request without a body out of any dialog.
+    pub fn ask(&self, uri: &str) {
+        self.send(Method::Options, uri, b"");
+    }
+
     /// Sends a request out of any dialog.
     pub fn send(&self, method: Method, uri: &str, body: &[u8]) {
         let headers = vec![("Content-Type".into(), "text/plain".into())];
@@ -148,24 +153,41 @@ pub fn receive(socket: &UdpSocket) -> (String, SocketAddr) {
     )
 }
 
-/// A TCP peer that waits for `LONG` at most.
-pub struct TcpPeer {
-    pub stream: TcpStream,
+/// A peer at the other end of a stream.
+pub struct Peer<S> {
+    pub stream: S,
     pending: Vec<u8>,
+}
+
+/// A TCP peer that waits for `LONG` at most.
+pub type TcpPeer = Peer<TcpStream>;
+
+/// Connects; reading and writing wait for `LONG` at most.
+pub fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect_timeout(&address, LONG).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    stream.set_write_timeout(Some(LONG)).unwrap();
+    stream
 }
 
 impl TcpPeer {
     pub fn new(stream: TcpStream) -> TcpPeer {
         stream.set_read_timeout(Some(LONG)).unwrap();
         stream.set_write_timeout(Some(LONG)).unwrap();
-        TcpPeer {
-            stream,
-            pending: Vec::new(),
-        }
+        Peer::over(stream)
     }
 
     pub fn connect(address: SocketAddr) -> TcpPeer {
-        TcpPeer::new(TcpStream::connect_timeout(&address, LONG).unwrap())
+        Peer::over(connect(address))
+    }
+}
+
+impl<S: Read + Write> Peer<S> {
+    pub fn over(stream: S) -> Peer<S> {
+        Peer {
+            stream,
+            pending: Vec::new(),
+        }
     }
 
     pub fn write(&mut self, text: &str) {
@@ -204,7 +226,11 @@ impl TcpPeer {
         let mut bytes = std::mem::take(&mut self.pending);
         match self.stream.read_to_end(&mut bytes) {
             Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::UnexpectedEof
+                ) => {}
             Err(error) => panic!("the connection was not closed: {error}"),
         }
         String::from_utf8_lossy(&bytes).into_owned()
@@ -237,4 +263,25 @@ pub fn total(counts: &[Counts], name: &str) -> u64 {
 /// Open connections of all shards.
 pub fn connections(counts: &[Counts]) -> usize {
     counts.iter().map(|shard| shard.connections).sum()
+}
+
+/// The final response that the application is told.
+pub fn response(events: &Receiver<(u8, Event)>) -> std::sync::Arc<sip::Message> {
+    loop {
+        match events.recv_timeout(LONG).expect("a response").1 {
+            Event::Response(response) if response.message.status() >= 200 => {
+                return response.message;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The request that the application is told.
+pub fn request(events: &Receiver<(u8, Event)>) -> engine::event::Request {
+    loop {
+        if let Event::Request(request) = events.recv_timeout(LONG).expect("a request").1 {
+            return request;
+        }
+    }
 }

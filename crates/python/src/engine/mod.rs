@@ -41,7 +41,7 @@ impl Engine {
         timer_c = 185.0, application_timeout = 64.0, trying_after = 0.2, ringing_timeout = 3600.0, max_transactions = 1_000_000, max_dialogs = 500_000, max_event_age = 1.0,
         max_events = 65_536, max_message_bytes = 65_535, dialog_idle = 43_200.0, udp_request_limit = Some(1300),
         drachtio_compatible = false, session_timers = true, session_expires = None, min_se = 90, session_refresher = None,
-        admission = None
+        dns = None, tls = None, streams = None, admission = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -74,6 +74,9 @@ impl Engine {
         session_expires: Option<u32>,
         min_se: u32,
         session_refresher: Option<&str>,
+        dns: Option<&Bound<'_, PyAny>>,
+        tls: Option<&Bound<'_, PyAny>>,
+        streams: Option<&Bound<'_, PyAny>>,
         admission: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Engine> {
         let shards = start::shards(shards)?;
@@ -92,7 +95,10 @@ impl Engine {
             event_age: draft::positive_seconds("max_event_age", max_event_age)?,
             dialog_idle: draft::positive_seconds("dialog_idle", dialog_idle)?,
         };
+        let (dns, failover) = start::dns::read(dns)?;
         let config = net::ServerConfig {
+            dns,
+            failover,
             listen: start::listeners::read(&listen, advertise)?,
             shards,
             timers,
@@ -109,11 +115,15 @@ impl Engine {
                 min_se,
                 session_refresher,
             )?,
+            stream: start::streams::config(streams)?,
             admission: start::admission::read(admission)?,
             ..net::ServerConfig::default()
         };
-        let control = start::control::read(control, secret)?;
+        let tls = start::tls::config(tls)?;
+        let tls = tls.map(start::tls::store).transpose()?;
+        let control = start::control::read(control, secret, tls.as_ref())?;
         py.detach(|| {
+            let config = net::ServerConfig { tls, ..config };
             let running = Running::start(config, control)?;
             let attach = || Application::attach(running.commands(), shards, max_events);
             let application = embedded.then(attach).transpose()?;
@@ -122,6 +132,11 @@ impl Engine {
                 application,
             })
         })
+    }
+
+    /// Reads the certificates' files again; whether there are any. Open connections keep theirs.
+    fn reload_certificates(&self, py: Python<'_>) -> PyResult<bool> {
+        py.detach(|| self.running.reload_certificates())
     }
 
     /// The descriptor that is readable while events wait. Watch it; do not read or close it.

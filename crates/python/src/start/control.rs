@@ -1,13 +1,16 @@
 //! `control`, `secret`: where other applications reach the engine.
-use ::control::ControlConfig;
+use ::control::{ControlConfig, ControlTls};
+use net::tls::Store;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 
-/// Address and configuration of the control listener.
+/// Address and configuration of the control listener: `HOST:PORT`, `tcp://HOST:PORT`, or over TLS `tls://HOST:PORT`.
 pub fn read(
     address: Option<&str>,
     secret: Option<&str>,
+    tls: Option<&Arc<Store>>,
 ) -> PyResult<Option<(SocketAddr, ControlConfig)>> {
     let (address, secret) = match (address, secret) {
         (None, _) => return Ok(None),
@@ -18,6 +21,17 @@ pub fn read(
             ));
         }
     };
+    let (is_secure, address) = match address.split_once("://") {
+        Some(("tls", rest)) => (true, rest),
+        Some(("tcp", rest)) => (false, rest),
+        _ => (false, address),
+    };
+    let tls = tls.filter(|store| is_secure && store.server().is_some());
+    if is_secure && tls.is_none() {
+        return Err(PyValueError::new_err(format!(
+            "control=\"tls://{address}\" needs a certificate: give tls=Tls(certificates=[(\"chain.pem\", \"key.pem\")])"
+        )));
+    }
     let wanted = format!(
         "cannot listen for applications on \"{address}\": give HOST:PORT, for example 127.0.0.1:9022"
     );
@@ -30,5 +44,10 @@ pub fn read(
         .map_err(|error| PyValueError::new_err(format!("{wanted} ({error})")))?
         .next();
     let address = resolved.ok_or_else(|| PyValueError::new_err(wanted))?;
-    Ok(Some((address, ControlConfig::new(secret))))
+    let mut config = ControlConfig::new(secret);
+    config.tls = tls.cloned().map(|store| {
+        // Asked for at each client, as certificates may be read anew.
+        ControlTls(Arc::new(move || store.server()))
+    });
+    Ok(Some((address, config)))
 }

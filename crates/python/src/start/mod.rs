@@ -2,8 +2,11 @@
 //! `Engine.start` that need reading are read beside, a file a concern.
 pub mod admission;
 pub mod control;
+pub mod dns;
 pub mod listeners;
 pub mod session;
+pub mod streams;
+pub mod tls;
 
 use crate::answering::Writer;
 use ::control::ControlConfig;
@@ -24,6 +27,7 @@ pub struct Running {
     /// Until it is stopped.
     server: Mutex<Option<net::Server>>,
     control_address: Option<SocketAddr>,
+    tls: Option<Arc<net::tls::Store>>,
     writer: Writer,
 }
 
@@ -48,6 +52,7 @@ impl Running {
             });
             config.companions.push(serve);
         }
+        let tls = config.tls.clone();
         let server = net::Server::start(config).map_err(start_error)?;
         Ok(Running {
             commands: server.commands(),
@@ -58,6 +63,7 @@ impl Running {
             )),
             server: Mutex::new(Some(server)),
             control_address,
+            tls,
         })
     }
 
@@ -74,6 +80,16 @@ impl Running {
     /// The address of the control listener.
     pub fn control_address(&self) -> Option<SocketAddr> {
         self.control_address
+    }
+
+    /// Reads the certificates' files again; whether there are any.
+    pub fn reload_certificates(&self) -> PyResult<bool> {
+        let Some(tls) = &self.tls else {
+            return Ok(false);
+        };
+        let unusable = |error| PyValueError::new_err(format!("TLS: {error}"));
+        tls.reload().map_err(unusable)?;
+        Ok(true)
     }
 
     /// Takes no new requests any more.
@@ -119,4 +135,10 @@ pub fn shards(shards: usize) -> PyResult<u8> {
             "shards={shards} is out of range: 1 to 255"
         ))),
     }
+}
+
+/// The attribute of a configuration that is a length of time in seconds.
+fn duration(given: &Bound<'_, PyAny>, of: &str, name: &str) -> PyResult<Duration> {
+    let seconds: f64 = given.getattr(name)?.extract()?;
+    crate::draft::seconds(&format!("{of}: {name}"), seconds)
 }

@@ -76,6 +76,8 @@ impl Flow {
         self.names.push(name.to_owned());
         let mut config = config(id);
         config.timers.trying = trying;
+        // The drawings have the RFC's own times.
+        config.failover.target_timeout = None;
         self.world.host_with(name, config)
     }
 

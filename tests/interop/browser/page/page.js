@@ -32,6 +32,7 @@ function showCall(state, peer) {
   document.body.dataset.call = state;
   $("call-state").textContent = STATES[state];
   if (peer !== undefined) $("call-peer").textContent = peer;
+  $("hang-up").textContent = state === "incoming" ? "Refuse" : "Hang up";
   $("hold").textContent = state === "held" ? "Resume" : "Hold";
   $("dial").querySelector("button").disabled = state !== "none";
   if (state === "active" && since === null) since = Date.now();

@@ -30,7 +30,6 @@ export function phone(account, events, audio) {
     onRegistered: () => events.registered("yes"),
     onUnregistered: () => events.registered("no"),
     onCallReceived: () => events.ringing(peer()),
-    onCallCreated: () => user.session.remoteIdentity && events.calling(peer()),
     onCallAnswered: () => events.active(),
     onCallHold: (held) => (held ? events.held() : events.active()),
     onCallHangup: () => events.ended(),
@@ -42,10 +41,13 @@ export function phone(account, events, audio) {
       await user.connect();
       await user.register();
     },
-    call: (target) => user.call(target).catch(failed),
+    call: (target) => {
+      events.calling(target.slice("sip:".length).split("@")[0]);
+      user.call(target).catch(failed);
+    },
     answer: () => user.answer().catch(failed),
     hold: () => user.hold(),
     resume: () => user.unhold(),
-    hangUp: () => user.hangup(),
+    hangUp: () => user.hangup().catch(failed),
   };
 }

@@ -1,0 +1,200 @@
+//! TLS of one connection: rustls fed with bytes, its records taken out. What its certificates mean is `tls`'s.
+use super::Failure;
+use crate::tls::{Certificate, refusal};
+use engine::transport::PeerCertificate;
+use rustls::pki_types::{IpAddr, ServerName};
+use rustls::{ClientConfig, Connection, ServerConfig};
+use rustls::{ClientConnection, ServerConnection};
+use std::io::{ErrorKind, Read, Write};
+use std::sync::Arc;
+
+/// How much decrypted text is taken out at a time.
+const CHUNK: usize = 4096;
+
+/// TLS of one connection.
+pub(super) struct Secure {
+    connection: Connection,
+    records: Records,
+}
+
+impl Secure {
+    /// For a peer that connects to us.
+    pub fn accepting(config: Arc<ServerConfig>) -> Result<Box<Secure>, Failure> {
+        let connection = ServerConnection::new(config).map_err(|error| failure(&error))?;
+        Ok(Secure::new(connection.into()))
+    }
+
+    /// To the server of that name: a domain or an address.
+    pub fn opening(config: Arc<ClientConfig>, name: &str) -> Result<Box<Secure>, Failure> {
+        let address = name.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+        let name = match address {
+            Ok(address) => Ok(ServerName::IpAddress(IpAddr::from(address))),
+            Err(_) => ServerName::try_from(name.trim_end_matches('.').to_owned()),
+        };
+        let name = name.map_err(|error| {
+            Failure::Untrusted(format!("no certificate can be for this name: {error}"))
+        })?;
+        let connection = ClientConnection::new(config, name).map_err(|error| failure(&error))?;
+        Ok(Secure::new(connection.into()))
+    }
+
+    fn new(mut connection: Connection) -> Box<Secure> {
+        // What is given to it is taken out at once: the bound is the outbox's.
+        connection.set_buffer_limit(None);
+        Box::new(Secure {
+            connection,
+            records: Records::default(),
+        })
+    }
+
+    pub fn is_ready(&self) -> bool {
+        !self.connection.is_handshaking()
+    }
+
+    /// Whether a record is begun and not complete.
+    pub fn is_within(&self) -> bool {
+        self.records.is_within()
+    }
+
+    /// The certificate that the peer proved to have, once the handshake is over.
+    pub fn peer_certificate(&self) -> Option<PeerCertificate> {
+        if !self.is_ready() {
+            return None;
+        }
+        let first = self.connection.peer_certificates()?.first()?;
+        Certificate::read(first).map(Certificate::into_peer)
+    }
+
+    /// Takes records, or parts of them; appends what they carried.
+    pub fn receive(&mut self, mut wire: &[u8], decoded: &mut Vec<u8>) -> Result<(), Failure> {
+        self.records.count(wire);
+        while !wire.is_empty() {
+            // It takes a few kilobytes at a time, and nothing when what it made of them was not read yet.
+            match self.connection.read_tls(&mut wire) {
+                Ok(0) => return Err(Failure::Closed),
+                Ok(_) => {}
+                Err(error) => return Err(Failure::Broken(error.to_string())),
+            }
+            let processed = self.connection.process_new_packets();
+            let is_closed = self.take_decoded(decoded);
+            processed.map_err(|error| failure(&error))?;
+            if is_closed {
+                return Err(Failure::Closed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the peer said that it closes.
+    fn take_decoded(&mut self, decoded: &mut Vec<u8>) -> bool {
+        let mut chunk = [0; CHUNK];
+        let mut reader = self.connection.reader();
+        loop {
+            match reader.read(&mut chunk) {
+                Ok(0) => return true,
+                Ok(count) => decoded.extend_from_slice(chunk.get(..count).unwrap_or_default()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+                Err(_) => return true,
+            }
+        }
+    }
+
+    /// Encrypts.
+    pub fn send(&mut self, bytes: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure> {
+        let written = self.connection.writer().write_all(bytes);
+        written.map_err(|error| Failure::Broken(error.to_string()))?;
+        self.take_out(wire);
+        Ok(())
+    }
+
+    /// Appends the records that wait.
+    pub fn take_out(&mut self, wire: &mut Vec<u8>) {
+        while self.connection.wants_write() {
+            // Writing to memory takes everything and does not fail.
+            if !matches!(self.connection.write_tls(wire), Ok(count) if count > 0) {
+                return;
+            }
+        }
+    }
+
+    pub fn close(&mut self, wire: &mut Vec<u8>) {
+        self.connection.send_close_notify();
+        self.take_out(wire);
+    }
+}
+
+fn failure(error: &rustls::Error) -> Failure {
+    let text = refusal::text(error);
+    if refusal::is_about_trust(error) {
+        Failure::Untrusted(text)
+    } else {
+        Failure::Handshake(text)
+    }
+}
+
+/// Where the peer is within its stream of records (RFC 8446 §5.1): rustls does not tell, and a record that never ends is how a
+/// connection is held open for nothing.
+#[derive(Default)]
+struct Records {
+    header: [u8; 5],
+    header_length: u8,
+    remaining: usize,
+}
+
+impl Records {
+    fn count(&mut self, mut wire: &[u8]) {
+        while let Some((first, rest)) = wire.split_first() {
+            if self.remaining > 0 {
+                let taken = self.remaining.min(wire.len());
+                self.remaining -= taken;
+                wire = wire.get(taken..).unwrap_or_default();
+                continue;
+            }
+            if let Some(place) = self.header.get_mut(usize::from(self.header_length)) {
+                *place = *first;
+            }
+            self.header_length += 1;
+            wire = rest;
+            if self.header_length == 5 {
+                let [_, _, _, high, low] = self.header;
+                self.remaining = usize::from(u16::from_be_bytes([high, low]));
+                self.header_length = 0;
+            }
+        }
+    }
+
+    fn is_within(&self) -> bool {
+        self.remaining > 0 || self.header_length > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_followed_however_it_is_cut() {
+        let wire = [
+            &[22, 3, 3, 0, 3][..],
+            b"abc",
+            &[23, 3, 3, 0, 0],
+            &[23, 3, 3, 1, 0],
+            &[7; 256],
+        ]
+        .concat();
+        for size in 1..wire.len() {
+            let mut records = Records::default();
+            let mut seen = 0;
+            for chunk in wire.chunks(size) {
+                records.count(chunk);
+                seen += chunk.len();
+                assert_eq!(
+                    records.is_within(),
+                    ![8, 13, wire.len()].contains(&seen),
+                    "{seen}"
+                );
+            }
+            assert!(!records.is_within());
+        }
+    }
+}

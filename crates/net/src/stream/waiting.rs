@@ -1,0 +1,86 @@
+//! How long a connection waits for what: its handshakes, the rest of a message, a peer that reads, a pong, any traffic at all.
+use super::connection::Connection;
+use engine::TransmitError;
+use engine::transport::Transport;
+use tokio::time::Instant;
+
+/// What is waited for.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Awaited {
+    Traffic,
+    RestOfMessage,
+    RoomToWrite,
+    Handshake,
+    /// The moment to ask whether the peer lives.
+    Silence,
+    Pong,
+}
+
+impl Connection {
+    /// What is waited for that has to come first, and until when.
+    pub(super) fn deadline(&self) -> (Instant, Awaited) {
+        let status = self.outbox.status();
+        let (config, last_read) = (&self.config, self.last_read);
+        let idle = last_read.max(status.last_written) + config.idle_timeout;
+        let partial = self
+            .partial_since
+            .map(|since| since + config.message_timeout);
+        let blocked = status
+            .blocked_since
+            .map(|since| since + config.write_timeout);
+        let asks = matches!(self.origin.transport, Transport::Ws | Transport::Wss)
+            && status.is_ready
+            && self.is_reading
+            && !config.ping_interval.is_zero();
+        let alive = asks.then(|| match self.ping_sent {
+            Some(sent) => (sent + config.pong_timeout, Awaited::Pong),
+            None => (last_read + config.ping_interval, Awaited::Silence),
+        });
+        let others = [
+            partial.map(|at| (at, Awaited::RestOfMessage)),
+            blocked.map(|at| (at, Awaited::RoomToWrite)),
+            self.handshake_until.map(|at| (at, Awaited::Handshake)),
+            alive,
+        ];
+        let first = (idle, Awaited::Traffic);
+        let earlier = |a: (Instant, Awaited), b: (Instant, Awaited)| if b.0 < a.0 { b } else { a };
+        others.into_iter().flatten().fold(first, earlier)
+    }
+
+    /// What was waited for did not come. Says whether the connection goes on.
+    pub(super) fn waited_in_vain(&mut self, awaited: Awaited) -> bool {
+        let peer = self.origin.peer;
+        match awaited {
+            Awaited::Silence => {
+                self.ping_sent = Some(Instant::now());
+                self.outbox.ping();
+                return self.outbox.write().is_ok();
+            }
+            Awaited::Traffic => tracing::debug!(%peer, "closing an idle connection"),
+            Awaited::Pong => {
+                tracing::debug!(%peer, "closing a WebSocket whose peer does not answer a ping")
+            }
+            Awaited::RoomToWrite => self.tell(
+                "closed a connection",
+                "the peer does not read".to_owned(),
+                false,
+            ),
+            Awaited::RestOfMessage => {
+                let why = "a message was begun and not completed in time";
+                self.tell("closed a connection", why.to_owned(), false);
+            }
+            Awaited::Handshake => {
+                self.failure = Some(TransmitError::TimedOut);
+                self.tell(
+                    "the handshake failed",
+                    "it was not completed in time".to_owned(),
+                    true,
+                );
+            }
+        }
+        // A goodbye, if the peer takes it.
+        self.outbox.end();
+        let _ = self.outbox.write();
+        false
+    }
+}

@@ -1,0 +1,98 @@
+//! Why a TLS connection did not come about, for people: what was wrong, and what to do.
+use rustls::{AlertDescription, CertificateError, Error};
+use std::time::Duration;
+
+/// What a rustls error means.
+pub(crate) fn text(error: &Error) -> String {
+    match error {
+        Error::InvalidCertificate(error) => certificate(error),
+        Error::NoCertificatesPresented => {
+            "it showed no certificate, and one is demanded (client_certificates=\"demanded\")"
+                .to_owned()
+        }
+        Error::AlertReceived(alert) => alert_text(*alert),
+        Error::PeerIncompatible(why) => {
+            format!(
+                "no common TLS version or cipher suite ({why:?}): TLS 1.2 and 1.3 are offered, by option 1.3 alone"
+            )
+        }
+        Error::InvalidMessage(_) => {
+            "it does not speak TLS: is it a plain TCP peer at a TLS port?".to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Whether the peer is refused for its certificate, not for how it speaks.
+pub(crate) fn is_about_trust(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::InvalidCertificate(_) | Error::NoCertificatesPresented
+    )
+}
+
+fn certificate(error: &CertificateError) -> String {
+    let ago = |from: u64, to: u64| days(Duration::from_secs(to.saturating_sub(from)));
+    match error {
+        CertificateError::ExpiredContext { time, not_after } => format!(
+            "its certificate expired {} ago: its operator has to renew it (or our clock is wrong)",
+            ago(not_after.as_secs(), time.as_secs())
+        ),
+        CertificateError::Expired => {
+            "its certificate expired: its operator has to renew it (or our clock is wrong)".to_owned()
+        }
+        CertificateError::NotValidYetContext { time, not_before } => format!(
+            "its certificate begins in {} only: one of the two clocks is wrong",
+            ago(time.as_secs(), not_before.as_secs())
+        ),
+        CertificateError::NotValidForNameContext {
+            expected,
+            presented,
+        } => format!(
+            "its certificate is not for {} but for {}: call it by that name, or have the certificate made for this one",
+            expected.to_str(),
+            if presented.is_empty() {
+                "no name at all".to_owned()
+            } else {
+                presented.join(", ")
+            }
+        ),
+        CertificateError::UnknownIssuer => {
+            "its certificate is by an authority that is not trusted: add that authority's certificate (authorities=), if you trust it".to_owned()
+        }
+        CertificateError::Revoked => "its certificate was revoked".to_owned(),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "its certificate is not made for this use (extended key usage)".to_owned()
+        }
+        other => format!("its certificate cannot be trusted: {other}"),
+    }
+}
+
+fn alert_text(alert: AlertDescription) -> String {
+    let why = match alert {
+        AlertDescription::UnknownCA => "it does not trust the authority of our certificate",
+        AlertDescription::CertificateExpired => "it says that our certificate expired",
+        AlertDescription::BadCertificate
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::UnsupportedCertificate => "it does not accept our certificate",
+        AlertDescription::CertificateRequired => {
+            "it demands a certificate of ours: give one (certificates=)"
+        }
+        AlertDescription::ProtocolVersion => "it offers no TLS version that we do",
+        AlertDescription::HandshakeFailure => {
+            "it found no common way (cipher suite, version or certificate)"
+        }
+        AlertDescription::UnrecognisedName => "it does not know the name we asked for",
+        _ => return format!("it broke off with the alert {alert:?}"),
+    };
+    why.to_owned()
+}
+
+fn days(time: Duration) -> String {
+    match time.as_secs() {
+        seconds if seconds >= 2 * 86_400 => format!("{} days", seconds / 86_400),
+        seconds if seconds >= 7200 => format!("{} hours", seconds / 3600),
+        seconds if seconds >= 120 => format!("{} minutes", seconds / 60),
+        seconds => format!("{seconds} seconds"),
+    }
+}
