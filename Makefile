@@ -68,18 +68,13 @@ format:
 bench: setup peers
 	$(BIN)/python -m bench $(BENCH)
 
-<<<<<<< HEAD
-# Coverage-guided, FUZZ_SECONDS (60) for each target; FUZZ="parser engine" plays those only. Ends non-zero on a finding.
-fuzz:
-	@scripts/fuzz.sh $(FUZZ)
-=======
 # 200,000 mixed calls over UDP, TCP, TLS and WSS; SOAK="--calls 2000" for a look.
 soak: setup
 	$(BIN)/python -m bench.soak $(SOAK)
 
-fuzz: setup
-	$(BIN)/python -m pytest tests/interop/test_bad_input.py -q
->>>>>>> main
+# Coverage-guided, FUZZ_SECONDS (60) for each target; FUZZ="parser engine" plays those only. Ends non-zero on a finding.
+fuzz:
+	@scripts/fuzz.sh $(FUZZ)
 
 clean:
 	rm -rf .venv target
