@@ -173,10 +173,8 @@ pub fn run(data: &[u8]) {
         commands: 16,
         ..ControlBounds::default()
     };
-    let config = ControlConfig {
-        secret: SECRET.to_owned(),
-        bounds,
-    };
+    let mut config = ControlConfig::new(SECRET);
+    config.bounds = bounds;
     let mut server = Server::new(config, commands);
     server.names = names();
     let server = Arc::new(server);
