@@ -24,7 +24,8 @@ from dracht.errors import (
 )
 from dracht.incoming import IncomingResponse
 from dracht.message import DraftHeaders, Headers
-from dracht.proxy import BranchResponse, BranchResponses, ProxyResult
+from dracht.network import Network
+from dracht.proxy import BranchResponse, BranchResponses, ProxyResult, ProxyTarget
 from dracht.request import Request
 from dracht.response import Response, SentResponse
 from dracht.sending import SentRequest
@@ -92,9 +93,11 @@ __all__ = [
     "Join",
     "Keyring",
     "Message",
+    "Network",
     "ParseError",
     "Privacy",
     "ProxyResult",
+    "ProxyTarget",
     "Publications",
     "RAck",
     "Reason",

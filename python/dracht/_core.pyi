@@ -13,6 +13,7 @@ from typing import Final, Literal, TypeAlias, final
 
 from dracht.admission import Admission
 from dracht.dns import Dns
+from dracht.network import Network
 from dracht.streams import Streams
 from dracht.tls import Tls
 
@@ -121,6 +122,8 @@ _FailedCode: TypeAlias = Literal[
     "unknown-dialog",
     "already-answered",
     "already-proxied",
+    "flow-failed",  # the flow that it was to take is gone (RFC 5626 §5.3: 430)
+    "flow-forged",  # this server did not give it out (RFC 5626 §5.3: 403)
     "ack-is-automatic",  # the ACK of a non-2xx is the engine's (RFC 3261 §17.1.1.3)
     "no-invite",  # there is no INVITE that this CANCEL, ACK or PRACK could belong to
     "invalid-uri",
@@ -1082,6 +1085,7 @@ class Engine:
         session_expires: int | None = None,
         min_se: int = 90,
         session_refresher: Literal["uac", "uas"] | None = None,
+        network: Network | None = None,
         dns: Dns | None = None,
         tls: Tls | None = None,
         streams: Streams | None = None,
@@ -1115,6 +1119,7 @@ class Engine:
             min_se: the shortest interval accepted, and the least asked for; seconds, at least 90.
             session_refresher: who refreshes where neither the peer nor the application says: "uac", the sender of the INVITE, or
                 "uas", its receiver. None: the sender, if it can.
+            network: the networks around, and how relaying is kept to the calls that passed here; None: the defaults.
             dns: how the servers of a domain are found, and what becomes of one that does not answer; None: the defaults.
             tls: certificates and trust; listeners of TLS and WSS need it.
             streams: bounds of connections over TCP, TLS and WebSocket.
@@ -1141,6 +1146,10 @@ class Engine:
                 in a millisecond (half the CPU time at 10,000 events per second, for half a millisecond of latency:
                 bench/README.md); before it stops doing so it must call once with True.
         """
+    def flow(self, origin: Origin) -> str | None:
+        """The token of the flow that a message came over (RFC 5626): what leads back to its sender."""
+    def behind_nat(self, request: Message, origin: Origin) -> bool:
+        """Whether the sender of a request is not to be reached by its Contact, by the rules of `Network.nat`."""
     def wait(self, timeout: float) -> bool:
         """Blocks, without the interpreter, until events wait or `timeout` seconds passed; says whether they do.
 
@@ -1308,8 +1317,10 @@ class Plan:
     Addresses are not worked out apart from the engine: one that has these listeners is given a call, and what it writes is read.
     """
 
-    def __new__(cls, listen: Sequence[str], *, advertise: str | None = None) -> Plan:
-        """Reads the listeners as `Engine.start` does.
+    def __new__(
+        cls, listen: Sequence[str], *, advertise: str | None = None, network: Network | None = None
+    ) -> Plan:
+        """Reads the listeners and the networks around as `Engine.start` does.
 
         Raises:
             ValueError: an argument cannot be used; the text says which and why.

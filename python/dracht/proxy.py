@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
@@ -14,17 +15,31 @@ if TYPE_CHECKING:
 
     from dracht._core import Address, Message, Uri
 
-    Target: TypeAlias = str | Uri | Address | tuple[str | Uri, float]
+    Target: TypeAlias = str | Uri | Address | tuple[str | Uri, float] | "ProxyTarget"
 
 __all__ = [
     "BranchResponse",
     "BranchResponses",
     "ProxyResult",
+    "ProxyTarget",
     "Proxying",
+    "check_words",
+    "flow_token",
     "is_target",
     "seconds",
     "target_text",
 ]
+
+
+class ProxyTarget(NamedTuple):
+    """A target of `req.proxy` with all that may be said about it."""
+
+    uri: str | Uri
+    """The URI, which becomes the request-URI."""
+    q: float = 1.0
+    """Its weight, from 0 to 1 (RFC 3261 §20.10)."""
+    flow: str | None = None
+    """The flow to take (RFC 5626): `req.flow` of the REGISTER from which it is known."""
 
 
 class BranchResponse(NamedTuple):
@@ -141,19 +156,58 @@ class Proxying:
             self.finished.set_exception(error)
 
 
+_WORDS = {
+    "forking": ("serial", "simultaneous", "by_q"),
+    "path": ("always", "if_supported", "required"),
+    "type": ("stateful", "stateless"),
+}
+
+
+def check_words(**given: str) -> None:
+    """Checks the options of `req.proxy` that are one of a few words.
+
+    Raises:
+        ValueError: one is none of them.
+    """
+    for name, word in given.items():
+        if word not in _WORDS[name]:
+            *first, last = (repr(one) for one in _WORDS[name])
+            raise ValueError(f"{name} is {', '.join(first)} or {last}, not {word!r}")
+
+
 def is_target(targets: Target | Sequence[Target]) -> TypeIs[Target]:
     """Whether it is one target and not a sequence of them: a pair of a URI and a number is one."""
-    if isinstance(targets, str) or not isinstance(targets, Sequence):
+    if isinstance(targets, str | ProxyTarget) or not isinstance(targets, Sequence):
         return True
     return isinstance(targets, tuple) and len(targets) == 2 and isinstance(targets[1], int | float)
 
 
-def target_text(target: Target) -> str:
-    """A target as a link takes it: a URI, or one in angle brackets with its q.
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{3,128}")
+
+
+def flow_token(flow: str) -> str:
+    """The token of a flow, as `req.flow` gives it.
 
     Raises:
-        ValueError: the q is not from 0 to 1.
+        ValueError: it is none.
     """
+    if not isinstance(flow, str) or not _TOKEN.fullmatch(flow):
+        raise ValueError(f"{flow!r} is no flow: give the text that req.flow was")
+    return flow
+
+
+def target_text(target: Target, flow: str | None = None) -> str:
+    """A target as a link takes it: a URI, or one in angle brackets with its q and the flow to take.
+
+    Raises:
+        ValueError: the q is not from 0 to 1, or the flow is no token.
+    """
+    if isinstance(target, ProxyTarget):
+        flow = target.flow if target.flow is not None else flow
+        target = (target.uri, target.q)
+    if flow is not None:
+        text = target_text(target)
+        return f"{text if text.startswith('<') else f'<{text}>'};flow={flow_token(flow)}"
     if isinstance(target, tuple):
         uri, q = target
         if not 0 <= q <= 1:

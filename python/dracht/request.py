@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from dracht.dialogid import DialogHandle
 from dracht.link.base import DialogId, Forking, Origin, PathPolicy, ProxyOptions, TransactionId
 from dracht.message import HeadersInput, RequestView, header_list
-from dracht.proxy import Proxying, ProxyResult, is_target, seconds, target_text
+from dracht.proxy import Proxying, ProxyResult, check_words, is_target, seconds, target_text
 
 if TYPE_CHECKING:
     from dracht._core import Message, Uri
@@ -141,6 +141,21 @@ class Request(RequestView):
         return self.origin.transport
 
     @property
+    def flow(self) -> str | None:
+        """The flow that it came over (RFC 5626): a text that leads back to its sender, whatever lies between.
+
+        For a registrar to keep with the Contact: `app.request(contact, flow=...)` and `req.proxy(contact, flow=...)` go down
+        it while the sender's connection is open (`flow-failed` after that), or, by UDP, to where the request came from. None
+        with a server that does not tell (drachtio's).
+        """
+        return self._dispatcher.link.flow(self.msg, self.origin).token
+
+    @property
+    def behind_nat(self) -> bool:
+        """Whether its sender is not to be reached by its Contact, by the rules of `Network.nat`; False with a drachtio-server."""
+        return self._dispatcher.link.flow(self.msg, self.origin).behind_nat
+
+    @property
     def peer_certificate(self) -> PeerCertificate | None:
         """What the peer proved to be by a certificate of its own, over TLS and WSS (`Tls(client_certificates=...)`); else None.
 
@@ -192,6 +207,7 @@ class Request(RequestView):
         provisional_timeout: float | str | None = None,
         final_timeout: float | str | None = None,
         type: Literal["stateful", "stateless"] = "stateful",
+        flow: str | None = None,
         trusted: bool = True,
     ) -> ProxyResult:
         """Proxies it (RFC 3261 §16); returns when a final response was chosen and sent upstream.
@@ -202,7 +218,8 @@ class Request(RequestView):
 
         Args:
             targets: where to, in order of preference; none: the request-URI. A target is a URI (one without scheme gets `sip:`),
-                a URI with its q from 0 to 1 as `(uri, q)`, or an `Address` as `msg.contacts` has it, whose `q` counts.
+                a URI with its q from 0 to 1 as `(uri, q)`, a `ProxyTarget`, or an `Address` as `msg.contacts` has it, whose
+                `q` counts.
             headers: header fields to add to what is forwarded. A Route given here stands before those of the request, and its
                 first value is where the request is sent (RFC 3261 §16.6 item 6); a server that is compatible with drachtio's
                 ignores it.
@@ -217,6 +234,8 @@ class Request(RequestView):
             type: `"stateless"` forwards to the first target without transaction state (RFC 3261 §16.11), and returns at once. The
                 handler sees repetitions of the request again, and must choose the same target for them; the CANCEL of an INVITE
                 and the ACK of its refusal follow it by themselves.
+            flow: the flow to take to each target that has none of its own (RFC 5626): the `req.flow` of its REGISTER. A flow
+                that is gone counts as a target that answered 430 (Flow Failed).
             trusted: False when the targets are outside the trusted network (RFC 3325 §5): what `withheld_from_untrusted` names
                 is left out. A drachtio-server does not know this, and leaves nothing out.
 
@@ -237,18 +256,13 @@ class Request(RequestView):
             stateless=type == "stateless",
             trusted=trusted,
         )
-        if forking not in ("serial", "simultaneous", "by_q"):
-            raise ValueError(f"forking is 'serial', 'simultaneous' or 'by_q', not {forking!r}")
-        if path not in ("always", "if_supported", "required"):
-            raise ValueError(f"path is 'always', 'if_supported' or 'required', not {path!r}")
-        if type not in ("stateful", "stateless"):
-            raise ValueError(f"type is 'stateful' or 'stateless', not {type!r}")
+        check_words(forking=forking, path=path, type=type)
         fields = header_list(headers)
         proxying = Proxying(self._dispatcher.loop)
         self.proxied = True
         self._dispatcher.forget(self)
         self._dispatcher.link.proxy(
-            self._transaction, [target_text(one) for one in many], options, fields, proxying
+            self._transaction, [target_text(one, flow) for one in many], options, fields, proxying
         )
         try:
             return await proxying.finished

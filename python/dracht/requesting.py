@@ -13,6 +13,7 @@ from dracht.digest import Credentials
 from dracht.link.base import DialogReference
 from dracht.message import Body, HeadersInput, body_bytes, header_list
 from dracht.moving import export_dialog, import_dialog
+from dracht.proxy import flow_token
 from dracht.transaction import ClientTransaction
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Requesting(ABC):
         auth: Credentials | None = None,
         dialog: Dialog | None = None,
         next_hop: str | None = None,
+        flow: str | None = None,
         timeout: float | None = None,
         keep_forks: bool = False,
         retry_glare: bool = True,
@@ -67,6 +69,7 @@ class Requesting(ABC):
                 that is given again uses nonces again, so that the next request is not challenged.
             dialog: `req.dialog_id` or `res.dialog_id`, or (Call-ID, From tag of the request that created the dialog).
             next_hop: a URI to send to instead of the request-URI.
+            flow: the flow to take instead (RFC 5626): `req.flow` of an earlier request of the same peer, of this server.
             timeout: seconds until the final response. After that an INVITE is cancelled, and `RequestTimeout` raised.
                 An engine gives up by itself (408) 32 s after a request without any response.
             keep_forks: give each further 2xx of a forked INVITE to `next_fork`, as a call of its own to acknowledge and end
@@ -83,10 +86,16 @@ class Requesting(ABC):
 
         Raises:
             ConnectionLost: there is no connection to an engine.
-            CommandFailed: it could not be sent: `invalid-uri`, `no-transport`, `unknown-dialog`, ...
+            CommandFailed: it could not be sent: `invalid-uri`, `no-transport`, `unknown-dialog`, `flow-failed` (the peer's
+                connection is gone), `flow-forged` (no flow of this server's), ...
             HeaderError: a header field cannot be sent.
             RequestTimeout: it was not even on the wire in time.
+            ValueError: `flow` is no token, or is given with a dialog or `next_hop`.
         """
+        if flow is not None:
+            if next_hop is not None or dialog is not None:
+                raise ValueError("flow= says where to send: it goes with neither next_hop= nor dialog=")
+            next_hop = f"sip:{flow_token(flow)}@flow.invalid;lr"
         name = method.upper()
         if uri is None and dialog is None:
             raise ValueError("a request outside a dialog needs a URI")

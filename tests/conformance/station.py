@@ -228,7 +228,9 @@ class Stations:
             for station in self._stations:
                 await station.at_rest()
             for phone in self._phones:
-                assert phone.unexpected() == [], "messages that the test did not expect"
+                unexpected = phone.unexpected()
+                seen = [(entry.message.start, entry.peer) for entry in phone.record]
+                assert not unexpected, f"{phone.address} got {unexpected}, which nobody expected: {seen}"
         finally:
             await self._close()
 

@@ -154,6 +154,8 @@ fn detailed(out: &mut Vec<u8>, opening: &str, error: &CommandError) {
         CommandError::NoTransport(target) => {
             ("requested protocol/transport not available: ", target)
         }
+        CommandError::FlowFailed(what) => ("flow failed: ", what),
+        CommandError::FlowForged => ("the flow is none of this server's", ""),
         CommandError::RequestPending(what) => ("request pending: ", what),
         CommandError::No100rel => ("the peer does not support 100rel", ""),
         CommandError::Limit(limit) => ("limit reached: ", limit),

@@ -35,6 +35,8 @@ pub enum Request {
     Ping,
     /// The server's counts, as JSON (an extension: drachtio-server does not know it).
     Status,
+    /// That requests come with the flow that they came over from now on (an extension as well).
+    Flows,
     /// To be told of the certificates that peers prove to have (an extension, and so asked for).
     Certificates,
     /// Work for the engine, still without a number.
@@ -100,6 +102,7 @@ impl Envelope {
             b"cancel_proxy" => self.cancel_proxy(tokens, names),
             b"ping" => Ok(Request::Ping),
             b"status" => Ok(Request::Status),
+            b"flows" => Ok(Request::Flows),
             b"certificates" => Ok(Request::Certificates),
             b"export" => export(tokens),
             b"import" => import(tokens, &self.text),

@@ -106,7 +106,7 @@ impl Server {
 }
 
 fn shard(json: &mut String, counts: &Counts) {
-    let fields: [(&str, usize); 11] = [
+    let fields: [(&str, usize); 12] = [
         ("shard", usize::from(counts.shard)),
         ("server_transactions", counts.server_transactions),
         ("client_transactions", counts.client_transactions),
@@ -115,6 +115,7 @@ fn shard(json: &mut String, counts: &Counts) {
         ("timers", counts.timers),
         ("resolves", counts.resolves),
         ("applications", counts.applications),
+        ("flows", counts.flows),
         ("connections", counts.connections),
         ("bans", counts.bans),
         ("sources", counts.sources),

@@ -91,6 +91,13 @@ impl Session {
                 self.link.with(|state| state.frames.tell_status());
                 self.reply(&envelope.message_id, Status::Ok, "");
             }
+            Ok(Request::Flows) => {
+                let commands = Arc::clone(&self.server.commands);
+                self.link.with(|state| {
+                    state.frames.show_flows(commands);
+                    state.frames.reply(&envelope.message_id, Status::Ok, "");
+                });
+            }
             Ok(Request::Ban(network, time)) => {
                 self.server.commands.ban(network, time);
                 tracing::info!(peer = %self.peer, %network, ?time, "an application bans, or lifts a ban");

@@ -15,11 +15,14 @@ use engine::event::{
     Request, Response, Sent,
 };
 use engine::id::DialogId;
+use engine::seam::Commands;
 use engine::transport::{Origin, PeerCertificate};
 use sip::build::write_number;
 use sip::{Message, Method};
+use std::fmt;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// The status word of a reply.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -43,7 +46,6 @@ impl Status {
 }
 
 /// Writes the frames of one connection.
-#[derive(Debug)]
 pub struct FrameWriter {
     /// Whole frames, one after the other.
     out: Vec<u8>,
@@ -54,6 +56,16 @@ pub struct FrameWriter {
     shows_certificates: bool,
     /// The client knows that a `done` may say what the caller got: it gave something up by `cancel_proxy`, a word of dracht's own.
     tells_status: bool,
+    /// Who tells the flows of requests, for a client that asked for them.
+    flows: Option<Arc<dyn Commands>>,
+}
+
+impl fmt::Debug for FrameWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrameWriter")
+            .field("bytes", &self.out.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl FrameWriter {
@@ -65,9 +77,16 @@ impl FrameWriter {
             meta: Vec::with_capacity(512),
             ids,
             names,
+            flows: None,
             shows_certificates: false,
             tells_status: false,
         }
+    }
+
+    /// From now on requests come with the flow that they came over, and whether their sender's Contact is not to be believed: the last
+    /// token of the meta line, `TOKEN` or `TOKEN;nat`.
+    pub fn show_flows(&mut self, commands: Arc<dyn Commands>) {
+        self.flows = Some(commands);
     }
 
     /// From now on a request whose peer proved a certificate says which, in one more token at the end of its meta line.
@@ -181,6 +200,17 @@ impl FrameWriter {
             }
         }
         self.meta.push(b'|');
+        if let Some(commands) = &self.flows {
+            let token = commands.flow_token(&request.origin);
+            self.meta
+                .extend_from_slice(token.unwrap_or_default().as_bytes());
+            if commands.is_behind_nat(message, &request.origin) {
+                self.meta.extend_from_slice(b";nat");
+            }
+            if request.peer_certificate.is_some() && self.shows_certificates {
+                self.meta.push(b'|');
+            }
+        }
         if let Some(certificate) = &request.peer_certificate
             && self.shows_certificates
         {

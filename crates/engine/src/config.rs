@@ -1,5 +1,6 @@
 //! What an engine is told at construction.
 use crate::admit::Admission;
+pub use crate::network::{NatRules, Network, Prefix, RelayKey, Unsigned};
 use crate::transport::Transport;
 pub use sip::header::Refresher;
 use std::net::{IpAddr, SocketAddr};
@@ -24,6 +25,8 @@ pub struct Config {
     pub drachtio_compatible: bool,
     /// Session timers.
     pub session: SessionTimers,
+    /// The networks around, and how relaying is kept to the calls that passed here.
+    pub network: Network,
     /// What becomes of targets that do not answer.
     pub failover: Failover,
     /// What is taken from whom.

@@ -21,6 +21,8 @@ pub struct Counts {
     pub unavailable: usize,
     /// Applications attached.
     pub applications: usize,
+    /// Connections over which messages came, and the hosts that browsers gave themselves on them.
+    pub flows: usize,
     /// Open stream connections (the driver fills it).
     pub connections: usize,
     /// Bans in force (the driver fills it).

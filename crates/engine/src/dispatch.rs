@@ -233,6 +233,7 @@ impl Engine {
     /// Forgets a client transaction, its timers, its question to the resolver, and what its dialogs kept for it.
     pub(crate) fn remove_client(&mut self, id: TransactionId) {
         if let Some(transaction) = self.clients.remove(id) {
+            self.stop_waiting(id, transaction.flow.as_deref());
             for token in [transaction.retransmit, transaction.timeout]
                 .into_iter()
                 .flatten()

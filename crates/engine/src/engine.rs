@@ -13,6 +13,7 @@ use crate::counts::Counts;
 use crate::dialog::forking::AskedTable;
 use crate::dialog::table::DialogTable;
 use crate::event::{CommandError, Event, Failed};
+use crate::flows::Flows;
 use crate::id::{
     ApplicationId, CommandId, ConnectionId, DialogId, Generator, ResolveId, TransactionId,
 };
@@ -31,7 +32,7 @@ use crate::transport::{Destination, Origin, PeerCertificate, Transmit, TransmitT
 use crate::uac::unavailable::UnavailableTable;
 use crate::ways::Ways;
 use bytes::Bytes;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use sip::{Message, Method};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -92,9 +93,9 @@ pub struct Engine {
     /// SUBSCRIBEs and REFERs outside a dialog whose NOTIFYs may come.
     pub(crate) asked: AskedTable,
     /// The connections that are open, as far as messages came over them.
-    pub(crate) connections: FxHashSet<ConnectionId>,
+    pub(crate) flows: Flows,
     /// What the peers of some of them proved to be.
-    certificates: FxHashMap<ConnectionId, Arc<PeerCertificate>>,
+    pub(crate) certificates: FxHashMap<ConnectionId, Arc<PeerCertificate>>,
     /// Something was forwarded without state: responses may come that belong to no transaction.
     pub(crate) stateless: bool,
     /// The ways of INVITEs among them.
@@ -120,7 +121,7 @@ impl Engine {
     pub fn new(config: Config, mut generator: Generator) -> Engine {
         let digester = Digester::new([generator.next_u64(), generator.next_u64()]);
         Engine {
-            listeners: Listeners::new(&config.listeners),
+            listeners: Listeners::new(&config.listeners, &config.network),
             dialogs: DialogTable::new(digester.clone()),
             admit: Admit::new(config.admission.clone(), digester.clone()),
             digester,
@@ -133,7 +134,7 @@ impl Engine {
             resolves: FxHashMap::default(),
             contexts: FxHashMap::default(),
             asked: AskedTable::default(),
-            connections: FxHashSet::default(),
+            flows: Flows::default(),
             certificates: FxHashMap::default(),
             stateless: false,
             ways: Ways::default(),
@@ -158,8 +159,8 @@ impl Engine {
         wire_bytes: usize,
     ) {
         self.advance(now);
-        if let Some(connection) = origin.connection {
-            self.connections.insert(connection);
+        if origin.connection.is_some() {
+            self.note_connection(&origin);
         }
         if message.is_request() {
             self.receive_request(origin, message, wire_bytes);
@@ -258,13 +259,6 @@ impl Engine {
         self.is_draining = true;
     }
 
-    /// A connection is closed. Messages that were not sent on it are reported by `handle_transmit_failed`.
-    pub fn handle_connection_closed(&mut self, now: Time, connection: ConnectionId) {
-        self.advance(now);
-        self.connections.remove(&connection);
-        self.certificates.remove(&connection);
-    }
-
     /// The time that `poll_timeout` gave has come (or some later one).
     pub fn handle_timeout(&mut self, now: Time) {
         self.advance(now);
@@ -316,6 +310,7 @@ impl Engine {
             unavailable: self.unavailable.len(),
             applications: self.applications.len(),
             connections: 0,
+            flows: self.flows.len(),
             bans: 0,
             sources: self.admit.usage.len(),
             totals: self.totals.list(),

@@ -226,6 +226,10 @@ pub enum CommandError {
     Rejected(u16),
     /// No listener offers the transport or address family that the target needs.
     NoTransport(String),
+    /// The flow that the request was to take is gone (RFC 5626 §5.3: 430): what it was, and what to wait for.
+    FlowFailed(String),
+    /// This server did not give out the token of that flow (RFC 5626 §5.3: 403).
+    FlowForged,
     /// It may not be sent now: what stands in the way, and what to wait for (RFC 3261 §14.1, RFC 3311 §5.1).
     RequestPending(&'static str),
     /// The peer of a reliable provisional response does not support 100rel (RFC 3262 §3).

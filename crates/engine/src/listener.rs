@@ -2,24 +2,46 @@
 //!
 //! It refuses to ask the system: a wildcard listener's addresses are told to it (`Listener::addresses`).
 use crate::config::Listener;
+use crate::flow::{FLOW_HOST, Flow, Signer, Token};
+use crate::network::{Network, is_private};
 use crate::transport::{ListenerId, Origin, Transport};
-use sip::Host;
+use sip::{Host, Uri};
+use smallvec::SmallVec;
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The names of one listener, as text, made once.
+/// What a listener calls itself, as text, made once.
+struct Name {
+    host_port: String,
+    contact: String,
+}
+
+impl Name {
+    fn new(transport: Transport, host: &str, port: u16) -> Name {
+        let host_port = host_port(host, port);
+        Name {
+            contact: contact(transport, &host_port),
+            host_port,
+        }
+    }
+}
+
+/// The names of one listener.
 struct Names {
     listener: Listener,
-    /// For peers elsewhere: the advertised host and port, or the first address.
-    public: String,
-    /// For peers on this machine.
-    loopback: String,
-    public_contact: String,
-    loopback_contact: String,
+    /// By address.
+    bound: SmallVec<[(IpAddr, Name); 2]>,
+    advertised: Option<Name>,
+    /// That a private address was shown to a peer elsewhere has been said.
+    is_warned: AtomicBool,
 }
 
 /// The listeners of an engine.
 pub(crate) struct Listeners {
     all: Vec<Names>,
+    network: Network,
+    signer: Option<Signer>,
 }
 
 /// `host:port`, an IPv6 address in brackets.
@@ -44,83 +66,170 @@ fn port_differs(port: Option<u16>, own: u16, transport: Transport) -> bool {
     port.unwrap_or_else(|| transport.default_port()) != own
 }
 
+impl Names {
+    fn new(listener: &Listener) -> Names {
+        let port = listener.bound.port();
+        let name = |address: &IpAddr| {
+            let name = Name::new(listener.transport, &address.to_string(), port);
+            (*address, name)
+        };
+        Names {
+            bound: listener.addresses.iter().map(name).collect(),
+            advertised: listener
+                .advertised
+                .as_ref()
+                .map(|(host, port)| Name::new(listener.transport, host, *port)),
+            listener: listener.clone(),
+            is_warned: AtomicBool::new(false),
+        }
+    }
+
+    /// The address that this peer is to see: the one it spoke to (or that messages to it leave from), where that is known.
+    fn address(&self, peer: IpAddr, local: Option<IpAddr>) -> IpAddr {
+        let bound = self.listener.bound.ip();
+        if !bound.is_unspecified() {
+            return bound;
+        }
+        let known =
+            local.filter(|local| !local.is_unspecified() && local.is_ipv4() == bound.is_ipv4());
+        let mut own = self.listener.addresses.iter().copied();
+        known
+            .or_else(|| own.find(|address| !peer.is_loopback() || address.is_loopback()))
+            .or_else(|| self.listener.addresses.first().copied())
+            .unwrap_or(bound)
+    }
+}
+
 impl Listeners {
     /// Makes the names of these listeners.
-    pub(crate) fn new(listeners: &[Listener]) -> Listeners {
-        let all = listeners
-            .iter()
-            .map(|listener| {
-                let port = listener.bound.port();
-                let first = listener
-                    .addresses
-                    .first()
-                    .copied()
-                    .unwrap_or_else(|| listener.bound.ip());
-                let local = listener
-                    .addresses
-                    .iter()
-                    .copied()
-                    .find(IpAddr::is_loopback)
-                    .unwrap_or(first);
-                let public = match &listener.advertised {
-                    Some((host, port)) => host_port(host, *port),
-                    None => host_port(&first.to_string(), port),
-                };
-                // A peer on this machine may not reach the advertised address (NAT without hairpin), so it gets the loopback one if bound.
-                let loopback = if local.is_loopback() {
-                    host_port(&local.to_string(), port)
-                } else {
-                    public.clone()
-                };
-                Names {
-                    public_contact: contact(listener.transport, &public),
-                    loopback_contact: contact(listener.transport, &loopback),
-                    listener: listener.clone(),
-                    public,
-                    loopback,
-                }
-            })
-            .collect();
-        Listeners { all }
+    pub(crate) fn new(listeners: &[Listener], network: &Network) -> Listeners {
+        Listeners {
+            all: listeners.iter().map(Names::new).collect(),
+            signer: network.key.as_ref().map(Signer::new),
+            network: network.clone(),
+        }
     }
 
     fn get(&self, id: ListenerId) -> Option<&Names> {
         self.all.get(usize::from(id.0))
     }
 
-    /// What a listener calls itself towards this peer: `host:port`.
-    pub(crate) fn host_port(&self, id: ListenerId, peer: IpAddr) -> &str {
-        self.get(id).map_or("", |names| {
-            if peer.is_loopback() {
-                &names.loopback
-            } else {
-                &names.public
+    fn name<'a>(
+        &'a self,
+        id: ListenerId,
+        (peer, local): (IpAddr, Option<IpAddr>),
+        text: for<'b> fn(&'b Name) -> &'b str,
+    ) -> Cow<'a, str> {
+        let Some(names) = self.get(id) else {
+            return Cow::Borrowed("");
+        };
+        // A peer beside us may not reach the advertised address (NAT without hairpin).
+        let is_local = self.network.is_local(peer);
+        if let Some(name) = names.advertised.as_ref().filter(|_| !is_local) {
+            return Cow::Borrowed(text(name));
+        }
+        let address = names.address(peer, local);
+        if !is_local && is_private(address) && !names.is_warned.swap(true, Ordering::Relaxed) {
+            let listener = names.listener.bound;
+            tracing::warn!(
+                %listener, %peer, %address,
+                "a peer outside the local networks is shown a private address, which it cannot reach: give the listener advertise=HOST[:PORT]"
+            );
+        }
+        match names.bound.iter().find(|(own, _)| *own == address) {
+            Some((_, name)) => Cow::Borrowed(text(name)),
+            // One that the host got since.
+            None => {
+                let listener = &names.listener;
+                let name = Name::new(
+                    listener.transport,
+                    &address.to_string(),
+                    listener.bound.port(),
+                );
+                Cow::Owned(text(&name).to_owned())
             }
-        })
+        }
+    }
+
+    /// What a listener calls itself towards this peer: `host:port`. `local` is the address that the peer spoke to, or that messages
+    /// to it leave from, where that is known.
+    pub(crate) fn host_port(
+        &self,
+        id: ListenerId,
+        peer: IpAddr,
+        local: Option<IpAddr>,
+    ) -> Cow<'_, str> {
+        self.name(id, (peer, local), |name| &name.host_port)
     }
 
     /// The Contact of a listener towards this peer: `<sip:host:port;transport=tcp>`.
-    pub(crate) fn contact(&self, id: ListenerId, peer: IpAddr) -> &str {
-        self.get(id).map_or("", |names| {
-            if peer.is_loopback() {
-                &names.loopback_contact
-            } else {
-                &names.public_contact
-            }
-        })
+    pub(crate) fn contact(
+        &self,
+        id: ListenerId,
+        peer: IpAddr,
+        local: Option<IpAddr>,
+    ) -> Cow<'_, str> {
+        self.name(id, (peer, local), |name| &name.contact)
     }
 
     /// The address that a listener sends from towards this peer, as far as can be told.
     pub(crate) fn local(&self, id: ListenerId, peer: IpAddr) -> Option<SocketAddr> {
-        let listener = &self.get(id)?.listener;
-        if !listener.bound.ip().is_unspecified() {
-            return Some(listener.bound);
+        let names = self.get(id)?;
+        let address = names.address(peer, None);
+        Some(SocketAddr::new(address, names.listener.bound.port()))
+    }
+
+    /// The networks around.
+    pub(crate) fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Makes and reads tokens; none where nothing is signed.
+    pub(crate) fn signer(&self) -> Option<&Signer> {
+        self.signer.as_ref()
+    }
+
+    /// The token of the flow that a message came over.
+    pub(crate) fn flow_token(&self, origin: &Origin) -> Option<String> {
+        Some(self.signer()?.flow(Flow::of(origin), false, None))
+    }
+
+    /// What the user part of this URI says, where the URI is ours or the one that stands for flows.
+    pub(crate) fn read_token(&self, user: &str, uri: &Uri<'_>, call_id: &str) -> Token {
+        let Some(signer) = self.signer() else {
+            return Token::Absent;
+        };
+        let token = signer.read(user, call_id);
+        let is_ours = || {
+            matches!(uri.host(), Host::Name(host) if host.eq_ignore_ascii_case(FLOW_HOST))
+                || self.is_own(uri.host(), uri.port())
+        };
+        if token == Token::Absent || is_ours() {
+            token
+        } else {
+            Token::Absent
         }
-        let mut addresses = listener.addresses.iter().copied();
-        let address = addresses
-            .find(|address| !peer.is_loopback() || address.is_loopback())
-            .unwrap_or_else(|| listener.bound.ip());
-        Some(SocketAddr::new(address, listener.bound.port()))
+    }
+
+    /// The way from a listener to an address from which it was spoken to.
+    pub(crate) fn datagram_flow(&self, id: ListenerId, peer: SocketAddr) -> Option<Origin> {
+        let fits = |id: ListenerId| {
+            self.get(id).is_some_and(|names| {
+                names.listener.transport == Transport::Udp
+                    && names.listener.bound.is_ipv4() == peer.is_ipv4()
+            })
+        };
+        // The token may be of a process that had its listeners in another order.
+        let listener = Some(id)
+            .filter(|id| fits(*id))
+            .or_else(|| self.choose(Transport::Udp, peer.ip(), None))?;
+        Some(Origin {
+            listener,
+            transport: Transport::Udp,
+            peer,
+            local: self.local(listener, peer.ip())?,
+            connection: None,
+        })
     }
 
     /// The listener to send from over this transport to this peer, `preferred` if it fits.
@@ -176,7 +285,10 @@ impl Listeners {
                 Host::V6(address) => IpAddr::V6(address),
                 Host::Name(_) => return advertised,
             };
-            let bound = listener.bound.ip() == address || listener.addresses.contains(&address);
+            let bound = listener.bound.ip() == address
+                || listener.addresses.contains(&address)
+                // Each address of 127.0.0.0/8 is this host's.
+                || (listener.bound.ip().is_unspecified() && listener.bound.is_ipv4() == address.is_ipv4() && address.is_loopback());
             advertised || (bound && !port_differs(port, listener.bound.port(), listener.transport))
         })
     }
@@ -218,7 +330,11 @@ mod tests {
     }
 
     fn sample() -> Listeners {
-        Listeners::new(&[
+        sample_in(&Network::default())
+    }
+
+    fn sample_in(network: &Network) -> Listeners {
+        let listeners = [
             listener(Transport::Udp, "127.0.0.1:5060", &["127.0.0.1"], None),
             listener(
                 Transport::Udp,
@@ -227,7 +343,8 @@ mod tests {
                 Some(("sip.example", 5099)),
             ),
             listener(Transport::Tcp, "[::]:5060", &["2001:db8::1", "::1"], None),
-        ])
+        ];
+        Listeners::new(&listeners, network)
     }
 
     #[test]
@@ -257,22 +374,55 @@ mod tests {
     }
 
     #[test]
-    fn names_are_the_advertised_ones_and_loopback_for_loopback() {
+    fn a_peer_in_a_local_network_sees_the_bound_address_and_others_the_advertised_one() {
         let listeners = sample();
+        let host_port = |id, peer: &str, local: Option<&str>| {
+            let local = local.map(|local| local.parse().unwrap());
+            listeners
+                .host_port(ListenerId(id), peer.parse().unwrap(), local)
+                .into_owned()
+        };
+        assert_eq!(host_port(1, "198.51.100.9", None), "sip.example:5099");
+        assert_eq!(host_port(1, "127.0.0.1", None), "127.0.0.1:5080");
+        assert_eq!(host_port(1, "10.1.2.3", None), "192.0.2.7:5080");
+        // The address that it spoke to, whether it was there when the listener was opened or not.
+        assert_eq!(host_port(1, "10.1.2.3", Some("10.0.0.1")), "10.0.0.1:5080");
         assert_eq!(
-            listeners.host_port(ListenerId(1), "192.0.2.9".parse().unwrap()),
-            "sip.example:5099"
+            host_port(1, "127.0.0.1", Some("127.0.0.5")),
+            "127.0.0.5:5080"
         );
         assert_eq!(
-            listeners.host_port(ListenerId(1), "127.0.0.1".parse().unwrap()),
-            "127.0.0.1:5080"
+            host_port(0, "127.0.0.1", Some("127.0.0.5")),
+            "127.0.0.1:5060"
         );
         assert_eq!(
-            listeners.contact(ListenerId(2), "2001:db8::9".parse().unwrap()),
+            host_port(2, "2001:db8::9", Some("::")),
+            "[2001:db8::1]:5060"
+        );
+        assert_eq!(
+            listeners.contact(ListenerId(2), "2001:db8::9".parse().unwrap(), None),
             "<sip:[2001:db8::1]:5060;transport=tcp>"
         );
+        let none = Network {
+            local: Vec::new(),
+            ..Network::default()
+        };
+        let elsewhere = sample_in(&none);
+        let peer = "127.0.0.1".parse().unwrap();
+        assert_eq!(
+            elsewhere.host_port(ListenerId(1), peer, None),
+            "sip.example:5099"
+        );
+    }
+
+    #[test]
+    fn every_name_of_ours_is_known() {
+        let listeners = sample();
         assert!(listeners.is_own(Host::Name("SIP.example"), Some(5099)));
         assert!(!listeners.is_own(Host::Name("sip.example"), None));
         assert!(listeners.is_own(Host::V4("192.0.2.7".parse().unwrap()), Some(5080)));
+        assert!(listeners.is_own(Host::V4("127.0.0.9".parse().unwrap()), Some(5080)));
+        assert!(!listeners.is_own(Host::V4("127.0.0.9".parse().unwrap()), Some(5060)));
+        assert!(listeners.is_own(Host::V6("2001:db8::1".parse().unwrap()), None));
     }
 }

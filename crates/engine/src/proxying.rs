@@ -6,8 +6,10 @@ use crate::command::{CancelProxy, Draft, Proxy};
 use crate::dispatch::Incoming;
 use crate::engine::{Engine, Timer};
 use crate::event::{CommandError, Event, ProxyDone};
+use crate::flow::{Token, TokenFlow};
 use crate::id::{ApplicationId, TransactionId};
 use crate::listener::Listeners;
+use crate::network::Unsigned;
 use crate::plan::Plan;
 use crate::proxy::context::ProxyContext;
 use crate::proxy::relay;
@@ -34,6 +36,31 @@ pub(crate) struct Proxied {
 impl OwnNames for Listeners {
     fn is_own(&self, host: Host<'_>, port: Option<u16>) -> bool {
         Listeners::is_own(self, host, port)
+    }
+
+    fn token(&self, user: &str, call_id: &str) -> Token {
+        self.signer()
+            .map_or(Token::Absent, |signer| signer.read(user, call_id))
+    }
+
+    fn flow_uri(&self, flow: &TokenFlow) -> Option<String> {
+        Some(self.signer()?.flow_uri(flow.flow, flow.is_soft))
+    }
+
+    fn unsigned(&self) -> Unsigned {
+        match self.signer() {
+            Some(_) => self.network().unsigned,
+            None => Unsigned::Relay,
+        }
+    }
+}
+
+/// What becomes of a branch that cannot be sent.
+pub(crate) fn failure_of(error: &CommandError) -> BranchFailure {
+    match error {
+        CommandError::FlowFailed(_) => BranchFailure::FlowFailed,
+        CommandError::FlowForged => BranchFailure::FlowForged,
+        _ => BranchFailure::Unresolvable,
     }
 }
 
@@ -133,7 +160,7 @@ impl Engine {
 
     /// Carries out what the proxy core wants. Branches that could not be opened are reported back to it afterwards.
     fn apply_proxy(&mut self, id: TransactionId, effects: Effects) {
-        let mut failed: SmallVec<[u32; 2]> = SmallVec::new();
+        let mut failed: SmallVec<[(u32, BranchFailure); 2]> = SmallVec::new();
         for effect in effects {
             match effect {
                 Effect::Forward { branch, next_hop } => {
@@ -146,7 +173,7 @@ impl Engine {
                         }
                         Err(error) => {
                             tracing::debug!(?error, branch, "branch cannot be tried");
-                            failed.push(branch);
+                            failed.push((branch, failure_of(&error)));
                         }
                     }
                 }
@@ -184,8 +211,8 @@ impl Engine {
                 Effect::Done(done) => self.emit_proxied(id, Event::ProxyDone(done)),
             }
         }
-        for branch in failed {
-            self.branch_failed(id, branch, BranchFailure::Unresolvable);
+        for (branch, failure) in failed {
+            self.branch_failed(id, branch, failure);
         }
         if self
             .contexts

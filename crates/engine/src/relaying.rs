@@ -4,6 +4,7 @@ use crate::dispatch::Incoming;
 use crate::engine::Engine;
 use crate::event::CommandError;
 use crate::id::TransactionId;
+use crate::network::Unsigned;
 use crate::plan::Plan;
 use crate::proxy::relay::{self, Forwarding, InDialog};
 use crate::proxy::response;
@@ -84,6 +85,15 @@ impl Engine {
                     self.refuse(arrival, status, &headers);
                 }
             }
+            InDialog::Unproven(rejection) => {
+                let what =
+                    "it is to be relayed within a call, and its Route has no mark of this server";
+                self.note_refused(Total::Unproven, &arrival.origin, &arrival.head.method, what);
+                let is_answered = self.config.network.unsigned == Unsigned::Refuse;
+                if let Some(status) = rejection.status.filter(|_| is_answered) {
+                    self.refuse(arrival, status, &[]);
+                }
+            }
             InDialog::Relay(forwarding) => match arrival.head.method {
                 // RFC 3261 §16.10, §16.11: what has no transaction is forwarded without one.
                 Method::Ack | Method::Cancel => {
@@ -126,7 +136,12 @@ impl Engine {
             }
             Err(error) => {
                 tracing::debug!(?error, "request of a proxied dialog cannot be relayed");
-                self.answer(server, 503, &[]);
+                let status = match error {
+                    CommandError::FlowFailed(_) => 430,
+                    CommandError::FlowForged => 403,
+                    _ => 503,
+                };
+                self.answer(server, status, &[]);
             }
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! It refuses to decide whether a response may be sent: that is the transaction's (`uas::respond`).
 use crate::command::Draft;
-use crate::config::{Listener, SessionTimers};
+use crate::config::{Listener, Network, SessionTimers};
 use crate::dialog::session_terms::{self, refreshes_session};
 use crate::draft::{self, Fields};
 use crate::event::CommandError;
@@ -78,18 +78,32 @@ fn wants_contact(method: &Method, status: u16) -> bool {
 }
 
 impl Replier {
-    /// Writes as an engine with these listeners does (`Config::listeners`, `Config::drachtio_compatible`, `Config::session`).
+    /// Writes as an engine with these listeners does (`Config::listeners`, `Config::network`, `Config::drachtio_compatible`,
+    /// `Config::session`).
     #[must_use]
     pub fn new(
         listeners: &[Listener],
+        network: &Network,
         drachtio_compatible: bool,
         session: SessionTimers,
     ) -> Replier {
         Replier {
-            listeners: Listeners::new(listeners),
+            listeners: Listeners::new(listeners, network),
             drachtio_compatible,
             session,
         }
+    }
+
+    /// The token of the flow that a message came over, for an application to keep; none where tokens are not signed.
+    #[must_use]
+    pub fn flow_token(&self, origin: &Origin) -> Option<String> {
+        self.listeners.flow_token(origin)
+    }
+
+    /// Whether a request comes from a user agent whose Contact is not believed (`Network::is_behind_nat`).
+    #[must_use]
+    pub fn is_behind_nat(&self, request: &Message, origin: &Origin) -> bool {
+        self.listeners.network().is_behind_nat(request, origin)
     }
 
     /// Whether the engine must write this response itself, because it depends on what only the engine knows: the RSeq of a
@@ -161,7 +175,7 @@ pub(crate) fn write(
     } else {
         reply.reason
     };
-    let (listener, peer) = (origin.listener, origin.peer.ip());
+    let (listener, peer, local) = (origin.listener, origin.peer.ip(), Some(origin.local.ip()));
     let mut build = Build::reply(request, status, reason, reply.tag);
     if creates_dialog(&method) && (101..300).contains(&status) {
         build = build.copy(request, HeaderName::RecordRoute);
@@ -169,7 +183,7 @@ pub(crate) fn write(
     if !fields.contacts && wants_contact(&method, status) {
         build = build.header(
             HeaderName::Contact,
-            listeners.contact(listener, peer).as_bytes(),
+            listeners.contact(listener, peer, local).as_bytes(),
         );
     }
     if let Some(number) = reply.reliable_number {
@@ -195,7 +209,7 @@ pub(crate) fn write(
             continue;
         }
         let own = draft::takes_own_host(*name)
-            .then(|| draft::own_host(value, listeners.host_port(listener, peer)))
+            .then(|| draft::own_host(value, &listeners.host_port(listener, peer, local)))
             .flatten();
         build = build.named(
             &String::from_utf8_lossy(raw),

@@ -5,6 +5,8 @@ use crate::admit::{Ban, Prefix};
 use crate::command::Command;
 use crate::event::Event;
 use crate::id::ApplicationId;
+use crate::transport::Origin;
+use sip::Message;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +26,10 @@ pub trait Commands: Send + Sync {
     fn bans(&self) -> Vec<Ban>;
     /// The listeners, as `proto/host:port` texts: the advertised and the bound ones.
     fn hostports(&self) -> (Vec<String>, Vec<String>);
+    /// The token of the flow that a message came over (RFC 5626), for an application to keep.
+    fn flow_token(&self, origin: &Origin) -> Option<String>;
+    /// Whether a request comes from a user agent whose Contact is not believed, by the rules about NATs.
+    fn is_behind_nat(&self, request: &Message, origin: &Origin) -> bool;
 }
 
 /// Where a shard hands out an application's events. Called on the shard's thread: it must not block or wait.

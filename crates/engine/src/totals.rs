@@ -46,6 +46,8 @@ totals! {
     Unrouted = "refused_unrouted",
     /// In-dialog requests for dialogs that do not exist.
     UnknownDialogs = "refused_unknown_dialog",
+    /// Requests that were to be relayed within a call and had no mark of this server.
+    Unproven = "refused_unproven",
     /// Client transactions that timed out.
     Timeouts = "timeouts",
     /// Messages that the transport could not deliver.

@@ -3,7 +3,7 @@ use crate::admission::AdmissionConfig;
 use crate::listen::ListenSpec;
 use crate::resolve::DnsConfig;
 use crate::tls;
-use engine::config::{Bounds, Failover, SessionTimers, Timers};
+use engine::config::{Bounds, Failover, Network, SessionTimers, Timers};
 use engine::seam::Commands;
 use std::fmt;
 use std::future::Future;
@@ -33,6 +33,8 @@ pub struct ServerConfig {
     pub drachtio_compatible: bool,
     /// Session timers (RFC 4028).
     pub session: SessionTimers,
+    /// The networks around, and the key of what is relayed. Without a key the server makes one, which ends with it.
+    pub network: Network,
     /// What becomes of targets that do not answer (RFC 3263 §4.3).
     pub failover: Failover,
     /// The receive buffer of a UDP socket, in bytes: what a burst may fill while the shard is busy. The system may cap it.
@@ -62,6 +64,7 @@ impl Default for ServerConfig {
             udp_request_limit: Some(1300),
             drachtio_compatible: false,
             session: SessionTimers::default(),
+            network: Network::default(),
             failover: Failover::default(),
             udp_receive_buffer: 4 << 20,
             udp_send_buffer: 4 << 20,
@@ -108,6 +111,9 @@ pub struct StreamConfig {
     /// What may wait for all peers of a shard together, in bytes: 256 MiB. Past it a connection for which more than 64 KiB wait is
     /// closed, so that many peers that do not read cannot take the memory that one may not.
     pub write_queues: usize,
+    /// How many requests in a row may go unanswered, with nothing heard from the peer between them, before its connection is given up
+    /// and another opened: 3.
+    pub unanswered: u32,
     /// A WebSocket whose peer was silent for 30 s is asked whether it lives (RFC 7118 §6); zero: never. The answers are traffic:
     /// a browser that is there stays connected.
     pub ping_interval: Duration,
@@ -131,6 +137,7 @@ impl Default for StreamConfig {
             write_timeout: Duration::from_secs(30),
             write_queue: 4 << 20,
             write_queues: 256 << 20,
+            unanswered: 3,
             ping_interval: Duration::from_secs(30),
             pong_timeout: Duration::from_secs(10),
             origins: Vec::new(),

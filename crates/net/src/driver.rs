@@ -15,7 +15,7 @@ use crate::udp::UdpListener;
 use crate::udp_batch::{ReceiveBatch, SendBatch};
 use engine::id::ConnectionId;
 use engine::log_limit::LogLimit;
-use engine::{Engine, Time};
+use engine::{Engine, Learnt, Time};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -192,13 +192,11 @@ impl Driver {
                     tracing::warn!(%peer, suppressed, "refused a connection: there are as many as the configuration allows");
                 }
             }
-            Item::Closed(connection) => {
-                self.gate.closed(connection);
-                self.pool.forget(connection);
-                guarded(&mut self.totals, "the end of a connection", || {
-                    engine.handle_connection_closed(now, connection)
-                });
-            }
+            item @ (Item::Closed(_)
+            | Item::Gone(_)
+            | Item::Learnt(_)
+            | Item::OpenElsewhere(_)
+            | Item::Unanswered(_)) => self.about_connection(now, item),
             Item::Certified(connection, certificate) => {
                 engine.handle_connection_certified(now, connection, certificate);
             }
@@ -225,6 +223,60 @@ impl Driver {
                 guarded(&mut self.totals, "draining", || engine.handle_drain(now));
             }
             Item::Stop => self.is_stopping = true,
+        }
+    }
+
+    /// What became of a connection, of this shard or another.
+    fn about_connection(&mut self, now: Time, item: Item) {
+        match item {
+            Item::Closed(connection) => {
+                self.gate.closed(connection);
+                self.pool.forget(connection);
+                self.connection_closed(now, connection);
+                // By way of this shard, so that none hears of it before what was learnt about it.
+                self.tell_shards(|| Item::Gone(connection));
+            }
+            Item::Gone(connection) => self.connection_closed(now, connection),
+            Item::Learnt(learnt) => self.learnt(now, learnt),
+            Item::OpenElsewhere(learnt) => {
+                let engine = &mut self.engine;
+                guarded(&mut self.totals, "news of a connection", || {
+                    engine.handle_learnt(now, &learnt)
+                });
+            }
+            Item::Unanswered(destination) => self.pool.unanswered(&destination, &mut self.totals),
+            _ => {}
+        }
+    }
+
+    fn connection_closed(&mut self, now: Time, connection: ConnectionId) {
+        let engine = &mut self.engine;
+        guarded(&mut self.totals, "the end of a connection", || {
+            engine.handle_connection_closed(now, connection)
+        });
+    }
+
+    /// What some shard learnt about a connection of ours: known to all, while it is open.
+    pub(crate) fn learnt(&mut self, now: Time, learnt: Learnt) {
+        let is_open = learnt
+            .origin
+            .connection
+            .is_some_and(|connection| self.pool.has(connection));
+        if !is_open {
+            return;
+        }
+        let engine = &mut self.engine;
+        guarded(&mut self.totals, "news of a connection", || {
+            engine.handle_learnt(now, &learnt)
+        });
+        self.tell_shards(|| Item::OpenElsewhere(learnt.clone()));
+    }
+
+    fn tell_shards(&self, item: impl Fn() -> Item) {
+        for (shard, inbox) in self.inboxes.iter().enumerate() {
+            if shard != usize::from(self.shard) {
+                inbox.push(item());
+            }
         }
     }
 

@@ -7,7 +7,10 @@ use engine::command::{DialogReference, SendRequest};
 use engine::config::shard_of;
 use engine::counts::Counts;
 use engine::id::ApplicationId;
+use engine::reply::Replier;
 use engine::seam::{Commands, Events};
+use engine::transport::Origin;
+use sip::Message;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -23,6 +26,7 @@ thread_local! {
 pub(crate) struct Handle {
     inboxes: Arc<[Inbox]>,
     hostports: (Vec<String>, Vec<String>),
+    replier: Arc<Replier>,
     applications: AtomicU32,
     turn: AtomicUsize,
 }
@@ -35,13 +39,22 @@ enum Goal {
 }
 
 impl Handle {
-    pub fn new(inboxes: Arc<[Inbox]>, hostports: (Vec<String>, Vec<String>)) -> Handle {
+    pub fn new(
+        inboxes: Arc<[Inbox]>,
+        hostports: (Vec<String>, Vec<String>),
+        replier: Replier,
+    ) -> Handle {
         Handle {
             inboxes,
             hostports,
+            replier: Arc::new(replier),
             applications: AtomicU32::new(1),
             turn: AtomicUsize::new(0),
         }
+    }
+
+    pub fn replier(&self) -> Arc<Replier> {
+        self.replier.clone()
     }
 
     fn goal(&self, command: &Command) -> Goal {
@@ -187,5 +200,13 @@ impl Commands for Handle {
 
     fn hostports(&self) -> (Vec<String>, Vec<String>) {
         self.hostports.clone()
+    }
+
+    fn flow_token(&self, origin: &Origin) -> Option<String> {
+        self.replier.flow_token(origin)
+    }
+
+    fn is_behind_nat(&self, request: &Message, origin: &Origin) -> bool {
+        self.replier.is_behind_nat(request, origin)
     }
 }

@@ -9,8 +9,8 @@ use engine::admit::{Ban, Source};
 use engine::counts::Counts;
 use engine::id::{ApplicationId, ConnectionId, ResolveId};
 use engine::seam::Events;
-use engine::transport::{Origin, PeerCertificate};
-use engine::{Command, ResolveError, Resolved, Transmit, TransmitError, TransmitToken};
+use engine::transport::{Destination, Origin, PeerCertificate};
+use engine::{Command, Learnt, ResolveError, Resolved, Transmit, TransmitError, TransmitToken};
 use sip::{Message, ParseError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -38,8 +38,16 @@ pub(crate) enum Item {
     Hangup(ConnectionId),
     /// A connection was accepted.
     Accepted(Accepted),
-    /// A connection is closed: one of ours (then it is forgotten), or of another shard.
+    /// A connection of ours is closed: it is forgotten, and the other shards are told.
     Closed(ConnectionId),
+    /// A connection of another shard is closed.
+    Gone(ConnectionId),
+    /// What another shard learnt about a connection of ours, for all shards while it is open.
+    Learnt(Learnt),
+    /// What is known of a connection of another shard, which is open.
+    OpenElsewhere(Learnt),
+    /// A request that another shard sent over a connection of ours was left without an answer.
+    Unanswered(Destination),
     /// The peer of a connection, of this shard or another, proved to have this certificate.
     Certified(ConnectionId, Arc<PeerCertificate>),
     /// The peer of a connection of ours asks for requests to this name of its own to take it (RFC 5923).

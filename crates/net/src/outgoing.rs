@@ -27,6 +27,7 @@ impl Driver {
         for connection in self.hang_ups.drain(..) {
             self.pool.hang_up(connection);
         }
+        self.spread();
         self.tell_known();
         while let Some(question) = self.engine.poll_resolve() {
             self.resolver.ask(question);
@@ -40,6 +41,26 @@ impl Driver {
         guarded(&mut self.totals, "delivering events", || {
             applications.deliver()
         });
+    }
+
+    /// Passes on what the engine learnt about connections, and which of them gave no answer, to the shards that hold them.
+    fn spread(&mut self) {
+        while let Some(learnt) = self.engine.poll_learnt() {
+            let owner = learnt.origin.connection.map_or(self.shard, stream::shard);
+            if owner == self.shard {
+                self.learnt(self.clock.now(), learnt);
+            } else if let Some(inbox) = self.inboxes.get(usize::from(owner)) {
+                inbox.push(Item::Learnt(learnt));
+            }
+        }
+        while let Some(destination) = self.engine.poll_unanswered() {
+            let owner = destination.connection.map_or(self.shard, stream::shard);
+            if owner == self.shard {
+                self.pool.unanswered(&destination, &mut self.totals);
+            } else if let Some(inbox) = self.inboxes.get(usize::from(owner)) {
+                inbox.push(Item::Unanswered(destination));
+            }
+        }
     }
 
     pub(crate) fn send(&mut self, transmit: Transmit) {

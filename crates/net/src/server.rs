@@ -16,12 +16,15 @@ use crate::totals::Totals;
 use crate::udp::UdpListener;
 use crate::udp_batch::{ReceiveBatch, SendBatch};
 use engine::admit::{Ban, Prefix};
-use engine::config::Listener;
+use engine::config::{Listener, RelayKey};
 use engine::counts::Counts;
 use engine::id::{ApplicationId, Generator};
 use engine::log_limit::LogLimit;
+use engine::reply::Replier;
 use engine::seam::{Commands, Events};
+use engine::transport::Origin;
 use engine::{Command, Config, Engine, Time};
+use sip::Message;
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,7 +79,15 @@ impl Server {
         }
         let Opened { listeners, shards } = bind::open(&config)?;
         let inboxes: Arc<[Inbox]> = shards.iter().map(|_| Inbox::default()).collect();
-        let handle = Arc::new(Handle::new(inboxes.clone(), bind::hostports(&listeners)));
+        config.network.key = Some(relay_key(config.network.key.take())?);
+        let replier = Replier::new(
+            &listeners,
+            &config.network,
+            config.drachtio_compatible,
+            config.session.clone(),
+        );
+        let hostports = bind::hostports(&listeners);
+        let handle = Arc::new(Handle::new(inboxes.clone(), hostports, replier));
         let listeners: Arc<[Listener]> = listeners.into();
         let admission = Arc::new(config.admission.clone());
         let mut companions = std::mem::take(&mut config.companions);
@@ -134,6 +145,12 @@ impl Server {
     #[must_use]
     pub fn commands(&self) -> Arc<dyn Commands> {
         self.handle.clone()
+    }
+
+    /// Writes responses as its engines do, and tells flows and NATs as they do.
+    #[must_use]
+    pub fn replier(&self) -> Arc<Replier> {
+        self.handle.replier()
     }
 
     /// The listeners, with the ports they have.
@@ -208,6 +225,30 @@ impl Commands for Server {
     fn hostports(&self) -> (Vec<String>, Vec<String>) {
         self.handle.hostports()
     }
+
+    fn flow_token(&self, origin: &Origin) -> Option<String> {
+        self.handle.flow_token(origin)
+    }
+
+    fn is_behind_nat(&self, request: &Message, origin: &Origin) -> bool {
+        self.handle.is_behind_nat(request, origin)
+    }
+}
+
+/// The key of marks and tokens: the one given, or one that ends with this process; and the number of this process.
+fn relay_key(given: Option<RelayKey>) -> Result<RelayKey, StartError> {
+    let mut random = [0; 20];
+    getrandom::fill(&mut random).map_err(|error| StartError::Runtime(error.into()))?;
+    let mut words = random.chunks(8).map(|chunk| {
+        let bytes = chunk.iter().rev();
+        bytes.fold(0_u64, |word, byte| (word << 8) | u64::from(*byte))
+    });
+    let mut next = || words.next().unwrap_or_default();
+    let secret = [next(), next()];
+    Ok(RelayKey {
+        secret: given.map_or(secret, |key| key.secret),
+        epoch: u32::try_from(next()).unwrap_or_default(),
+    })
 }
 
 fn engine_config(shard: u8, config: &ServerConfig, listeners: &[Listener]) -> Config {
@@ -220,6 +261,7 @@ fn engine_config(shard: u8, config: &ServerConfig, listeners: &[Listener]) -> Co
         udp_request_limit: config.udp_request_limit,
         drachtio_compatible: config.drachtio_compatible,
         session: config.session.clone(),
+        network: config.network.clone(),
         failover: config.failover.clone(),
         admission: config.admission.limits.clone(),
     }

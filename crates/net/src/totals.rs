@@ -38,6 +38,8 @@ totals! {
     opened => "connections_opened",
     /// Connections refused because there were too many.
     refused => "connections_refused",
+    /// Connections given up since requests in a row went unanswered.
+    given_up => "connections_given_up",
     /// TLS and WebSocket handshakes that came to nothing.
     handshakes_failed => "handshakes_failed",
     /// Messages handed over to another shard.

@@ -32,13 +32,13 @@ impl Answering {
 
 /// Writes answers as the engine would.
 pub struct Writer {
-    replier: Replier,
+    replier: Arc<Replier>,
     tags: Mutex<Generator>,
 }
 
 impl Writer {
     /// A writer with the listeners of the engine.
-    pub fn new(replier: Replier) -> Writer {
+    pub fn new(replier: Arc<Replier>) -> Writer {
         let mut seed = [0; 32];
         for chunk in seed.chunks_exact_mut(8) {
             // The standard library's hasher is seeded by the operating system.
@@ -48,6 +48,11 @@ impl Writer {
             replier,
             tags: Mutex::new(Generator::new(seed)),
         }
+    }
+
+    /// What the engine says about flows and NATs.
+    pub fn replier(&self) -> &Replier {
+        &self.replier
     }
 
     /// The answer, and the dialog it belongs to; none when the engine must write it itself.

@@ -168,6 +168,11 @@ pub fn failure<'py, 'a>(
             "it passed here before, on its way to the same place",
         ),
         CommandError::NoTransport(detail) => (intern!(py, "no-transport"), detail.as_str()),
+        CommandError::FlowFailed(detail) => (intern!(py, "flow-failed"), detail.as_str()),
+        CommandError::FlowForged => (
+            intern!(py, "flow-forged"),
+            "this server did not give out that flow",
+        ),
         CommandError::RequestPending(what) => (intern!(py, "request-pending"), *what),
         CommandError::No100rel => (
             intern!(py, "no-100rel"),

@@ -22,6 +22,11 @@ impl Origin {
     ) -> Origin {
         Origin(origin, certificate)
     }
+
+    /// The engine's side of it.
+    pub fn inner(&self) -> &engine::transport::Origin {
+        &self.0
+    }
 }
 
 #[pymethods]

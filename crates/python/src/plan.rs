@@ -5,7 +5,7 @@
 use crate::start;
 use engine::admit::Admission;
 use engine::command::{Draft, Forking, Proxy, ProxyOptions, Respond};
-use engine::config::{Bounds, Config, Failover, Listener, SessionTimers, Timers};
+use engine::config::{Bounds, Config, Failover, Listener, Network, SessionTimers, Timers};
 use engine::event::Request;
 use engine::id::{ApplicationId, CommandId, ConnectionId, Generator, ResolveId};
 use engine::transport::{ListenerId, Origin, Transport};
@@ -24,6 +24,7 @@ const PEER_PORT: u16 = 40_404;
 #[pyclass(frozen, module = "dracht._core")]
 pub struct Plan {
     listeners: Vec<Listener>,
+    network: Network,
 }
 
 /// Transport, bound address and port, and the advertised host and port of a listener.
@@ -32,11 +33,16 @@ type Planned = (&'static str, String, u16, Option<(String, u16)>);
 #[pymethods]
 impl Plan {
     #[new]
-    #[pyo3(signature = (listen, *, advertise = None))]
-    fn new(listen: Vec<String>, advertise: Option<&str>) -> PyResult<Plan> {
+    #[pyo3(signature = (listen, *, advertise = None, network = None))]
+    fn new(
+        listen: Vec<String>,
+        advertise: Option<&str>,
+        network: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Plan> {
         let specs = start::listeners::read(&listen, advertise)?;
         Ok(Plan {
             listeners: net::plan(&specs),
+            network: start::network::read(network)?,
         })
     }
 
@@ -154,6 +160,11 @@ impl Plan {
             udp_request_limit: None,
             drachtio_compatible: false,
             session: SessionTimers::default(),
+            // Without a key: the marks in Record-Route are no part of an address.
+            network: Network {
+                key: None,
+                ..self.network.clone()
+            },
             failover: Failover::default(),
             admission: Admission::everybody(),
         };

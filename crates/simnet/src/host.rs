@@ -1,7 +1,9 @@
 //! A host: an engine, its application, its address.
 use crate::actions::Application;
 use engine::admit::Admission;
-use engine::config::{Bounds, Config, Failover, Listener, SessionTimers, Timers};
+use engine::config::{
+    Bounds, Config, Failover, Listener, Network, RelayKey, SessionTimers, Timers,
+};
 use engine::id::ApplicationId;
 use engine::transport::Transport;
 use engine::{Engine, Event, Time};
@@ -61,6 +63,13 @@ pub fn config(id: HostId) -> Config {
         udp_request_limit: None,
         drachtio_compatible: false,
         session: SessionTimers::default(),
+        network: Network {
+            key: Some(RelayKey {
+                secret: [1, u64::try_from(id.0).unwrap_or(0)],
+                epoch: 1,
+            }),
+            ..Network::default()
+        },
         failover: Failover::default(),
         admission: Admission::everybody(),
     }

@@ -23,6 +23,8 @@ fn small(seed: u64, transactions: usize) -> (World, HostId) {
     let mut world = World::new(seed, Faults::none());
     let mut small = config(HostId(0));
     small.bounds.transactions = transactions;
+    // Who takes part in a call has its mark, and may send as many requests as he likes.
+    small.network.unsigned = engine::config::Unsigned::Relay;
     let bob = world.host_with("bob", small);
     (world, bob)
 }

@@ -7,7 +7,7 @@ that commands may be given while the receiver is being called.
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from dracht._core import Message
@@ -39,6 +39,15 @@ class Origin(Protocol):
     @property
     def peer_certificate(self) -> tuple[Sequence[str], str] | None:
         """Names and subject of the certificate that the sender of a request proved to have; None where there is none."""
+
+
+class Flow(NamedTuple):
+    """What a link says about the way back to the sender of a request."""
+
+    token: str | None
+    """The flow that it came over (RFC 5626); None where the server does not say."""
+    behind_nat: bool
+    """Whether its sender's Contact is not to be believed."""
 
 
 class Completion(Protocol):
@@ -230,6 +239,9 @@ class Link(Protocol):
 
     def drop(self, transaction: TransactionId) -> None:
         """Forgets a request without an answer."""
+
+    def flow(self, request: "Message", origin: Origin) -> Flow:
+        """The way back to the sender of a request that came this way."""
 
     def ban(self, network: str, seconds: float | None) -> None:
         """Takes nothing from a network (as `dracht.admission.network` writes it) for so long; None lifts such a ban."""

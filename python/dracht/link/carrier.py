@@ -14,13 +14,16 @@ from dracht.link.base import (
     Completion,
     DialogId,
     DialogReference,
+    Flow,
     HeaderList,
+    Origin,
     ProxyCompletion,
     ProxyOptions,
     TransactionId,
 )
 from dracht.link.connection import ControlConnection
 from dracht.link.moving import failed
+from dracht.link.wire import WirePath
 
 __all__ = ["ConnectionLink"]
 
@@ -138,6 +141,10 @@ class ConnectionLink:
         connection = self._connection
         if connection is not None and connection.ready:
             connection.ban(network, seconds)
+
+    def flow(self, request: Message, origin: Origin) -> Flow:
+        """The way back to the sender of a request: a dracht server says it with the request, a drachtio-server does not."""
+        return origin.flow if isinstance(origin, WirePath) else Flow(None, False)
 
     def export_dialog(self, dialog: DialogReference, release: bool) -> asyncio.Future[str]:
         """Asks for a dialog as a value; a server that is not dracht's knows no such thing."""

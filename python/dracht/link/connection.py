@@ -296,6 +296,9 @@ class ControlConnection(asyncio.BufferedProtocol):
         """Proxies a request."""
         try:
             if not self.is_dracht:
+                if any(";flow=" in target for target in targets):
+                    completion.failed(CommandFailed("unsupported", f"{self.name} knows nothing of flows"))
+                    return
                 targets = in_order(targets, options.forking)
             places = "|".join([one_word(target, "a target") for target in targets])
         except ParseError as error:
@@ -473,6 +476,8 @@ class ControlConnection(asyncio.BufferedProtocol):
         self.version = tokens[5] if len(tokens) > 5 else ""
         self.max_payload = _DRACHT_PAYLOAD if self.is_dracht else _DRACHTIO_PAYLOAD
         if self.is_dracht:
+            # From now on its requests come with the flow that they came over.
+            self.ask(b"flows", lambda _tokens, _text: False)
             # A token that other clients are not sent: they do not know it.
             self.ask(b"certificates", lambda tokens, text: False)
         if not self.authenticated.done():

@@ -17,7 +17,9 @@ from dracht.link.base import (
     Completion,
     DialogId,
     DialogReference,
+    Flow,
     HeaderList,
+    Origin,
     ProxyCompletion,
     ProxyOptions,
     Receiver,
@@ -344,6 +346,10 @@ class MemoryLink:
     def drop(self, transaction: TransactionId) -> None:
         """Keeps that a request was dropped."""
         self.given.append(Given("drop", transaction))
+
+    def flow(self, request: Message, origin: Origin) -> Flow:
+        """One flow for all."""
+        return Flow("drfMEMORY", False)
 
     def ban(self, network: str, seconds: float | None) -> None:
         """Keeps that a network was banned: the network in `uri`, the seconds in `status`."""

@@ -12,7 +12,9 @@ from dracht.link.base import (
     Completion,
     DialogId,
     DialogReference,
+    Flow,
     HeaderList,
+    Origin,
     ProxyCompletion,
     ProxyOptions,
     TransactionId,
@@ -192,6 +194,13 @@ class NativeCommands:
         if self._engine is not None:
             self._engine.drop(transaction)  # type: ignore[arg-type]
             self._flush_soon()
+
+    def flow(self, request: _core.Message, origin: Origin) -> Flow:
+        """The way back to the sender of a request."""
+        engine = self._engine
+        if engine is None or not isinstance(origin, _core.Origin):
+            return Flow(None, False)
+        return Flow(engine.flow(origin), engine.behind_nat(request, origin))
 
     def ban(self, network: str, seconds: float | None) -> None:
         """Bans a network, or lifts that."""

@@ -4,6 +4,7 @@ from typing import Literal, TypedDict
 
 from dracht.admission import Admission
 from dracht.dns import Dns
+from dracht.network import Network
 from dracht.streams import Streams
 
 
@@ -31,6 +32,7 @@ class EngineOptions(TypedDict, total=False):
     session_expires: int | None
     min_se: int
     session_refresher: Literal["uac", "uas"] | None
+    network: Network | None
     dns: Dns | None
     streams: Streams | None
     admission: Admission | None

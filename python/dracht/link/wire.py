@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dracht.errors import CommandFailed, UriError
-from dracht.link.base import DialogReference, Forking, HeaderList, ProxyOptions
+from dracht.link.base import DialogReference, Flow, Forking, HeaderList, ProxyOptions
 from dracht.tls import Tls
 
 __all__ = [
@@ -52,6 +52,16 @@ class WirePath:
         if tokens[1] != "sip" or len(tokens) < 12 or not tokens[11].isdecimal():
             return None
         return tokens[10].strip("[]"), int(tokens[11])
+
+    @property
+    def flow(self) -> Flow:
+        """The way back to the sender of a request, where the server says: the last token of the frame, but for a certificate."""
+        tokens = self._tokens
+        if len(tokens) < 11 or tokens[1:3] != ["sip", "network"]:
+            return Flow(None, False)
+        said = tokens[-2] if tokens[-1].startswith("{") else tokens[-1]
+        token, _, nat = said.partition(";")
+        return Flow(token if token.startswith("dr") else None, nat == "nat")
 
     @property
     def peer_certificate(self) -> tuple[Sequence[str], str] | None:
@@ -145,6 +155,8 @@ _CODES = (
     ("come back to this server", "loop"),
     ("limit reached", "limit"),
     ("request pending", "request-pending"),
+    ("flow failed", "flow-failed"),
+    ("the flow is none of", "flow-forged"),
     ("rejected", "rejected"),
     ("not confirmed yet", "early-dialog"),
     ("is here already", "dialog-exists"),

@@ -7,11 +7,12 @@ It reads no file and no environment itself: `configuration.py` does.
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from dracht.admission import Admission
 from dracht.dns import Dns
+from dracht.network import Network
 from dracht.streams import Streams
 from dracht.tls import Tls
 
@@ -119,6 +120,10 @@ class ServerConfig:
         "admission", "What is taken from whom: rates, quotas, rules, networks to be trusted."
     )
 
+    network: Network | None = group(
+        "network", "The networks around, and what is relayed (docs/howto/nat.md)."
+    )
+
     def __post_init__(self) -> None:
         if not self.listen:
             raise ValueError("no SIP listener: give at least one, as sip:127.0.0.1:5060;transport=udp,tcp")
@@ -144,7 +149,12 @@ class ServerConfig:
 
     def engine_options(self) -> dict[str, Any]:
         """The keyword arguments of `dracht._core.Engine.start`."""
-        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "listen"}
+        options = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "listen"}
+        # Calls that are proxied survive a restart, and servers with one secret relay each other's.
+        network = self.network or Network()
+        if network.relay_secret is None:
+            network = replace(network, relay_secret=self.secret)
+        return {**options, "network": network}
 
 
 def within(least: float | None, most: float | None) -> str:

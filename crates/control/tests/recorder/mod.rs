@@ -5,6 +5,8 @@ use engine::command::Command;
 use engine::counts::Counts;
 use engine::id::ApplicationId;
 use engine::seam::{Commands, Events};
+use engine::transport::Origin;
+use sip::Message;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -84,6 +86,16 @@ impl Commands for Recorder {
             totals: vec![("messages_received", 12)],
             ..Counts::default()
         }]
+    }
+
+    fn flow_token(&self, origin: &Origin) -> Option<String> {
+        origin
+            .connection
+            .map(|connection| format!("drf{}", connection.0))
+    }
+
+    fn is_behind_nat(&self, _request: &Message, origin: &Origin) -> bool {
+        origin.peer.ip().is_loopback()
     }
 
     fn ban(&self, network: Prefix, time: Option<Duration>) {

@@ -93,6 +93,7 @@ impl Ends {
             local_sequence: 0,
             remote_sequence: None,
             origin,
+            behind_nat: false,
             invite: None,
             remote_invite: None,
             local_invite: None,
@@ -154,6 +155,7 @@ impl Engine {
             confirmed: !invite,
             invited: invite,
             remote_target: contact_uri(request).unwrap_or_else(|| end_uri(request, true)),
+            behind_nat: self.config.network.is_behind_nat(request, &origin),
             route_set: record_routes(request),
             local_sequence: (self.generator.next_u64() & 0xffff) as u32,
             remote_sequence: request.cseq().ok().map(|sequence| sequence.number),
@@ -218,16 +220,18 @@ impl Engine {
             return None;
         }
         let offered = client.offers;
+        let origin = incoming.origin?;
         let dialog = Dialog {
             owner: application,
             confirmed: !invite,
             invited: invite,
             remote_target: contact_uri(message).unwrap_or_else(|| end_uri(message, false)),
+            behind_nat: self.config.network.has_distrusted_contact(message, &origin),
             route_set,
             local_sequence: sequence.number,
             invite: invite.then_some(transaction),
             offer: opening(invite, Side::We, || offered),
-            ..ends.dialog(call_id, DialogRole::Uac, incoming.origin?, self.now)
+            ..ends.dialog(call_id, DialogRole::Uac, origin, self.now)
         };
         let id = self.name_dialog(&dialog);
         self.add_dialog_as(id, dialog);
@@ -244,10 +248,13 @@ impl Engine {
         incoming: &Incoming,
         sequence: u32,
     ) {
+        let message = &incoming.message;
+        let behind_nat = incoming
+            .origin
+            .is_some_and(|origin| self.config.network.has_distrusted_contact(message, &origin));
         let Some(dialog) = self.dialogs.get_mut(id) else {
             return;
         };
-        let message = &incoming.message;
         if !dialog.confirmed {
             dialog.confirmed = true;
             dialog.route_set = record_routes(message);
@@ -255,6 +262,7 @@ impl Engine {
         }
         if let Some(target) = contact_uri(message) {
             dialog.remote_target = target;
+            dialog.behind_nat = behind_nat;
         }
         if let Some(origin) = incoming.origin {
             dialog.origin = origin;

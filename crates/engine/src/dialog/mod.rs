@@ -75,6 +75,8 @@ pub(crate) struct Dialog {
     pub(crate) remote_sequence: Option<u32>,
     /// The way the peer's last message came: the listener to use, the connection to use again.
     pub(crate) origin: Origin,
+    /// Its Contact is not believed (`network`): what we send goes where its messages come from.
+    pub(crate) behind_nat: bool,
     /// The INVITE that created it, while it may still bring responses or be cancelled.
     pub(crate) invite: Option<TransactionId>,
     /// An INVITE within the dialog that the peer sent and nobody answered yet.

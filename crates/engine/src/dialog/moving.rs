@@ -30,6 +30,8 @@ impl Dialog {
             local_sequence,
             remote_sequence,
             origin,
+            // Told by the target and the peer, and by the peer's next request.
+            behind_nat: _,
             invited,
             subscriptions,
             session,
@@ -182,7 +184,11 @@ impl Engine {
             .iter()
             .map(|one| Subscription::import(one, self.now, age, most))
             .collect();
+        let network = self.listeners.network();
+        let behind_nat = sip::Uri::parse(&exported.remote_target)
+            .is_ok_and(|uri| network.disbelieves_contact(&uri, &origin));
         Ok(Dialog {
+            behind_nat,
             owner: Some(application),
             confirmed: true,
             invited: exported.invited,

@@ -109,7 +109,10 @@ impl Engine {
         let description = said.or(session.description.take());
         session.description = description.filter(|_| session.needs_description());
         if let Some(contact) = ours.header(HeaderName::Contact) {
-            let own = self.listeners.contact(origin.listener, origin.peer.ip());
+            let local = Some(origin.local.ip());
+            let own = self
+                .listeners
+                .contact(origin.listener, origin.peer.ip(), local);
             session.contact = (contact.text() != own).then(|| contact.text().into());
         }
         if let Some(dialog) = self.dialogs.get_mut(id) {

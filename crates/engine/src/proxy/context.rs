@@ -141,6 +141,14 @@ impl ProxyContext {
         loops::mark(&self.request)
     }
 
+    /// The way that a branch takes.
+    #[must_use]
+    pub fn path(&self, branch: u32) -> Option<&crate::proxy::route::Path> {
+        self.branches
+            .get(branch as usize)
+            .map(|branch| &branch.path)
+    }
+
     /// Whether it adds its Record-Route or Path: otherwise a `Hop` needs none.
     #[must_use]
     pub fn stays_in_path(&self) -> bool {
@@ -220,6 +228,8 @@ impl ProxyContext {
         let status = match failure {
             BranchFailure::Timeout => 408,
             BranchFailure::Transport | BranchFailure::Unresolvable => 503,
+            BranchFailure::FlowFailed => 430,
+            BranchFailure::FlowForged => 403,
         };
         self.end_with_made(now, branch, status, effects);
     }

@@ -116,13 +116,17 @@ fn add_record_route(patch: &mut Patch<'_>, request: &Message, hop: &Hop<'_>) {
 
 /// The URI that a proxy puts into Record-Route and Path for one of its listeners: `sip:host:port;transport=tcp;lr`. For UDP the
 /// transport is left out, as it is what a URI without one means for a numeric host (RFC 3263 §4.1). With `secure` the scheme is
-/// `sips` (RFC 3261 §16.6 item 4: when the request-URI or the top Route is).
+/// `sips` (RFC 3261 §16.6 item 4: when the request-URI or the top Route is). `user` is a token (`flow`), or empty.
 #[must_use]
-pub fn record_route_uri(sent_by: &str, transport: Transport, secure: bool) -> String {
+pub fn record_route_uri(user: &str, sent_by: &str, transport: Transport, secure: bool) -> String {
     let scheme = if secure { "sips" } else { "sip" };
+    let at = if user.is_empty() { "" } else { "@" };
     match transport {
-        Transport::Udp => format!("{scheme}:{sent_by};lr"),
-        _ => format!("{scheme}:{sent_by};transport={};lr", transport.name()),
+        Transport::Udp => format!("{scheme}:{user}{at}{sent_by};lr"),
+        _ => format!(
+            "{scheme}:{user}{at}{sent_by};transport={};lr",
+            transport.name()
+        ),
     }
 }
 

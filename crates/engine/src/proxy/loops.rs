@@ -66,6 +66,13 @@ pub fn branch_parameter(unique: &str, mark: u32) -> String {
     branch
 }
 
+/// How often the request has passed here.
+#[must_use]
+pub fn passages(request: &Message, own: &dyn OwnNames) -> usize {
+    let vias = request.vias().flatten();
+    vias.filter(|via| own.is_own(via.host, via.port)).count()
+}
+
 /// Whether the request passed here before and is on its way to the same place again.
 #[must_use]
 pub fn is_loop(request: &Message, own: &dyn OwnNames) -> bool {

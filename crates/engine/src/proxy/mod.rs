@@ -41,7 +41,9 @@ pub use relay::{Forwarding, InDialog};
 
 use crate::command::ProxyOptions;
 use crate::event::{CommandError, ProxyDone, ProxyResponse};
+use crate::flow::{Token, TokenFlow};
 use crate::id::CommandId;
+use crate::network::Unsigned;
 use crate::time::Time;
 use crate::transport::{Origin, Transport};
 use bytes::Bytes;
@@ -91,10 +93,26 @@ impl From<&crate::config::Timers> for ProxyTimers {
     }
 }
 
-/// Tells the names of this server from those of others. The engine implements it over its listeners; closures do as well.
+/// Tells the names of this server from those of others, and what it has signed. The engine implements it over its listeners; closures
+/// do as well, and sign nothing.
 pub trait OwnNames {
     /// Whether a URI or a sent-by with this host and port (none: not written) reaches this server.
     fn is_own(&self, host: Host<'_>, port: Option<u16>) -> bool;
+
+    /// What the user part of a URI of ours says in a request of this call.
+    fn token(&self, _user: &str, _call_id: &str) -> Token {
+        Token::Absent
+    }
+
+    /// The URI that leads down a flow; none where nothing is signed.
+    fn flow_uri(&self, _flow: &TokenFlow) -> Option<String> {
+        None
+    }
+
+    /// What becomes of a request within a call that has no mark of ours.
+    fn unsigned(&self) -> Unsigned {
+        Unsigned::Relay
+    }
 }
 
 impl<F: Fn(Host<'_>, Option<u16>) -> bool> OwnNames for F {
@@ -152,6 +170,10 @@ pub enum BranchFailure {
     Transport,
     /// The next hop has no address, or none that a listener can reach: like a 503 (RFC 3263 §4.3).
     Unresolvable,
+    /// The flow that it was to take is gone: like a 430 (RFC 5626 §5.3).
+    FlowFailed,
+    /// The flow that it was to take is none of ours: like a 403 (RFC 5626 §5.3).
+    FlowForged,
 }
 
 /// The timers of a branch.

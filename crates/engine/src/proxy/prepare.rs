@@ -1,5 +1,6 @@
 //! What happens to a request before the first branch: validation, its route, its targets (RFC 3261 §16.3 to §16.5).
 use crate::event::CommandError;
+use crate::flow::FLOW_HOST;
 use crate::proxy::route::{Path, Route, names_us, preprocess};
 use crate::proxy::{OwnNames, ProxyOrder, Rejection, forward, targets, validate};
 use bytes::Bytes;
@@ -50,13 +51,22 @@ pub(super) fn prepare(order: &ProxyOrder, own: &dyn OwnNames) -> Result<Prepared
     validate::check_path(&order.request, &order.options)?;
     forward::check_headers(&order.headers).map_err(refused)?;
     let mut route = preprocess(&order.request, own);
+    if route.passage.is_forged && !route.passage.is_allowed() {
+        // RFC 5626 §5.3: somebody made the token up, or took it from another call.
+        return Err(Rejection {
+            status: Some(403),
+            header: None,
+            error: CommandError::Rejected(403),
+        });
+    }
     // drachtio-server ignores an application's Route.
     if !order.drachtio_compatible {
-        route.add(given_routes(&order.headers).map_err(refused)?);
+        let given = given_routes(&order.headers).map_err(refused)?;
+        route.add(given, &order.request, own);
     }
     let mut paths: SmallVec<[Prospect; 1]> = SmallVec::new();
     if order.targets.is_empty() {
-        let path = Path::along(&route, &route.request_uri);
+        let path = Path::onward(&route, &route.request_uri, own);
         if !targets::is_routable(&path.next_hop) {
             let error = CommandError::InvalidUri(format!(
                 "{} cannot be routed; name a target",
@@ -78,20 +88,24 @@ pub(super) fn prepare(order: &ProxyOrder, own: &dyn OwnNames) -> Result<Prepared
     let keeps_uri =
         order.drachtio_compatible && !order.request.uri().is_ok_and(|uri| names_us(&uri, own));
     for target in &order.targets {
-        let (target, q) = targets::weighted(target).map_err(refused)?;
-        let target: Arc<str> = Arc::from(target);
+        let targets::Weighted { uri, q, flow } = targets::weighted(target).map_err(refused)?;
+        let target: Arc<str> = Arc::from(uri);
         if paths
             .iter()
             .any(|other| targets::same(&other.target, &target))
         {
             continue;
         }
-        let path = if keeps_uri {
+        let path = if let Some(flow) = flow {
+            // The engine reads the token when it sends.
+            let hop = format!("sip:{flow}@{FLOW_HOST};lr");
+            Path::by(&route, Arc::clone(&target), Arc::from(hop))
+        } else if keeps_uri {
             Path::by(&route, Arc::clone(&route.request_uri), Arc::clone(&target))
         } else if order.drachtio_compatible {
             Path::by(&route, Arc::clone(&target), Arc::clone(&target))
         } else {
-            Path::along(&route, &target)
+            Path::onward(&route, &target, own)
         };
         if !targets::is_routable(&path.next_hop) {
             return Err(refused(CommandError::InvalidUri(format!(

@@ -2,11 +2,13 @@
 //!
 //! A stateless proxy has to find the same target for an INVITE, its CANCEL and the ACK of its refusal. Here an application names
 //! the target of the one it sees; the way of an INVITE is remembered for a while, so that the others follow it (`ways`).
+use crate::event::CommandError;
+use crate::network::Unsigned;
 use crate::proxy::prepare::prepare;
 use crate::proxy::route::{Path, names_us, preprocess};
 use crate::proxy::{Hop, OwnNames, ProxyOrder, Rejection, breadth, forward, loops, validate};
 use bytes::Bytes;
-use sip::{HeaderName, Message, Scheme, Uri};
+use sip::{HeaderName, Message, Method, Scheme, Uri};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -98,11 +100,17 @@ pub enum InDialog {
     Relay(Forwarding),
     /// It does, but it goes no further.
     Reject(Rejection),
+    /// It says so, but nothing that this server gave out proves it.
+    Unproven(Rejection),
 }
 
+/// How often a request may pass here on its way: more is no spiral that a call makes, but a route that somebody wrote by hand, as with a
+/// name of ours that we do not know between two that we do.
+const SPIRALS: usize = 4;
+
 /// Decides whether a request belongs to a dialog that was proxied here with Record-Route, and where it goes: the top Route (or, after
-/// a strict router, the request-URI) is ours, and what follows is not. Nothing is kept of such dialogs, so the To tag and the
-/// route are all there is to go by, as in every proxy that record-routes.
+/// a strict router, the request-URI) is ours, and what follows is not. Nothing is kept of such dialogs, so that the route has to
+/// prove it: a mark that this server put into its Record-Route for this call, or a flow that it gave out.
 #[must_use]
 pub fn in_dialog(request: &Arc<Message>, own: &dyn OwnNames) -> InDialog {
     if !request.to().is_ok_and(|to| to.tag().is_some()) {
@@ -116,10 +124,21 @@ pub fn in_dialog(request: &Arc<Message>, own: &dyn OwnNames) -> InDialog {
     if route.remaining.is_empty() && target.as_ref().is_ok_and(|uri| names_us(uri, own)) {
         return InDialog::NotRelayed;
     }
+    let refused = |status: u16, error: CommandError| Rejection {
+        status: (request.method() != Method::Ack).then_some(status),
+        header: None,
+        error,
+    };
+    if own.unsigned() != Unsigned::Relay && !route.passage.is_allowed() {
+        return InDialog::Unproven(refused(403, CommandError::Rejected(403)));
+    }
     if let Err(rejection) = validate::check(request, own) {
         return InDialog::Reject(rejection);
     }
-    let path = Path::along(&route, &route.request_uri);
+    if loops::passages(request, own) > SPIRALS {
+        return InDialog::Reject(refused(482, CommandError::Loop));
+    }
+    let path = Path::onward(&route, &route.request_uri, own);
     InDialog::Relay(Forwarding::following(Arc::clone(request), path))
 }
 

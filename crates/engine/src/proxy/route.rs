@@ -1,6 +1,7 @@
 //! The route of a request: what RFC 3261 §16.4 makes of it before the proxy decides, and the path that §16.6 items 6 and 7 take.
 //!
 //! It reads URIs and decides; nothing here resolves or sends.
+use crate::flow::{Token, TokenFlow};
 use crate::proxy::OwnNames;
 use sip::header::Address;
 use sip::{HeaderName, Message, Scheme, Uri};
@@ -21,6 +22,47 @@ pub struct Route {
     pub added: usize,
     /// Whether the request came to us by its route: its first Route value, or its request-URI, was one of our Record-Routes.
     pub by_route: bool,
+    /// What those of them say that were ours.
+    pub passage: Passage,
+}
+
+/// What the values of ours say that led a request here.
+#[derive(Copy, Clone, Default, PartialEq, Eq, Debug)]
+pub struct Passage {
+    /// One was given out for this very call.
+    pub is_bound: bool,
+    /// One looks as if it were ours and is not.
+    pub is_forged: bool,
+    /// The flow of the last one, on the side that the request goes to.
+    pub flow: Option<TokenFlow>,
+}
+
+impl Passage {
+    /// Whether the request may pass: it belongs to a call that passed here before, or goes nowhere but down a flow that it was given.
+    #[must_use]
+    pub fn is_allowed(&self) -> bool {
+        self.is_bound || self.flow.is_some()
+    }
+
+    fn note(&mut self, token: Token) {
+        self.flow = None;
+        match token {
+            Token::Absent => {}
+            Token::Forged => self.is_forged = true,
+            Token::Mark => self.is_bound = true,
+            Token::Flow(flow) => {
+                self.is_bound |= flow.is_bound;
+                self.flow = Some(flow);
+            }
+        }
+    }
+}
+
+/// What the user part of a URI of ours says.
+fn token(uri: &Uri<'_>, request: &Message, own: &dyn OwnNames) -> Token {
+    uri.user().map_or(Token::Absent, |user| {
+        own.token(user, request.call_id().unwrap_or_default())
+    })
 }
 
 /// Applies RFC 3261 §16.4 to a request: undoes a strict router's work, reads `maddr`, takes our own Route values off the top.
@@ -37,12 +79,13 @@ pub fn preprocess(request: &Message, own: &dyn OwnNames) -> Route {
         last_taken: false,
         added: 0,
         by_route: false,
+        passage: Passage::default(),
     };
     if let Ok(uri) = request.uri() {
         // A last value that is no URI cannot be what a strict router put there, and may not become a request-URI.
         let hidden = remaining
             .last()
-            .filter(|_| is_own_record_route(&uri, own))
+            .filter(|_| is_own_record_route(&uri, request, own))
             .and_then(|last| uri_of(last))
             .filter(|last| Uri::parse(last).is_ok())
             .map(Arc::from);
@@ -51,26 +94,25 @@ pub fn preprocess(request: &Message, own: &dyn OwnNames) -> Route {
             route.request_uri = hidden;
             route.last_taken = true;
             route.by_route = true;
+            route.passage.note(token(&uri, request, own));
         } else if let Some(stripped) = without_own_maddr(&uri, own) {
             route.request_uri = Arc::from(stripped);
         }
     }
     // Two of ours lie on top when the request crosses from one listener to another (RFC 5658 §3).
-    let ours = remaining
-        .iter()
-        .take_while(|value| is_own_uri(value, own))
-        .count();
+    let mut ours = 0;
+    for value in &remaining {
+        let uri = uri_of(value).and_then(|uri| Uri::parse(uri).ok());
+        let Some(uri) = uri.filter(|uri| names_us(uri, own)) else {
+            break;
+        };
+        route.passage.note(token(&uri, request, own));
+        ours += 1;
+    }
     route.by_route |= ours > 0;
     remaining.drain(..ours);
     route.remaining = remaining;
     route
-}
-
-/// Whether a Route value leads to this server.
-fn is_own_uri(value: &str, own: &dyn OwnNames) -> bool {
-    uri_of(value)
-        .and_then(|uri| Uri::parse(uri).ok())
-        .is_some_and(|uri| names_us(&uri, own))
 }
 
 /// Whether the URI is a SIP URI with a host and port of this server; `maddr`, where there is one, says more than the host (RFC 3261
@@ -87,9 +129,11 @@ pub fn names_us(uri: &Uri<'_>, own: &dyn OwnNames) -> bool {
     }
 }
 
-/// Whether the URI is one that this proxy puts into Record-Route: a host of ours, `lr`, no user.
-fn is_own_record_route(uri: &Uri<'_>, own: &dyn OwnNames) -> bool {
-    uri.is_loose_router() && uri.user().is_none() && names_us(uri, own)
+/// Whether the URI is one that this proxy puts into Record-Route: a host of ours, `lr`, no user but a token.
+fn is_own_record_route(uri: &Uri<'_>, request: &Message, own: &dyn OwnNames) -> bool {
+    uri.is_loose_router()
+        && (uri.user().is_none() || token(uri, request, own) != Token::Absent)
+        && names_us(uri, own)
 }
 
 /// The URI inside a Route value.
@@ -197,7 +241,17 @@ impl Path {
         }
     }
 
-    /// The path of a request to `request_uri` by `next_hop`, whatever its route says: drachtio-server's way.
+    /// The path of a request to `request_uri` along what remains of its route, or down the flow that the last value of ours names
+    /// (RFC 5626 §5.3).
+    #[must_use]
+    pub fn onward(route: &Route, request_uri: &Arc<str>, own: &dyn OwnNames) -> Path {
+        match route.passage.flow.and_then(|flow| own.flow_uri(&flow)) {
+            Some(flow) => Path::by(route, Arc::clone(request_uri), Arc::from(flow)),
+            None => Path::along(route, request_uri),
+        }
+    }
+
+    /// The path of a request to `request_uri` by `next_hop`, whatever its route says: drachtio-server's way, and that of flows.
     #[must_use]
     pub fn by(route: &Route, request_uri: Arc<str>, next_hop: Arc<str>) -> Path {
         Path {
@@ -209,17 +263,31 @@ impl Path {
 }
 
 impl Route {
-    /// Sends the request through these first, as a policy of this proxy's (RFC 3261 §16.6 item 6).
-    pub fn add(&mut self, mut values: Vec<String>) {
+    /// Sends the request through these first, as a policy of this proxy's (RFC 3261 §16.6 item 6). One of ours in front that leads
+    /// down a flow, as in a Path that a registrar stored, is taken here and now.
+    pub fn add(&mut self, mut values: Vec<String>, request: &Message, own: &dyn OwnNames) {
+        if values.is_empty() {
+            return;
+        }
         self.added += values.len();
+        self.passage.flow = None;
+        let flow = values
+            .first()
+            .and_then(|value| Uri::parse(uri_of(value)?).ok())
+            .filter(|uri| names_us(uri, own))
+            .map(|uri| token(&uri, request, own));
+        if let Some(Token::Flow(flow)) = flow {
+            self.passage.flow = Some(flow);
+            values.remove(0);
+        }
         values.append(&mut self.remaining);
         self.remaining = values;
     }
 
     fn edit(&self) -> RouteEdit {
-        if self.added > 0 {
+        if self.added > 0 && !self.remaining.is_empty() {
             RouteEdit::Replace(self.remaining.join(", "))
-        } else if self.remaining.len() == self.received {
+        } else if self.added == 0 && self.remaining.len() == self.received {
             RouteEdit::Keep
         } else if self.remaining.is_empty() {
             RouteEdit::Remove

@@ -32,19 +32,51 @@ pub fn clean(target: &str) -> Result<String, CommandError> {
     Ok(text.to_owned())
 }
 
-/// A target with its q in thousandths: a URI, or a value as Contact has it, `"Bob" <sip:bob@192.0.2.4>;q=0.5`. None counts as 1, as in
-/// the Contacts of a 3xx.
+/// A target as an application names it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Weighted {
+    /// The URI.
+    pub uri: String,
+    /// Its q in thousandths.
+    pub q: u16,
+    /// The token of the flow to take.
+    pub flow: Option<String>,
+}
+
+/// A target with its q: a URI, or a value as Contact has it, `"Bob" <sip:bob@192.0.2.4>;q=0.5`. None counts as 1, as in the Contacts
+/// of a 3xx. `;flow=TOKEN` says which flow to take (RFC 5626).
 ///
 /// # Errors
 /// `InvalidUri`, which says what was wrong.
-pub fn weighted(target: &str) -> Result<(String, u16), CommandError> {
+pub fn weighted(target: &str) -> Result<Weighted, CommandError> {
     if !target.contains('<') {
-        return Ok((clean(target)?, MOST));
+        return Ok(Weighted {
+            uri: clean(target)?,
+            q: MOST,
+            flow: None,
+        });
     }
     let address = Address::parse(target.trim()).map_err(|error| {
         CommandError::InvalidUri(format!("the target {target:?} cannot be read: {error}"))
     })?;
-    Ok((clean(address.uri_text)?, weight(&address)))
+    let flow = address
+        .param("flow")
+        .flatten()
+        .map(|flow| flow.into_owned());
+    let is_token = |flow: &String| {
+        let mut bytes = flow.bytes();
+        bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    if let Some(flow) = flow.as_ref().filter(|flow| !is_token(flow)) {
+        return Err(CommandError::InvalidUri(format!(
+            "the target {target:?} names a flow that is no token: {flow:?}"
+        )));
+    }
+    Ok(Weighted {
+        uri: clean(address.uri_text)?,
+        q: weight(&address),
+        flow,
+    })
 }
 
 /// The q of a Contact value, in thousandths.

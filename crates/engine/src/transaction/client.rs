@@ -6,11 +6,11 @@ use crate::command::Draft;
 use crate::config::Timers;
 use crate::dialog::Acknowledgement;
 use crate::event::DialogEndReason;
-use crate::id::{ApplicationId, CommandId, ConnectionId, DialogId, ResolveId, TransactionId};
+use crate::id::{ApplicationId, CommandId, DialogId, ResolveId, TransactionId};
 use crate::plan::Plan;
 use crate::resolve::Resolved;
 use crate::timer::TimerToken;
-use crate::transport::Destination;
+use crate::transport::{Destination, Origin};
 use crate::uac::earlier::Earlier;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
@@ -74,6 +74,15 @@ impl Cancellation {
     }
 }
 
+/// A flow that a request takes.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Way {
+    /// As a message that came over it.
+    pub(crate) origin: Origin,
+    /// There is no other way: with the flow the request fails.
+    pub(crate) is_only: bool,
+}
+
 /// What is left of a dialog that ended while its INVITE's transaction lives.
 pub(crate) struct EndedDialog {
     /// The peer's tag.
@@ -103,8 +112,8 @@ pub(crate) struct ClientTransaction {
     pub(crate) name: Option<Box<str>>,
     /// Where it may be sent, the next one last.
     pub(crate) targets: SmallVec<[Resolved; 1]>,
-    /// The connection to use while it is open: the one that the dialog's peer uses.
-    pub(crate) flow: Option<ConnectionId>,
+    /// The flow to take while it is there: the one that the dialog's peer uses, or that the next hop names.
+    pub(crate) flow: Option<Box<Way>>,
     /// Attempts that were given up; boxed, as few requests have any.
     pub(crate) earlier: Option<Box<SmallVec<[Earlier; 1]>>>,
     /// The domain that the peer has to prove where it is reached over TLS: the host of the URI, before it was looked up.

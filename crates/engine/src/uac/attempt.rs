@@ -2,44 +2,26 @@
 use crate::engine::{Engine, Timer};
 use crate::event::{CommandError, DialogEnded, Event, Sent};
 use crate::id::{DialogId, ResolveId, TransactionId};
-use crate::plan::{Names, Plan, via_value};
-use crate::proxy::{Hop, forward::record_route_uri, loops};
+use crate::plan::Plan;
 use crate::resolve::{Resolve, Resolved};
-use crate::target::{Target, target};
+use crate::target::Target;
 use crate::totals::Total;
 use crate::transaction::client::{Announce, ClientTransaction, User};
-use crate::transaction::key::client_branch;
 use crate::transaction::{Effect, Effects};
-use crate::transport::{Destination, ListenerId, Origin, TransmitToken, Transport};
+use crate::transport::{Destination, ListenerId, TransmitToken, Transport};
 use crate::uas::via::unlimited;
 use bytes::Bytes;
 use sip::{Message, Method};
-use smallvec::smallvec;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The way that an attempt takes.
 #[derive(Copy, Clone)]
-struct Way {
-    listener: ListenerId,
-    transport: Transport,
-    peer: SocketAddr,
-}
-
-/// Where a request for `hop` goes; over the peer's connection if there is one. Its Contact is for when there is none, and may
-/// be no address at all (RFC 7118 §5.6).
-fn locate(hop: &str, flow: Option<Origin>) -> Result<Target, CommandError> {
-    let found = target(hop);
-    let Some(origin) = flow else { return found };
-    let address = match found {
-        Ok(Target::Address(resolved)) => resolved.address,
-        Ok(Target::Name { .. }) | Err(_) => origin.peer,
-    };
-    Ok(Target::Address(Resolved {
-        transport: origin.transport,
-        address,
-    }))
+pub(super) struct Hop {
+    pub(super) listener: ListenerId,
+    pub(super) transport: Transport,
+    pub(super) peer: SocketAddr,
 }
 
 impl Engine {
@@ -59,8 +41,7 @@ impl Engine {
             self.totals.add(Total::Full);
             return Err(CommandError::Limit("transactions"));
         }
-        let flow = self.flow_of(dialog);
-        let target = locate(hop, flow)?;
+        let located = self.locate(&plan, hop, dialog)?;
         let id = self.next_transaction();
         let timeout = self.timers.set(
             self.now,
@@ -73,16 +54,21 @@ impl Engine {
             Plan::Branch(..) | Plan::Relay(..) => false,
         };
         transaction.plan = Some(plan);
-        transaction.flow = flow.and_then(|origin| origin.connection);
+        let only = located.flow.filter(|way| way.is_only);
+        if let Some(connection) = only.and_then(|way| way.origin.connection) {
+            self.flows.wait(connection, id);
+        }
+        transaction.flow = located.flow.map(Box::new);
         transaction.timeout = Some(timeout);
-        transaction.server_name = target.server_name(hop);
+        transaction.server_name = located.target.server_name(hop);
         self.clients.insert(id, Box::new(transaction));
         self.note_asked(id);
         self.note_local_invite(id);
-        match target {
+        match located.target {
             Target::Address(resolved) => {
                 if let Some(transaction) = self.clients.get_mut(id) {
-                    transaction.targets = smallvec![resolved];
+                    // The next one is the last.
+                    transaction.targets = located.fallback.into_iter().chain([resolved]).collect();
                 }
                 self.attempt(id).inspect_err(|_| self.remove_client(id))?;
             }
@@ -124,13 +110,6 @@ impl Engine {
                 .number(),
             Some(Plan::Own(_) | Plan::Branch(..)) | None => self.generator.next_u64(),
         }
-    }
-
-    /// The connection of a dialog's peer, while it is open and nobody stands between.
-    fn flow_of(&self, dialog: Option<DialogId>) -> Option<Origin> {
-        let dialog = self.dialogs.get(dialog?)?;
-        let open = self.connections.contains(&dialog.origin.connection?);
-        (open && dialog.route_set.is_empty()).then_some(dialog.origin)
     }
 
     /// An INVITE within a dialog shuts out the peer's until it is answered (RFC 3261 §14.2).
@@ -178,14 +157,17 @@ impl Engine {
                 );
                 return Err(CommandError::NoTransport(why));
             };
-            let Some(listener) =
+            let flow = self.clients.get(id).and_then(|client| client.flow.as_ref());
+            let flow = flow.map(|way| way.origin.listener);
+            let listener = flow.or_else(|| {
                 self.listeners
                     .choose(target.transport, target.address.ip(), preferred)
-            else {
+            });
+            let Some(listener) = listener else {
                 last = Some(target);
                 continue;
             };
-            let way = Way {
+            let way = Hop {
                 listener,
                 transport: target.transport,
                 peer: target.address,
@@ -194,7 +176,7 @@ impl Engine {
         }
     }
 
-    fn attempt_over(&mut self, id: TransactionId, way: Way) -> Result<(), CommandError> {
+    fn attempt_over(&mut self, id: TransactionId, way: Hop) -> Result<(), CommandError> {
         let secret = self.generator.next_u64();
         let bytes = self
             .write(id, secret, way)
@@ -203,16 +185,17 @@ impl Engine {
             .clients
             .get_mut(id)
             .ok_or(CommandError::UnknownTransaction)?;
-        let fell_back = transaction.switched;
+        // A flow is what it is: TCP reaches nobody where UDP came through a NAT.
+        let stays = transaction.switched || transaction.flow.is_some();
         let mut sent = (way, bytes, false);
         // RFC 3261 §18.1.1: what may not fit into a datagram's path goes over TCP, unless nobody listens there.
         let large = self
             .config
             .udp_request_limit
             .is_some_and(|limit| sent.1.len() > limit);
-        if large && way.transport == Transport::Udp && !fell_back {
+        if large && way.transport == Transport::Udp && !stays {
             if let Some(listener) = self.listeners.choose(Transport::Tcp, way.peer.ip(), None) {
-                let way = Way {
+                let way = Hop {
                     listener,
                     transport: Transport::Tcp,
                     peer: way.peer,
@@ -229,7 +212,7 @@ impl Engine {
         &mut self,
         id: TransactionId,
         secret: u64,
-        way: Way,
+        way: Hop,
         bytes: Bytes,
         switched: bool,
     ) -> Result<(), CommandError> {
@@ -241,7 +224,10 @@ impl Engine {
             listener: way.listener,
             transport: way.transport,
             peer: way.peer,
-            connection: transaction.flow,
+            connection: transaction
+                .flow
+                .as_ref()
+                .and_then(|way| way.origin.connection),
         };
         transaction.secret = secret;
         transaction.attempt += 1;
@@ -353,68 +339,6 @@ impl Engine {
                 .map(|dialog| dialog.origin.listener),
         }
     }
-
-    /// The request as it goes this way.
-    fn write(&mut self, id: TransactionId, secret: u64, way: Way) -> Option<Bytes> {
-        let plan = self.clients.get_mut(id)?.plan.take()?;
-        let branch = match (
-            &plan,
-            self.clients.get(id).map(|transaction| transaction.user),
-        ) {
-            (Plan::Relay(forwarding, _), Some(User::Stateless)) => {
-                self.stateless_branch(forwarding)
-            }
-            _ => client_branch(id, secret),
-        };
-        let host_port = self.listeners.host_port(way.listener, way.peer.ip());
-        let bytes = match &plan {
-            Plan::Own(request) => {
-                let via = via_value(way.transport, host_port, &branch);
-                let contact = self.listeners.contact(way.listener, way.peer.ip());
-                Some(request.write(&Names {
-                    via: &via,
-                    host_port,
-                    contact,
-                }))
-            }
-            Plan::Branch(server, number) => {
-                let origin = self.servers.get(*server).map(|server| server.origin);
-                let context = &self.contexts.get(server)?.context;
-                let branch = loops::branch_parameter(&branch, context.mark());
-                let stays = context.stays_in_path().then(|| context.is_secure());
-                let routes = stays.map(|secure| self.record_routes(way, origin, secure));
-                let hop = hop(way, host_port, &branch, routes.as_ref());
-                let context = &mut self.contexts.get_mut(server)?.context;
-                context.write_request(*number, &hop)
-            }
-            Plan::Relay(forwarding, origin) => {
-                let stays = forwarding.stays_in_path().then(|| forwarding.is_secure());
-                let routes = stays.map(|secure| self.record_routes(way, Some(*origin), secure));
-                Some(forwarding.write(&hop(way, host_port, &branch, routes.as_ref())))
-            }
-        };
-        self.clients.get_mut(id)?.plan = Some(plan);
-        bytes
-    }
-
-    /// Our Record-Route URIs: on the side of the next hop, and on the side the request came from when that is another.
-    fn record_routes(
-        &self,
-        way: Way,
-        origin: Option<Origin>,
-        secure: bool,
-    ) -> (String, Option<String>) {
-        let uri = |listener, transport, peer: SocketAddr| {
-            record_route_uri(
-                self.listeners.host_port(listener, peer.ip()),
-                transport,
-                secure,
-            )
-        };
-        let sent = uri(way.listener, way.transport, way.peer);
-        let received = origin.map(|origin| uri(origin.listener, origin.transport, origin.peer));
-        (sent.clone(), received.filter(|received| *received != sent))
-    }
 }
 
 /// Others are left: this one need not be waited for as long as the last (RFC 3263 §4.3 leaves the time to us).
@@ -423,21 +347,5 @@ fn shorten(effects: &mut Effects, target_timeout: Option<Duration>) {
         if let (Effect::SetTimeout(after), Some(limit)) = (effect, target_timeout) {
             *after = limit.min(*after);
         }
-    }
-}
-
-/// The hop of a request that is forwarded; without Record-Route those texts stay empty.
-fn hop<'a>(
-    way: Way,
-    sent_by: &'a str,
-    branch: &'a str,
-    routes: Option<&'a (String, Option<String>)>,
-) -> Hop<'a> {
-    Hop {
-        transport: way.transport,
-        sent_by,
-        branch,
-        record_route: routes.map_or("", |(sent, _)| sent),
-        record_route_received: routes.and_then(|(_, received)| received.as_deref()),
     }
 }

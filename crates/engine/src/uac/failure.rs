@@ -5,6 +5,7 @@ use crate::engine::Engine;
 use crate::event::CommandError;
 use crate::id::{ResolveId, TransactionId};
 use crate::proxy::BranchFailure;
+use crate::proxying::failure_of;
 use crate::resolve::{ResolveError, Resolved};
 use crate::time::Time;
 use crate::totals::Total;
@@ -26,12 +27,16 @@ pub(crate) enum Failure {
     Transport,
     /// There is no address, or none that can be reached.
     Unresolvable(CommandError),
+    /// The flow that it took ended, and there is no other way.
+    Flow,
 }
 
 impl Failure {
     fn status(&self) -> u16 {
         match self {
             Failure::Timeout => 408,
+            Failure::Unresolvable(CommandError::FlowForged) => 403,
+            Failure::Unresolvable(CommandError::FlowFailed(_)) | Failure::Flow => 430,
             Failure::Transport | Failure::Unresolvable(_) => 503,
         }
     }
@@ -102,8 +107,12 @@ impl Engine {
             | TransmitError::Handshake => !transaction.switched,
             TransmitError::TooLarge | TransmitError::Congested => false,
         };
-        // The connection of the dialog is gone; what follows goes where the Contact says.
-        transaction.flow = None;
+        // The connection of the dialog is gone; what follows goes where the Contact says, if it says anything.
+        let flow = transaction.flow.take();
+        if flow.as_ref().is_some_and(|way| way.is_only) {
+            self.stop_waiting(id, flow.as_deref());
+            return self.give_up(id, Failure::Flow);
+        }
         if transaction.switched {
             if let Some(destination) = transaction.destination {
                 // RFC 3261 §18.1.1: TCP was our own idea, so UDP it is.
@@ -121,6 +130,26 @@ impl Engine {
         self.attempt_next(id, Failure::Transport);
     }
 
+    /// The flow that a request took ended, and there is no other way for its answer.
+    pub(crate) fn flow_ended(&mut self, id: TransactionId) {
+        if self
+            .clients
+            .get(id)
+            .is_some_and(|transaction| !transaction.is_answered())
+        {
+            self.give_up(id, Failure::Flow);
+        }
+    }
+
+    /// Notes that a stream gave no answer at all to a request.
+    fn note_unanswered(&mut self, id: TransactionId) {
+        let silent = self.clients.get(id).filter(|client| client.is_silent());
+        let destination = silent.and_then(|client| client.destination);
+        if let Some(destination) = destination.filter(|to| to.transport.is_reliable()) {
+            self.flows.push_unanswered(destination);
+        }
+    }
+
     /// Timer B, D, F, K or M, or the limit of a resolution.
     pub(crate) fn client_time_up(&mut self, id: TransactionId) {
         let Some(transaction) = self.clients.get_mut(id) else {
@@ -132,6 +161,7 @@ impl Engine {
                 return self.give_up(id, Failure::Unresolvable(error));
             }
             _ if transaction.is_silent() => {
+                self.note_unanswered(id);
                 self.target_failed(id);
                 return self.target_timed_out(id);
             }
@@ -196,6 +226,8 @@ impl Engine {
     /// The next address, or the end.
     fn attempt_next(&mut self, id: TransactionId, failure: Failure) {
         if let Some(transaction) = self.clients.get_mut(id) {
+            // What is left is by another way than the flow.
+            transaction.flow.take_if(|way| !way.is_only);
             if let Some(token) = transaction.retransmit.take() {
                 self.timers.cancel(token);
             }
@@ -231,6 +263,7 @@ impl Engine {
                 transaction.announce = Announce::Nobody;
                 let error = match failure {
                     Failure::Unresolvable(error) => error,
+                    Failure::Flow => CommandError::FlowFailed("it ended".to_owned()),
                     Failure::Timeout | Failure::Transport => {
                         CommandError::NoTransport("no address took it".to_owned())
                     }
@@ -254,7 +287,8 @@ impl Engine {
                 let failure = match failure {
                     Failure::Timeout => BranchFailure::Timeout,
                     Failure::Transport => BranchFailure::Transport,
-                    Failure::Unresolvable(_) => BranchFailure::Unresolvable,
+                    Failure::Unresolvable(error) => failure_of(&error),
+                    Failure::Flow => BranchFailure::FlowFailed,
                 };
                 self.branch_failed(server, branch, failure);
             }

@@ -6,8 +6,10 @@ pub(crate) mod attempt;
 pub(crate) mod cancel;
 pub(crate) mod earlier;
 pub(crate) mod failure;
+mod locate;
 pub(crate) mod response;
 pub(crate) mod unavailable;
+mod writing;
 
 use crate::command::{DialogReference, SendRequest};
 use crate::dialog::offer::Side;

@@ -170,6 +170,11 @@ impl Engine {
             self.pause_session(id);
         }
         let mut invite = None;
+        let behind_nat = refreshes_target(method)
+            && self
+                .config
+                .network
+                .is_behind_nat(&arrival.message, &arrival.origin);
         if let Some(dialog) = self.dialogs.get_mut(id) {
             dialog.active = self.now;
             dialog.origin = arrival.origin;
@@ -184,6 +189,7 @@ impl Engine {
             if refreshes_target(method) {
                 if let Some(target) = contact_uri(&arrival.message) {
                     dialog.remote_target = target;
+                    dialog.behind_nat = behind_nat;
                 }
             }
         }

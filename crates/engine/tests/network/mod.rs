@@ -63,6 +63,7 @@ pub fn config(host: usize) -> Config {
         udp_request_limit: None,
         drachtio_compatible: false,
         session: SessionTimers::default(),
+        network: engine::config::Network::default(),
         failover: Failover::default(),
         admission: Admission::everybody(),
     }

@@ -74,6 +74,7 @@ impl Network {
                 udp_request_limit: None,
                 drachtio_compatible: false,
                 session: SessionTimers::default(),
+                network: engine::config::Network::default(),
                 failover: Failover::default(),
                 admission: engine::admit::Admission::everybody(),
             };

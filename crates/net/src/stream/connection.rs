@@ -86,13 +86,14 @@ impl Connection {
         }
     }
 
-    /// Tells the senders of what was not sent, then every shard: engines of other shards may know the connection too.
+    /// Tells the senders of what was not sent, then its shard, which tells the others: their engines may know the connection too.
     fn ended(&self, error: TransmitError) {
         self.outbox.close(error, &self.inboxes);
-        if let Some(id) = self.origin.connection {
-            for inbox in self.inboxes.iter() {
-                inbox.push(Item::Closed(id));
-            }
+        if let (Some(id), Some(inbox)) = (
+            self.origin.connection,
+            self.inboxes.get(usize::from(self.shard)),
+        ) {
+            inbox.push(Item::Closed(id));
         }
     }
 

@@ -10,7 +10,7 @@ use engine::transport::PeerCertificate;
 use engine::{TransmitError, TransmitToken};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -37,6 +37,8 @@ pub(super) struct Outbox {
     stream: OnceLock<TcpStream>,
     state: Mutex<State>,
     limits: OutboxLimits,
+    /// How many requests in a row went unanswered since something came from the peer.
+    unanswered: AtomicU32,
     /// The task has to look again: something is blocked, ends or ended.
     pub changed: Notify,
 }
@@ -113,6 +115,7 @@ impl Outbox {
             stream: OnceLock::new(),
             state: Mutex::new(state),
             limits,
+            unanswered: AtomicU32::new(0),
             changed: Notify::new(),
         }
     }
@@ -131,6 +134,18 @@ impl Outbox {
         // A second stream cannot come: the task that opens is the only caller.
         let _ = self.stream.set(stream);
         self.stream.get()
+    }
+
+    /// Something came from the peer.
+    pub fn heard(&self) {
+        if self.unanswered.load(Ordering::Relaxed) != 0 {
+            self.unanswered.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// A request got no answer; gives how many in a row that makes.
+    pub fn unanswered(&self) -> u32 {
+        self.unanswered.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     pub fn status(&self) -> Status {

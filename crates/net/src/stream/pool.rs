@@ -228,6 +228,30 @@ impl Pool {
         }
     }
 
+    /// Whether a connection of ours is there, being opened or open.
+    pub fn has(&self, id: ConnectionId) -> bool {
+        self.connections.contains_key(&id)
+    }
+
+    /// A request that went to this destination was left without any answer until its time was up. Several in a row, with nothing heard
+    /// between them, and the connection is as good as dead: it is closed, and the next request opens another.
+    pub fn unanswered(&mut self, destination: &Destination, totals: &mut Totals) {
+        let id = destination
+            .connection
+            .or_else(|| self.reuse.find(destination, None));
+        let Some(entry) = id.and_then(|id| self.connections.get(&id)) else {
+            return;
+        };
+        if entry.outbox.unanswered() >= self.config.unanswered && entry.outbox.is_usable() {
+            totals.given_up += 1;
+            tracing::info!(
+                peer = %destination.peer, transport = %destination.transport, requests = self.config.unanswered,
+                "closing a connection: requests in a row went unanswered, and nothing else came"
+            );
+            entry.outbox.close(TransmitError::Closed, &self.inboxes);
+        }
+    }
+
     fn is_usable(&self, id: ConnectionId) -> bool {
         self.connections
             .get(&id)

@@ -33,6 +33,7 @@ impl Connection {
     pub(super) fn received(&mut self, wire: &[u8]) {
         let now = Instant::now();
         self.last_read = now;
+        self.outbox.heard();
         self.ping_sent = None;
         if self.is_plain {
             let was_complete = self.frames(wire);

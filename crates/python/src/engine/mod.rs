@@ -8,6 +8,8 @@ use crate::application::Application;
 use crate::counts;
 use crate::draft;
 use crate::event;
+use crate::message::Message;
+use crate::origin::Origin;
 use crate::start::{self, Running};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -41,7 +43,7 @@ impl Engine {
         timer_c = 185.0, application_timeout = 64.0, trying_after = 0.2, ringing_timeout = 3600.0, max_transactions = 1_000_000, max_dialogs = 500_000, max_event_age = 1.0,
         max_events = 65_536, max_message_bytes = 65_535, dialog_idle = 43_200.0, udp_request_limit = Some(1300),
         drachtio_compatible = false, session_timers = true, session_expires = None, min_se = 90, session_refresher = None,
-        dns = None, tls = None, streams = None, admission = None
+        network = None, dns = None, tls = None, streams = None, admission = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -74,6 +76,7 @@ impl Engine {
         session_expires: Option<u32>,
         min_se: u32,
         session_refresher: Option<&str>,
+        network: Option<&Bound<'_, PyAny>>,
         dns: Option<&Bound<'_, PyAny>>,
         tls: Option<&Bound<'_, PyAny>>,
         streams: Option<&Bound<'_, PyAny>>,
@@ -115,6 +118,7 @@ impl Engine {
                 min_se,
                 session_refresher,
             )?,
+            network: start::network::read(network)?,
             stream: start::streams::config(streams)?,
             admission: start::admission::read(admission)?,
             ..net::ServerConfig::default()
@@ -152,6 +156,18 @@ impl Engine {
         let tuples: PyResult<Vec<Bound<'py, PyTuple>>> =
             events.map(|event| event::to_tuple(py, event)).collect();
         PyList::new(py, tuples?)
+    }
+
+    /// The token of the flow that a message came over (RFC 5626).
+    fn flow(&self, origin: &Origin) -> Option<String> {
+        let replier = self.running.writer().replier();
+        replier.flow_token(origin.inner())
+    }
+
+    /// Whether a request comes from a user agent behind a NAT, by the rules of `Network.nat`.
+    fn behind_nat(&self, request: &Message, origin: &Origin) -> bool {
+        let replier = self.running.writer().replier();
+        replier.is_behind_nat(request.inner(), origin.inner())
     }
 
     /// Blocks, without the interpreter, until events wait or `timeout` seconds passed; says whether they do.

@@ -4,13 +4,13 @@ pub mod admission;
 pub mod control;
 pub mod dns;
 pub mod listeners;
+pub mod network;
 pub mod session;
 pub mod streams;
 pub mod tls;
 
 use crate::answering::Writer;
 use ::control::ControlConfig;
-use engine::reply::Replier;
 use engine::seam::Commands;
 use net::ServerConfig;
 use net::config::Companion;
@@ -38,7 +38,6 @@ impl Running {
         control: Option<(SocketAddr, ControlConfig)>,
     ) -> PyResult<Running> {
         let mut control_address = None;
-        let (drachtio_compatible, session) = (config.drachtio_compatible, config.session.clone());
         if let Some((address, control)) = control {
             let listener = ::control::Listener::bind(address)
                 .map_err(|error| cannot_listen(address, &error))?;
@@ -56,11 +55,7 @@ impl Running {
         let server = net::Server::start(config).map_err(start_error)?;
         Ok(Running {
             commands: server.commands(),
-            writer: Writer::new(Replier::new(
-                server.listeners(),
-                drachtio_compatible,
-                session,
-            )),
+            writer: Writer::new(server.replier()),
             server: Mutex::new(Some(server)),
             control_address,
             tls,

@@ -20,7 +20,9 @@ fn relayed(request: &Arc<Message>) -> Option<(String, Message)> {
             ))
         }
         InDialog::NotRelayed => None,
-        InDialog::Reject(rejection) => panic!("refused: {rejection:?}"),
+        InDialog::Reject(rejection) | InDialog::Unproven(rejection) => {
+            panic!("refused: {rejection:?}")
+        }
     }
 }
 

@@ -119,15 +119,15 @@ fn a_register_gets_path_instead() {
 #[test]
 fn record_route_uris_name_the_transport() {
     assert_eq!(
-        forward::record_route_uri("192.0.2.1:5060", Transport::Udp, false),
+        forward::record_route_uri("", "192.0.2.1:5060", Transport::Udp, false),
         "sip:192.0.2.1:5060;lr"
     );
     assert_eq!(
-        forward::record_route_uri("192.0.2.1:5060", Transport::Tcp, false),
+        forward::record_route_uri("", "192.0.2.1:5060", Transport::Tcp, false),
         "sip:192.0.2.1:5060;transport=tcp;lr"
     );
     assert_eq!(
-        forward::record_route_uri("[2001:db8::1]:5061", Transport::Tls, true),
+        forward::record_route_uri("", "[2001:db8::1]:5061", Transport::Tls, true),
         "sips:[2001:db8::1]:5061;transport=tls;lr"
     );
 }

@@ -1,0 +1,468 @@
+//! Whoever has no address of its own is reached down its flow: a browser over its connection, a phone behind a NAT where it speaks from.
+//! A flow that is gone is said to be so at once, and nobody is asked where it might be (RFC 5626, RFC 7118).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+use bytes::Bytes;
+use engine::command::{DialogReference, Draft, Proxy, ProxyOptions, Respond, SendRequest};
+use engine::config::{Bounds, Config, Listener, Network, RelayKey, SessionTimers, Timers};
+use engine::event::{CommandError, Request};
+use engine::id::{ApplicationId, CommandId, ConnectionId, Generator};
+use engine::reply::Replier;
+use engine::transport::{ListenerId, Origin, Transport};
+use engine::{Command, Engine, Event, Time, Transmit};
+use sip::{HeaderName, Limits, Message, Method};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+const APPLICATION: ApplicationId = ApplicationId(1);
+const OWN: &str = "192.0.2.1:5060";
+const BROWSER: &str = "198.51.100.20:51000";
+const PHONE: &str = "198.51.100.7:5060";
+
+fn config(shard: u8, shards: u8) -> Config {
+    let listener = |transport| {
+        let bound: SocketAddr = OWN.parse().unwrap();
+        Listener {
+            transport,
+            bound,
+            addresses: vec![bound.ip()],
+            advertised: None,
+        }
+    };
+    Config {
+        shard,
+        shards,
+        listeners: [Transport::Udp, Transport::Ws, Transport::Tcp]
+            .map(listener)
+            .to_vec(),
+        timers: Timers::default(),
+        bounds: Bounds::default(),
+        udp_request_limit: None,
+        drachtio_compatible: false,
+        session: SessionTimers::default(),
+        network: Network {
+            key: Some(RelayKey {
+                secret: [3, 4],
+                epoch: 5,
+            }),
+            ..Network::default()
+        },
+    }
+}
+
+fn engine_of(config: Config) -> Engine {
+    let mut engine = Engine::new(config, Generator::new([9; 32]));
+    engine.handle_attach(Time::ZERO, APPLICATION);
+    engine.handle_command(Time::ZERO, APPLICATION, Command::RouteAll);
+    engine
+}
+
+fn engine() -> Engine {
+    engine_of(config(0, 1))
+}
+
+fn origin(transport: Transport, peer: &str, connection: Option<u64>) -> Origin {
+    let index = match transport {
+        Transport::Udp => 0,
+        Transport::Ws => 1,
+        _ => 2,
+    };
+    Origin {
+        listener: ListenerId(index),
+        transport,
+        peer: peer.parse().unwrap(),
+        local: OWN.parse().unwrap(),
+        connection: connection.map(ConnectionId),
+    }
+}
+
+fn browser(connection: u64) -> Origin {
+    origin(Transport::Ws, BROWSER, Some(connection))
+}
+
+fn phone() -> Origin {
+    origin(Transport::Udp, PHONE, None)
+}
+
+fn token(origin: &Origin) -> String {
+    let config = config(0, 1);
+    let replier = Replier::new(&config.listeners, &config.network, false, config.session);
+    replier.flow_token(origin).unwrap()
+}
+
+fn receive(engine: &mut Engine, origin: Origin, text: &str) {
+    let bytes = Bytes::from(text.replace('\n', "\r\n"));
+    let size = bytes.len();
+    let message = Message::parse(bytes, &Limits::default()).unwrap();
+    engine.handle_message(Time::ZERO, origin, message, size);
+}
+
+fn request(method: &str, uri: &str, via: &str, contact: &str, more: &str) -> String {
+    let tag = if more.contains("Route:") {
+        ";tag=2"
+    } else {
+        ""
+    };
+    format!(
+        "{method} {uri} SIP/2.0\nVia: SIP/2.0/{via};branch=z9hG4bK{method}{}\nMax-Forwards: 70\nFrom: <sip:a@a.example>;tag=1\n\
+         To: <sip:b@b.example>{tag}\nCall-ID: flows\nCSeq: 1 {method}\nContact: <{contact}>\n{more}Content-Length: 0\n\n",
+        more.len()
+    )
+}
+
+/// A browser registers over this connection; the application answers.
+fn register(engine: &mut Engine, connection: Origin, host: &str) {
+    let contact = format!("sip:x1@{host};transport=ws");
+    let text = request(
+        "REGISTER",
+        "sip:b.example",
+        &format!("WS {host}"),
+        &contact,
+        "",
+    );
+    let call_id = format!("Call-ID: {}-{host}", connection.connection.unwrap().0);
+    receive(
+        engine,
+        connection,
+        &text.replace("Call-ID: flows", &call_id),
+    );
+    let request = next_request(engine);
+    let respond = Respond {
+        id: CommandId(1),
+        transaction: request.transaction,
+        status: 200,
+        reason: String::new(),
+        draft: Draft::default(),
+    };
+    engine.handle_command(Time::ZERO, APPLICATION, Command::Respond(respond));
+    while engine.poll_transmit().is_some() {}
+    while engine.poll_event().is_some() {}
+}
+
+fn next_request(engine: &mut Engine) -> Request {
+    let events = std::iter::from_fn(|| engine.poll_event());
+    let mut requests = events.filter_map(|(_, event)| match event {
+        Event::Request(request) => Some(request),
+        _ => None,
+    });
+    requests.next().expect("a request")
+}
+
+fn sent(engine: &mut Engine) -> Vec<(Transmit, Message)> {
+    let sent = std::iter::from_fn(|| engine.poll_transmit());
+    sent.map(|transmit| {
+        let message = Message::parse(transmit.bytes.clone(), &Limits::default()).unwrap();
+        (transmit, message)
+    })
+    .collect()
+}
+
+fn sent_request(engine: &mut Engine) -> (Transmit, Message) {
+    let mut sent = sent(engine);
+    sent.retain(|(_, message)| message.is_request());
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    sent.remove(0)
+}
+
+fn options_to(engine: &mut Engine, uri: &str, next_hop: Option<String>) {
+    let send = SendRequest {
+        id: CommandId(7),
+        method: Method::Options,
+        uri: uri.to_owned(),
+        dialog: None,
+        next_hop,
+        draft: Draft::default(),
+    };
+    engine.handle_command(Time::ZERO, APPLICATION, Command::Send(send));
+}
+
+fn failure(engine: &mut Engine) -> Option<CommandError> {
+    std::iter::from_fn(|| engine.poll_event()).find_map(|(_, event)| match event {
+        Event::Failed(failed) => Some(failed.error),
+        _ => None,
+    })
+}
+
+fn down(token: &str) -> Option<String> {
+    Some(format!("sip:{token}@flow.invalid;lr"))
+}
+
+#[test]
+fn the_contact_of_a_browser_is_reached_over_its_connection_and_nobody_is_asked_for_it() {
+    let mut engine = engine();
+    register(&mut engine, browser(1), "df7jal23ls0d.invalid");
+    for uri in [
+        "sip:x1@df7jal23ls0d.invalid;transport=ws",
+        "sip:x1@DF7JAL23LS0D.invalid",
+    ] {
+        options_to(&mut engine, uri, None);
+        assert!(engine.poll_resolve().is_none());
+        let (transmit, _) = sent_request(&mut engine);
+        assert_eq!(transmit.destination.transport, Transport::Ws);
+        assert_eq!(transmit.destination.connection, Some(ConnectionId(1)));
+    }
+    options_to(&mut engine, "sip:x1@unknown.invalid;transport=ws", None);
+    assert!(engine.poll_resolve().is_none());
+    assert!(matches!(
+        failure(&mut engine),
+        Some(CommandError::FlowFailed(_))
+    ));
+    assert!(sent(&mut engine).is_empty());
+}
+
+#[test]
+fn a_host_belongs_to_whoever_had_it_first_while_that_connection_is_open() {
+    let mut engine = engine();
+    register(&mut engine, browser(1), "mine.invalid");
+    let stranger = origin(Transport::Ws, "203.0.113.99:4000", Some(2));
+    register(&mut engine, stranger, "mine.invalid");
+    let reached = |engine: &mut Engine| {
+        options_to(engine, "sip:x1@mine.invalid", None);
+        sent_request(engine).0.destination.connection
+    };
+    assert_eq!(reached(&mut engine), Some(ConnectionId(1)));
+    // The same browser came back before anybody noticed that it had gone.
+    register(&mut engine, browser(3), "mine.invalid");
+    assert_eq!(reached(&mut engine), Some(ConnectionId(3)));
+    // What the old connection's end takes with it is not this.
+    engine.handle_connection_closed(Time::ZERO, ConnectionId(1));
+    assert_eq!(reached(&mut engine), Some(ConnectionId(3)));
+    engine.handle_connection_closed(Time::ZERO, ConnectionId(3));
+    register(&mut engine, stranger, "mine.invalid");
+    assert_eq!(reached(&mut engine), Some(ConnectionId(2)));
+    // Nor does it take many names to fill a table.
+    for number in 0..50 {
+        register(&mut engine, stranger, &format!("more{number}.invalid"));
+    }
+    assert!(engine.counts().flows <= 9, "{}", engine.counts().flows);
+    engine.handle_connection_closed(Time::ZERO, ConnectionId(2));
+    assert_eq!(engine.counts().flows, 0);
+}
+
+#[test]
+fn a_request_goes_down_the_flow_that_its_token_names() {
+    let mut engine = engine();
+    register(&mut engine, browser(1), "a.invalid");
+    options_to(
+        &mut engine,
+        "sip:anything@example.com",
+        down(&token(&browser(1))),
+    );
+    let (transmit, options) = sent_request(&mut engine);
+    assert_eq!(transmit.destination.connection, Some(ConnectionId(1)));
+    assert_eq!(options.request_uri(), "sip:anything@example.com");
+    assert!(!options.as_bytes().windows(4).any(|four| four == b"flow"));
+    // By UDP it is the address that spoke, from the listener that was spoken to.
+    options_to(&mut engine, "sip:a@10.0.0.3", down(&token(&phone())));
+    let (transmit, _) = sent_request(&mut engine);
+    assert_eq!(transmit.destination.peer.to_string(), PHONE);
+    let mut forged = token(&browser(1));
+    forged.replace_range(5..6, if &forged[5..6] == "A" { "B" } else { "A" });
+    for next_hop in [down(&forged), down("drfAAAA"), down("bob")] {
+        options_to(&mut engine, "sip:a@example.com", next_hop);
+        assert_eq!(failure(&mut engine), Some(CommandError::FlowForged));
+    }
+    engine.handle_connection_closed(Time::ZERO, ConnectionId(1));
+    options_to(&mut engine, "sip:a@example.com", down(&token(&browser(1))));
+    assert!(matches!(
+        failure(&mut engine),
+        Some(CommandError::FlowFailed(_))
+    ));
+    assert!(engine.poll_resolve().is_none());
+}
+
+#[test]
+fn whoever_waits_for_an_answer_over_a_connection_that_ends_is_told_at_once() {
+    let mut engine = engine();
+    register(&mut engine, browser(1), "a.invalid");
+    options_to(&mut engine, "sip:x1@a.invalid", None);
+    sent_request(&mut engine);
+    while engine.poll_event().is_some() {}
+    engine.handle_connection_closed(Time::ZERO, ConnectionId(1));
+    let responses = std::iter::from_fn(|| engine.poll_event());
+    let status = responses
+        .filter_map(|(_, event)| match event {
+            Event::Response(response) => Some(response.message.status()),
+            _ => None,
+        })
+        .next();
+    assert_eq!(status, Some(430));
+    assert_eq!(engine.counts().client_transactions, 0);
+}
+
+/// A call from the phone is proxied to the browser; gives its Record-Route values.
+fn call_browser(engine: &mut Engine) -> Vec<String> {
+    let text = request(
+        "INVITE",
+        "sip:b@b.example",
+        "UDP 198.51.100.7",
+        "sip:a@198.51.100.7",
+        "",
+    );
+    receive(engine, phone(), &text);
+    let proxy = Proxy {
+        id: CommandId(2),
+        transaction: next_request(engine).transaction,
+        targets: vec!["sip:x1@a.invalid;transport=ws".to_owned()],
+        options: ProxyOptions {
+            record_route: true,
+            ..ProxyOptions::default()
+        },
+        headers: Vec::new(),
+    };
+    engine.handle_command(Time::ZERO, APPLICATION, Command::Proxy(proxy));
+    let (transmit, invite) = sent_request(engine);
+    assert_eq!(transmit.destination.connection, Some(ConnectionId(1)));
+    let values = invite.values(HeaderName::RecordRoute);
+    values.map(|value| value.into_owned()).collect()
+}
+
+fn in_call(method: &str, uri: &str, via: &str, routes: &[&str]) -> String {
+    let more = format!("Route: {}\n", routes.join(", "));
+    request(method, uri, via, "sip:a@198.51.100.7", &more)
+}
+
+#[test]
+fn later_requests_of_a_call_find_the_browser_and_the_phone() {
+    let mut engine = engine();
+    register(&mut engine, browser(1), "a.invalid");
+    let routes = call_browser(&mut engine);
+    assert_eq!(routes.len(), 2, "{routes:?}");
+    assert!(
+        routes[0].contains("sip:drb") && routes[0].contains("transport=ws"),
+        "{routes:?}"
+    );
+    assert!(routes[1].contains("sip:drm"), "{routes:?}");
+    let (near, far) = (routes[0].as_str(), routes[1].as_str());
+    let uri = "sip:x1@a.invalid;transport=ws";
+    receive(
+        &mut engine,
+        phone(),
+        &in_call("INFO", uri, "UDP 198.51.100.7", &[far, near]),
+    );
+    let (transmit, _) = sent_request(&mut engine);
+    assert_eq!(transmit.destination.connection, Some(ConnectionId(1)));
+    let text = in_call(
+        "MESSAGE",
+        "sip:a@198.51.100.7",
+        "WS a.invalid",
+        &[near, far],
+    );
+    receive(&mut engine, browser(1), &text);
+    let (transmit, _) = sent_request(&mut engine);
+    assert_eq!(transmit.destination.peer.to_string(), PHONE);
+    // It comes back over another connection, and is found there by its host.
+    engine.handle_connection_closed(Time::ZERO, ConnectionId(1));
+    while engine.poll_transmit().is_some() {}
+    receive(
+        &mut engine,
+        phone(),
+        &in_call("UPDATE", uri, "UDP 198.51.100.7", &[far, near]),
+    );
+    let answers = sent(&mut engine);
+    assert_eq!(answers.len(), 1);
+    assert_eq!(answers[0].1.status(), 430, "RFC 5626 §5.3");
+    register(&mut engine, browser(2), "a.invalid");
+    receive(
+        &mut engine,
+        phone(),
+        &in_call("BYE", uri, "UDP 198.51.100.7", &[far, near]),
+    );
+    let (transmit, _) = sent_request(&mut engine);
+    assert_eq!(transmit.destination.connection, Some(ConnectionId(2)));
+}
+
+#[test]
+fn what_one_shard_learns_the_others_are_told() {
+    let (mut one, mut other) = (engine_of(config(0, 2)), engine_of(config(1, 2)));
+    register(&mut one, browser(1), "a.invalid");
+    let learnt: Vec<_> = std::iter::from_fn(|| one.poll_learnt()).collect();
+    assert_eq!(learnt.len(), 2, "the connection, and its host: {learnt:?}");
+    for news in &learnt {
+        other.handle_learnt(Time::ZERO, news);
+        // Told twice it is the same.
+        other.handle_learnt(Time::ZERO, news);
+    }
+    assert!(other.poll_learnt().is_none(), "it is not told on");
+    options_to(&mut other, "sip:x1@a.invalid", None);
+    assert_eq!(
+        sent_request(&mut other).0.destination.connection,
+        Some(ConnectionId(1))
+    );
+    other.handle_connection_closed(Time::ZERO, ConnectionId(1));
+    assert_eq!(other.counts().flows, 0);
+}
+
+/// A call from this peer with this Contact is answered and ended by the application; gives where the BYE goes.
+fn bye_goes_to(engine: &mut Engine, origin: Origin, via: &str, contact: &str) -> Transmit {
+    receive(
+        engine,
+        origin,
+        &request("INVITE", "sip:b@192.0.2.1", via, contact, ""),
+    );
+    let invite = next_request(engine);
+    let respond = Respond {
+        id: CommandId(3),
+        transaction: invite.transaction,
+        status: 200,
+        reason: String::new(),
+        draft: Draft::default(),
+    };
+    engine.handle_command(Time::ZERO, APPLICATION, Command::Respond(respond));
+    let answer = sent(engine).pop().unwrap().1;
+    let tag = answer.to().unwrap().tag().unwrap().to_owned();
+    let ack = request("ACK", "sip:b@192.0.2.1", via, contact, "");
+    let ack = ack.replace(
+        "To: <sip:b@b.example>",
+        &format!("To: <sip:b@b.example>;tag={tag}"),
+    );
+    receive(engine, origin, &ack);
+    while engine.poll_event().is_some() {}
+    let send = SendRequest {
+        id: CommandId(4),
+        method: Method::Bye,
+        uri: String::new(),
+        dialog: Some(DialogReference::Tags {
+            call_id: "flows".to_owned(),
+            from_tag: "1".to_owned(),
+        }),
+        next_hop: None,
+        draft: Draft::default(),
+    };
+    engine.handle_command(Time::ZERO, APPLICATION, Command::Send(send));
+    sent_request(engine).0
+}
+
+#[test]
+fn a_contact_that_nobody_could_reach_is_not_believed_and_others_are() {
+    let goes_to = |contact: &str| {
+        let transmit = bye_goes_to(&mut engine(), phone(), "UDP 10.0.0.4:5060", contact);
+        transmit.destination.peer.to_string()
+    };
+    assert_eq!(goes_to("sip:a@10.0.0.4:5060"), PHONE);
+    assert_eq!(goes_to("sip:a@203.0.113.8:5080"), "203.0.113.8:5080");
+    let mut config = config(0, 1);
+    config.network.nat.contact_differs = true;
+    let mut strict = engine_of(config);
+    let contact = "sip:a@203.0.113.8:5080";
+    let transmit = bye_goes_to(&mut strict, phone(), "UDP 203.0.113.8", contact);
+    assert_eq!(transmit.destination.peer.to_string(), PHONE);
+}
+
+#[test]
+fn a_stream_that_leaves_a_request_unanswered_is_named() {
+    let mut engine = engine();
+    options_to(&mut engine, "sip:a@203.0.113.8;transport=tcp", None);
+    sent_request(&mut engine);
+    assert!(engine.poll_unanswered().is_none());
+    engine.handle_timeout(Time::START + Duration::from_secs(33));
+    let destination = engine.poll_unanswered().unwrap();
+    assert_eq!(destination.peer.to_string(), "203.0.113.8:5060");
+    options_to(&mut engine, "sip:a@203.0.113.8", None);
+    engine.handle_timeout(Time::START + Duration::from_secs(70));
+    assert!(engine.poll_unanswered().is_none(), "UDP has no connection");
+}
