@@ -145,6 +145,14 @@ impl Commands for Desk {
         Vec::new()
     }
 
+    fn flow_token(&self, _origin: &Origin) -> Option<String> {
+        None
+    }
+
+    fn is_behind_nat(&self, _message: &Message, _origin: &Origin) -> bool {
+        false
+    }
+
     fn ban(&self, _network: Prefix, _time: Option<Duration>) {}
 
     fn bans(&self) -> Vec<Ban> {

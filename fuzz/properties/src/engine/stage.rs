@@ -96,6 +96,7 @@ impl Stage {
         let config = config(manner);
         let replier = Replier::new(
             &config.listeners,
+            &config.network,
             config.drachtio_compatible,
             config.session.clone(),
         );
