@@ -341,7 +341,11 @@ fn thousands_of_transactions_that_end_at_once_are_all_gone() {
     let (mut world, bob) = world(207);
     for number in 0..2000 {
         let (branch, call_id) = (format!("z9hG4bKm{number}"), format!("many{number}"));
-        let method = if number % 2 == 0 { "INVITE" } else { "OPTIONS" };
+        let method = if number.is_multiple_of(2) {
+            "INVITE"
+        } else {
+            "OPTIONS"
+        };
         send(
             &mut world,
             PEER,

@@ -309,11 +309,7 @@ fn readable(link: &Link) {
             "{}",
             line.escape_ascii()
         );
-        assert!(
-            !line.iter().any(|byte| *byte == 0),
-            "{}",
-            line.escape_ascii()
-        );
+        assert!(!line.contains(&0), "{}", line.escape_ascii());
     }
     assert_eq!(decoder.pending(), 0, "half a frame");
 }

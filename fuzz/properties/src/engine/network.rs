@@ -69,7 +69,7 @@ fn sender(step: Step<'_>, index: usize) -> Origin {
 
 fn body(step: Step<'_>, index: usize, method: &str) -> &'static str {
     let wants = matches!(method, "INVITE" | "UPDATE" | "PRACK");
-    if wants && step.number(index) % 2 == 0 {
+    if wants && step.number(index).is_multiple_of(2) {
         SDP
     } else {
         ""
@@ -263,7 +263,7 @@ fn damaged(stage: &mut Stage, step: Step<'_>) {
     let corpus = seeds::messages();
     let number = step.number(1);
     let chosen = match step.recent(2, &stage.received) {
-        Some((_, bytes)) if number % 2 == 0 => bytes.to_vec(),
+        Some((_, bytes)) if number.is_multiple_of(2) => bytes.to_vec(),
         _ => corpus[(number / 2) % corpus.len()].clone(),
     };
     let mut bytes = chosen;
