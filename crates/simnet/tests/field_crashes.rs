@@ -339,7 +339,7 @@ fn a_request_to_a_contact_that_cannot_be_reached_fails_and_says_so() {
 #[test]
 fn thousands_of_transactions_that_end_at_once_are_all_gone() {
     let (mut world, bob) = world(207);
-    for number in 0..2000 {
+    for number in 0..2000_u32 {
         let (branch, call_id) = (format!("z9hG4bKm{number}"), format!("many{number}"));
         let method = if number.is_multiple_of(2) {
             "INVITE"
