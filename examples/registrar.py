@@ -11,7 +11,7 @@ With DRACHT_OPEN=1 in its environment anybody may register as anybody: for measu
 import os
 from typing import NamedTuple
 
-from dracht import App, Request, Response, SipError, Uri
+from dracht import App, ProxyTarget, Request, Response, SipError, Uri
 from dracht.middleware import DigestAuth, Next
 from dracht.store import MemoryStore
 
@@ -22,11 +22,15 @@ MINIMUM, MAXIMUM = 60, 3600  # seconds a binding lives
 
 
 class Binding(NamedTuple):
-    """A contact of a user, and the request that last registered it (RFC 3261 §10.3 step 7)."""
+    """A contact of a user, and the request that last registered it (RFC 3261 §10.3 step 7).
+
+    `flow` is the way back to a phone behind a NAT, whose contact is an address that nobody else can reach (RFC 5626).
+    """
 
     uri: Uri
     call_id: str
     cseq: int
+    flow: str | None
 
 
 app = App()
@@ -61,6 +65,7 @@ async def register(req: Request, res: Response) -> None:
             raise SipError(400, "Contact * Needs Expires 0 and No Other Contact")
         await location.remove(address)
         contacts = []
+    flow = req.flow if req.behind_nat else None
     lifetimes = [lifetime(contact.param("expires") or req.headers.get("Expires")) for contact in contacts]
     for contact, seconds in zip(contacts, lifetimes, strict=True):
         same = next((key for key, item in held.items() if item.value.uri.equivalent(contact.uri)), None)
@@ -68,7 +73,7 @@ async def register(req: Request, res: Response) -> None:
         if seconds == 0:
             await location.remove(address, field)
         else:
-            await location.put(address, field, Binding(contact.uri, req.call_id, cseq), expires=seconds)
+            await location.put(address, field, Binding(contact.uri, req.call_id, cseq, flow), expires=seconds)
     bindings = (await location.all(address)).values()
     await res.send(
         200, headers={"Contact": [f"<{item.value.uri}>;expires={round(item.expires)}" for item in bindings]}
@@ -89,7 +94,8 @@ async def invite(req: Request, res: Response) -> None:
     bindings = await location.all(f"{req.uri.user}@{req.uri.host}".lower())
     if not bindings:
         raise SipError(480)
-    await req.proxy([item.value.uri for item in bindings.values()], forking="simultaneous", record_route=True)
+    phones = [ProxyTarget(item.value.uri, flow=item.value.flow) for item in bindings.values()]
+    await req.proxy(phones, forking="simultaneous", record_route=True)
 
 
 if __name__ == "__main__":
