@@ -57,8 +57,8 @@ impl Client {
             drachtio_compatible: false,
             session: SessionTimers::default(),
             failover,
-            admission: engine::admit::Admission::everybody(),
             network: engine::config::Network::default(),
+            admission: engine::admit::Admission::everybody(),
         };
         let mut engine = Engine::new(config, Generator::new([3; 32]));
         engine.handle_attach(Time::ZERO, APPLICATION);

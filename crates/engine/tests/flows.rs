@@ -44,6 +44,8 @@ fn config(shard: u8, shards: u8) -> Config {
         udp_request_limit: None,
         drachtio_compatible: false,
         session: SessionTimers::default(),
+        admission: engine::admit::Admission::everybody(),
+        failover: engine::config::Failover::default(),
         network: Network {
             key: Some(RelayKey {
                 secret: [3, 4],

@@ -48,9 +48,16 @@ fn same_host(one: Host<'_>, two: Host<'_>) -> bool {
     }
 }
 
+/// Of a parameter that is repeated, which none may be (RFC 3261 §19.1.1), the first value counts, as everywhere: what a user agent
+/// registers must be the same when it registers it again.
 fn params_match(one: &Uri<'_>, two: &Uri<'_>) -> bool {
     one.params.iter().all(|(name, value)| {
         let same = |(other, _): &(&str, Option<&str>)| same_escaped(name, other, true);
+        let value = one
+            .params
+            .iter()
+            .find(same)
+            .map_or(value, |(_, first)| first);
         match two.params.iter().find(same) {
             Some((_, other)) => same_escaped(value.unwrap_or(""), other.unwrap_or(""), true),
             None => !DECISIVE
@@ -112,6 +119,7 @@ fn same_tel(one: &Uri<'_>, two: &Uri<'_>) -> bool {
     };
     let same = |a: &Uri<'_>, b: &Uri<'_>| {
         a.params.iter().all(|(name, value)| {
+            let value = a.params.get_raw(name).unwrap_or(value);
             b.params
                 .get_raw(name)
                 .is_some_and(|other| digits(value.unwrap_or("")) == digits(other.unwrap_or("")))

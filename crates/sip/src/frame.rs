@@ -125,7 +125,9 @@ impl Framer {
     /// Looks for the end of the head and reads it; whether it is there.
     fn find_head(&mut self) -> Result<bool, ParseError> {
         let Some(end) = self.head_end() else {
-            if self.buffer.len() > self.limits.head_bytes.min(self.limits.message_bytes) {
+            // The empty line that ends the head is not counted: all but its last byte may be here.
+            let most = self.limits.head_bytes.saturating_add(1);
+            if self.buffer.len() > most.min(self.limits.message_bytes) {
                 return Err(ParseError::new(
                     ParseErrorKind::HeadTooLong,
                     self.buffer.len(),

@@ -115,6 +115,27 @@ pub(crate) fn find_outside(bytes: &[u8], separator: u8) -> usize {
     bytes.len()
 }
 
+/// Whether every quoted string and bracket in `bytes` ends: what is written behind them is not swallowed.
+pub(crate) fn is_closed(bytes: &[u8]) -> bool {
+    if memchr::memchr2(b'"', b'<', bytes).is_none() {
+        return true;
+    }
+    let (mut quoted, mut escaped, mut bracketed) = (false, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' if quoted => quoted = false,
+            _ if quoted => {}
+            b'"' if !bracketed => quoted = true,
+            b'<' => bracketed = true,
+            b'>' => bracketed = false,
+            _ => {}
+        }
+    }
+    !quoted && !bracketed
+}
+
 /// The values of a comma list, trimmed; empty ones are left out. Commas in quoted strings and angle brackets are part of a value.
 #[derive(Clone, Debug)]
 pub(crate) struct List<'a> {
@@ -260,7 +281,24 @@ pub(crate) fn push_value(out: &mut Vec<u8>, value: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{List, number, unfold, unquote};
+    use super::{List, is_closed, number, unfold, unquote};
+
+    #[test]
+    fn what_opens_must_close() {
+        for closed in [
+            &b""[..],
+            b";a=b",
+            b";a=\"b;\\\"<\"",
+            b"<a\">",
+            b">",
+            b"\"\\\\\"",
+        ] {
+            assert!(is_closed(closed), "{}", closed.escape_ascii());
+        }
+        for open in [&b"\""[..], b";a=\"b", b"\"\\\"", b";a=<", b"\"<\"\""] {
+            assert!(!is_closed(open), "{}", open.escape_ascii());
+        }
+    }
 
     #[test]
     fn lists_split_outside_quotes_and_brackets() {

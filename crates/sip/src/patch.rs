@@ -3,7 +3,7 @@
 //! Every edit but an addition speaks of the message as it was read, not of what other edits did to it.
 use crate::build::{push_end, push_field};
 use crate::field::Field;
-use crate::grammar::push_value;
+use crate::grammar::{push_line, push_value};
 use crate::head::Span;
 use crate::message::Message;
 use crate::name::HeaderName;
@@ -253,7 +253,7 @@ impl<'a> Patch<'a> {
             } {
                 Fate::Keep => push_kept(out, &field),
                 Fate::Drop => {}
-                Fate::Rewrite(value) => push_field(out, field.raw_name().as_bytes(), &value),
+                Fate::Rewrite(value) => push_received(out, &field, &value),
             }
         }
         out.extend_from_slice(bytes.get(run).unwrap_or_default());
@@ -354,7 +354,7 @@ impl FirstValues<'_> {
                 value.extend_from_slice(b", ");
             }
             match self.replacement.take() {
-                Some(replacement) => value.extend_from_slice(replacement),
+                Some(replacement) => push_value(&mut value, replacement),
                 None => value.extend_from_slice(&crate::grammar::unfold(one)),
             }
         }
@@ -391,6 +391,14 @@ fn push_kept(out: &mut Vec<u8>, field: &Field<'_>) {
     if field.raw().ends_with(b"\r\n") && !folded {
         out.extend_from_slice(field.raw());
     } else {
-        push_field(out, field.raw_name().as_bytes(), &field.value());
+        push_received(out, field, &field.value());
     }
+}
+
+/// Writes a field with a value of the message: a NUL in it was sent so and goes on so, wherever its line ended (RFC 4475 §3.1.1.2).
+fn push_received(out: &mut Vec<u8>, field: &Field<'_>, value: &[u8]) {
+    out.extend_from_slice(field.raw_name().as_bytes());
+    out.extend_from_slice(b": ");
+    push_line(out, value);
+    out.extend_from_slice(b"\r\n");
 }

@@ -214,6 +214,8 @@ impl Engine {
         let uri = if is_placeholder(&send.uri) {
             None
         } else {
+            Uri::parse(&send.uri)
+                .map_err(|error| CommandError::InvalidUri(format!("{}: {error}", send.uri)))?;
             Some(send.uri.as_str())
         };
         let mut plan = self

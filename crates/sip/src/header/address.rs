@@ -1,6 +1,6 @@
 //! Addresses: From, To, Contact, Route and their like (RFC 3261 §20.10, `name-addr` and `addr-spec`).
 use crate::error::HeaderError;
-use crate::grammar::{Quoted, lossy, quoted_len, trim, unfold, unquote};
+use crate::grammar::{Quoted, is_closed, lossy, quoted_len, trim, unfold, unquote};
 use crate::header::params::Params;
 use crate::name::HeaderName;
 use crate::uri::Uri;
@@ -81,6 +81,10 @@ impl<'a> Address<'a> {
             return Err(fail(
                 "there is text behind the URI; write `<URI>;name=value`",
             ));
+        }
+        // A tag that we add behind it would be part of it, and nobody could read it.
+        if !is_closed(params) {
+            return Err(fail("a parameter's quote or bracket is not closed"));
         }
         let uri_text = text(uri)?;
         if uri_text.is_empty() {

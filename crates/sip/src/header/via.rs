@@ -1,6 +1,6 @@
 //! Via (RFC 3261 §20.42).
 use crate::error::HeaderError;
-use crate::grammar::{is_lws, is_token, trim};
+use crate::grammar::{is_closed, is_lws, is_token, trim};
 use crate::header::params::Params;
 use crate::name::HeaderName;
 use crate::uri::Host;
@@ -54,6 +54,10 @@ impl<'a> Via<'a> {
         }
         let semicolon = memchr::memchr(b';', rest).unwrap_or(rest.len());
         let (sent_by, params) = rest.split_at(semicolon);
+        // What is added behind it (`received`, RFC 3261 §18.2.1) would be part of it.
+        if !is_closed(params) {
+            return Err(fail("a parameter's quote or bracket is not closed"));
+        }
         let sent_by = text(trim(sent_by))?;
         let (host_text, port) = split_port(sent_by)?;
         let host =

@@ -84,19 +84,24 @@ impl<'a> Rewrite<'a> {
         }
     }
 
-    /// Another address in every `c=`; one for the session where there is none. `a=rtcp` and candidates stay: remove them where
-    /// they name addresses that no longer hold.
+    /// Another address in every `c=`; one for the session where it has none and a media section has none either. `a=rtcp` and
+    /// candidates stay: remove them where they name addresses that no longer hold.
     pub fn set_address(&mut self, address: IpAddr) {
         let end = self.line_end;
         let text = connection(address);
-        let mut found = false;
+        let sections = self.lines.last().map_or(1, |line| line.section + 1);
+        let mut connected = vec![false; sections];
         for line in &mut self.lines {
             if line.line().kind() == b'c' {
                 replace(line, &text, end);
-                found = true;
+                if let Some(it) = connected.get_mut(line.section) {
+                    *it = true;
+                }
             }
         }
-        if !found {
+        let (session, media) = connected.split_at(1);
+        let is_whole = !media.is_empty() && media.iter().all(|it| *it);
+        if session != [true] && !is_whole {
             self.insert(0, b"vosiuep", &text);
         }
     }

@@ -1,0 +1,3 @@
+//! See `properties::engine`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::engine::run(data));

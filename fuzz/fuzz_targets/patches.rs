@@ -1,0 +1,3 @@
+//! See `properties::patches`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::patches::run(data));

@@ -1,0 +1,157 @@
+//! What was promised and what was seen: outcomes of commands, final responses of transactions.
+use engine::event::Event;
+use engine::id::{ApplicationId, CommandId, DialogId, TransactionId};
+use engine::{Time, Transmit};
+use sip::{HeaderName, Message, Method};
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+/// How a command is answered.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// By one `Sent`, `Exported` or `Imported`, or one `Failed`.
+    Once,
+    /// By one `ProxyDone` or one `Failed`.
+    Proxy,
+    /// By one `Failed` at most.
+    FailureAtMost,
+}
+
+/// How long two final responses of one server transaction could not belong to two: shorter than timer I.
+const SAME: Duration = Duration::from_secs(4);
+
+/// The record of one run.
+#[derive(Default)]
+pub struct Ledger {
+    pending: HashMap<(ApplicationId, CommandId), Outcome>,
+    /// The final answers that applications were told they have given.
+    answered: HashSet<TransactionId>,
+    /// The final responses that applications were told of, with the dialog of a 2xx.
+    heard: HashMap<TransactionId, HashSet<Option<DialogId>>>,
+    /// By what identifies a server transaction on the wire: when, and what.
+    finals: HashMap<String, (Time, Message)>,
+}
+
+impl Ledger {
+    /// A command was given.
+    pub fn asked(&mut self, application: ApplicationId, command: CommandId, outcome: Outcome) {
+        self.pending.insert((application, command), outcome);
+    }
+
+    /// An application is gone, and hears no more.
+    pub fn forget(&mut self, application: ApplicationId) {
+        self.pending.retain(|(owner, _), _| *owner != application);
+    }
+
+    /// No command waits any more.
+    pub fn rest(&self) {
+        let waiting = self
+            .pending
+            .iter()
+            .find(|(_, outcome)| **outcome != Outcome::FailureAtMost);
+        assert!(waiting.is_none(), "{waiting:?} has no outcome");
+    }
+
+    fn settle(&mut self, application: ApplicationId, command: CommandId, event: &Event) {
+        let outcome = self.pending.remove(&(application, command));
+        let expected = match event {
+            Event::Failed(_) => outcome.is_some(),
+            Event::ProxyDone(_) => outcome == Some(Outcome::Proxy),
+            _ => outcome == Some(Outcome::Once),
+        };
+        assert!(
+            expected,
+            "the outcome of nothing that waits ({outcome:?}): {event:?}"
+        );
+    }
+
+    /// An application was told something.
+    pub fn told(&mut self, application: ApplicationId, event: &Event) {
+        match event {
+            Event::Sent(sent) => {
+                self.settle(application, sent.command, event);
+                if sent.message.is_response() && sent.message.status() >= 200 {
+                    assert!(
+                        self.answered.insert(sent.transaction),
+                        "two final answers: {event:?}"
+                    );
+                }
+            }
+            Event::Failed(failed) => self.settle(application, failed.command, event),
+            Event::ProxyDone(done) => self.settle(application, done.command, event),
+            Event::Exported(exported) => self.settle(application, exported.command, event),
+            Event::Imported(imported) => self.settle(application, imported.command, event),
+            Event::Response(response) => {
+                let status = response.message.status();
+                assert!(status != 100, "a 100 reaches no application");
+                if status < 200 {
+                    return;
+                }
+                let heard = self.heard.entry(response.transaction).or_default();
+                let is_fork = response.message.method() == Method::Invite && status < 300;
+                assert!(
+                    heard.is_empty() || is_fork,
+                    "a final response after the final one: {event:?}"
+                );
+                let dialog = response.dialog.filter(|_| is_fork);
+                assert!(heard.insert(dialog), "the same answer twice: {event:?}");
+            }
+            Event::ProxyResponse(response) => {
+                assert!(
+                    response.message.status() != 100,
+                    "a 100 reaches no application"
+                );
+            }
+            Event::Request(_) | Event::DialogEnded(_) | Event::SubscriptionEnded(_) => {}
+        }
+    }
+
+    /// A response went out. `is_strict`: it is a transaction's, and none was refused for want of room.
+    pub fn sent(&mut self, now: Time, transmit: &Transmit, message: &Message, is_strict: bool) {
+        if message.is_request() || message.status() < 200 || !is_strict {
+            return;
+        }
+        let Ok(via) = message.top_via() else { return };
+        if transmit.destination.transport.is_reliable()
+            || via
+                .branch()
+                .is_none_or(|branch| !branch.starts_with("z9hG4bK"))
+        {
+            return;
+        }
+        let value = |name| {
+            message
+                .header(name)
+                .map(|field| field.text().into_owned())
+                .unwrap_or_default()
+        };
+        let key = format!(
+            "{} {:?} {}",
+            via.branch().unwrap_or_default(),
+            via.sent_by(),
+            message.method()
+        );
+        let key = format!(
+            "{key} {} {} {}",
+            value(HeaderName::CSeq),
+            value(HeaderName::CallId),
+            value(HeaderName::From)
+        );
+        let Some((_, first)) = self
+            .finals
+            .get(&key)
+            .filter(|(before, _)| now.since(*before) < SAME)
+        else {
+            self.finals.insert(key, (now, message.clone()));
+            return;
+        };
+        // A proxy forwards every 2xx to an INVITE, whatever it has forwarded before (RFC 3261 §16.7 item 5).
+        let is_fork = message.method() == Method::Invite && message.status() < 300;
+        assert!(
+            is_fork || first.as_bytes() == message.as_bytes(),
+            "two final responses in one transaction:\n{}\n{}",
+            first.as_bytes().escape_ascii(),
+            message.as_bytes().escape_ascii()
+        );
+    }
+}
