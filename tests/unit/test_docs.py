@@ -47,6 +47,8 @@ document: bytes
 registration: dict[str, str]
 trusted: set[str]
 location: Any
+store: Any
+phones: Any
 
 
 def answer_to(offer: bytes) -> bytes:

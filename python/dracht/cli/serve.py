@@ -97,7 +97,7 @@ def serve(
     if check:
         say(f"{config or 'the configuration'} can be used")
         say(f"SIP would be on {', '.join(settings.listen)}")
-        say(f"applications would be on {settings.control}")
+        say(f"applications would be on {settings.control_scheme}://{settings.control.removeprefix('tls://')}")
         return
     _run(source, settings, process.drain)
 

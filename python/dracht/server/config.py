@@ -147,6 +147,11 @@ class ServerConfig:
         if self.session_expires is not None and self.session_expires < self.min_se:
             raise ValueError(f"session_expires={self.session_expires} is less than min_se={self.min_se}")
 
+    @property
+    def control_scheme(self) -> str:
+        """How applications connect: `tcp` or `tls`."""
+        return "tls" if self.control.startswith("tls://") else "tcp"
+
     def engine_options(self) -> dict[str, Any]:
         """The keyword arguments of `dracht._core.Engine.start`."""
         options = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "listen"}

@@ -64,8 +64,7 @@ class Server:
     @property
     def control_url(self) -> str:
         """What applications connect to: `tcp://HOST:PORT` or `tls://HOST:PORT`, the port filled in."""
-        scheme = "tls" if self.config.control.startswith("tls://") else "tcp"
-        return f"{scheme}://{self.control}"
+        return f"{self.config.control_scheme}://{self.control}"
 
     @property
     def control(self) -> str:
