@@ -95,14 +95,16 @@ async def test_the_control_port_speaks_tls_and_proves_its_name(authority: Author
 
 
 async def test_certificates_are_read_again_when_told_and_bad_ones_are_not_taken(authority: Authority) -> None:
-    files = authority.issue("localhost")
+    files = authority.issue("127.0.0.1")
     tls = Tls(certificates=[files.pair], authorities=[authority.file], reload_interval=0)
     async with served(tls) as server:
         assert server.reload_certificates()
         files.key.write_text("nonsense")
         with pytest.raises(ValueError, match=files.key.name):
             server.reload_certificates()
-        await Agent(nobody).connect(server.control_url, secret=SECRET, tls=authority.context())
+        agent = Agent(nobody)
+        await agent.connect(server.control_url, secret=SECRET, tls=authority.context())
+        await agent.close()
 
 
 def test_mistakes_are_named() -> None:
