@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["Sip", "cut", "param", "written"]
+__all__ = ["Sip", "cut", "param", "unmarked", "uri_of", "written"]
 
 Fields = Iterable[tuple[str, str]]
 
@@ -102,6 +102,16 @@ def param(value: str, name: str) -> str | None:
 def uri_of(value: str) -> str:
     """The URI of a Contact, Route or From."""
     return value[value.index("<") + 1 : value.index(">")] if "<" in value else value.split(";")[0]
+
+
+_MARK = re.compile(r"sip:dr[a-z][\w-]{10,}@")
+
+
+def unmarked(text: str) -> str:
+    """A Route, Record-Route or Path of ours without the mark that makes it ours; fails where there is none."""
+    plain, count = _MARK.subn("sip:", text)
+    assert count, f"{text} has no mark: anybody could have written it"
+    return plain
 
 
 def written(start: str, fields: Fields, body: bytes = b"") -> bytes:

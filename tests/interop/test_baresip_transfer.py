@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.sip import Sip
+from tests.conformance.sip import Sip, unmarked
 from tests.interop.conftest import RealStations
 from tests.interop.office import office
 from tests.interop.peers import baresip
@@ -52,10 +52,10 @@ async def test_two_phones_call_one_another_through_us(stations: RealStations, pe
         await callee.expect(["< INVITE", "> 180", "> 200", "< ACK", *end], call=call_id)
     for phone in (alice, bob):
         came = phone.message("INVITE", sent=False)
-        assert f"<sip:{office};lr>" in came["Record-Route"]
+        assert f"<sip:{office};lr>" in unmarked(came["Record-Route"])
         assert len(came.all("Via")) == 2
         assert came.uri.startswith(f"sip:{phone.user}-0x"), "the Contact that it registered"
-    assert bob.message("BYE", sent=True)["Route"] == f"<sip:{office};lr>"
+    assert unmarked(bob.message("BYE", sent=True)["Route"]) == f"<sip:{office};lr>"
 
 
 def outcomes(notifies: list[Sip]) -> list[tuple[str, str]]:
