@@ -344,14 +344,8 @@ fn the_dialogs_of_one_source_are_bounded() {
     // There is room again.
     tags[0] = call(&mut world, bob, PEER, "fifth");
     bye(&mut world, bob, PEER, "fifth", &tags[0]);
-    for number in 1..3 {
-        bye(
-            &mut world,
-            bob,
-            PEER,
-            &format!("call{number}"),
-            &tags[number],
-        );
+    for (number, tag) in tags.iter().enumerate().take(3).skip(1) {
+        bye(&mut world, bob, PEER, &format!("call{number}"), tag);
     }
     let left: Vec<Event> = world.events(bob);
     assert!(left.is_empty(), "{left:?}");
