@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -84,19 +84,34 @@ def arrows(seen: Iterable[Seen], own: str, other: str) -> list[Arrow]:
     ]
 
 
-def through(middle: str, ends: Mapping[str, Iterable[Seen]]) -> list[Arrow]:
+def through(middle: str, ends: Mapping[str, Sequence[Seen]]) -> list[Arrow]:
     """The messages of two user agents as arrows to and from the one between them, causes before effects.
 
-    Each end writes down when it learned of a message. Where an end received a message before the other one noted that it had
-    sent it, the sending is drawn first.
+    Each end writes down when it learned of a message, in order. Where one was late to note what it had sent, what followed
+    from that at the other end is drawn after it, not before.
     """
-    sent_at = {seen.key(): seen.at for trace in ends.values() for seen in trace if seen.direction == "sent"}
-    drawn: list[tuple[float, int, Arrow]] = []
-    for name, trace in ends.items():
-        for seen in trace:
-            arrow = arrows([seen], name, middle)[0]
-            at = seen.at if seen.direction == "sent" else max(seen.at, sent_at.get(seen.key(), seen.at))
-            drawn.append(
-                (at, int(seen.direction == "received"), Arrow(at, arrow.source, arrow.target, arrow.label))
-            )
-    return [arrow for _, _, arrow in sorted(drawn, key=lambda one: one[:2])]
+    sent = {
+        seen.key(): (name, index)
+        for name, trace in ends.items()
+        for index, seen in enumerate(trace)
+        if seen.direction == "sent"
+    }
+    # When each message is drawn, and how many causes it has: those of one time stand in that order.
+    drawn = {(name, index): (seen.at, 0) for name, trace in ends.items() for index, seen in enumerate(trace)}
+    for _ in drawn:
+        before = dict(drawn)
+        for name, trace in ends.items():
+            for index, seen in enumerate(trace):
+                causes = [(name, index - 1)] if index else []
+                if seen.direction == "received" and seen.key() in sent:
+                    causes.append(sent[seen.key()])
+                at = max([seen.at, *(drawn[cause][0] for cause in causes)])
+                drawn[name, index] = at, max([0, *(drawn[cause][1] + 1 for cause in causes)])
+        if drawn == before:
+            break
+    order = sorted(drawn, key=lambda one: drawn[one])
+    return [
+        Arrow(drawn[name, index][0], arrow.source, arrow.target, arrow.label)
+        for name, index in order
+        for arrow in arrows([ends[name][index]], name, middle)
+    ]
