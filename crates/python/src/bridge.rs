@@ -19,12 +19,13 @@
 //!
 //! New requests wait in a lane of their own, behind everything that belongs to what the application has begun: under a flood of new calls
 //! those that there are go on without waiting for it. Nothing overtakes what it depends on: what belongs to a request comes when the
-//! application has answered it, so that it has taken it out of its lane; a CANCEL, which need not wait for that, goes with the new requests.
+//! application has answered it, so that it has taken it out of its lane; a CANCEL, which need not wait for that, goes with the new requests, and so does
+//! the word that an answer came too late, which a CANCEL may be the cause of.
 //!
 //! `tests/bridge.rs` hammers both orders. Measured against other ways across in `bench/README.md`.
 use crate::wakeup::Wakeup;
 use engine::Event;
-use engine::event::Request;
+use engine::event::{CommandError, Request};
 use engine::id::TransactionId;
 use engine::seam::Events;
 use sip::Method;
@@ -282,11 +283,16 @@ impl Events for Bridge {
     }
 }
 
-/// Whether it goes into the lane of new requests: one of those, or the CANCEL of one.
+/// Whether it goes into the lane of new requests: one of those, the CANCEL of one, or what a CANCEL may be the cause of.
 fn is_new(event: &Event) -> bool {
-    let is_cancel =
-        matches!(event, Event::Request(request) if request.message.method() == Method::Cancel);
-    is_cancel || new_request(event).is_some()
+    match event {
+        Event::Request(request) if request.message.method() == Method::Cancel => true,
+        Event::Failed(failed) => matches!(
+            failed.error,
+            CommandError::AlreadyAnswered | CommandError::UnknownTransaction
+        ),
+        _ => new_request(event).is_some(),
+    }
 }
 
 /// The server transaction of a request that a full queue may refuse: one that creates something new. Traffic of calls that exist

@@ -3,7 +3,7 @@
 use _core::bridge::Bridge;
 use bytes::Bytes;
 use engine::Event;
-use engine::event::{ProxyDone, Request};
+use engine::event::{CommandError, Failed, ProxyDone, Request};
 use engine::id::{CommandId, DialogId, TransactionId};
 use engine::seam::Events;
 use engine::transport::{ListenerId, Origin, Transport};
@@ -122,6 +122,26 @@ fn without_arming_events_wait_silently_and_arming_wakes_again() {
     assert_eq!(bridge.take(10, true).len(), 1);
     bridge.deliver(0, &mut vec![numbered(3)]);
     assert!(bridge.wakeup().wait(Duration::ZERO));
+}
+
+/// The application hears of the CANCEL first: it is why its answer was refused, and that it was is only what follows from it.
+#[test]
+fn that_an_answer_was_refused_is_not_told_before_the_cancel_that_overtook_it() {
+    for error in [
+        CommandError::AlreadyAnswered,
+        CommandError::UnknownTransaction,
+    ] {
+        let bridge = Bridge::new(1, 100).unwrap();
+        let failed = Failed {
+            command: CommandId(1),
+            error,
+        };
+        let mut events = vec![request("CANCEL", 7, None), Event::Failed(failed)];
+        bridge.deliver(0, &mut events);
+        let taken = bridge.take(10, true);
+        assert!(matches!(&taken[0], Event::Request(_)), "{taken:?}");
+        assert!(matches!(&taken[1], Event::Failed(_)), "{taken:?}");
+    }
 }
 
 #[test]
