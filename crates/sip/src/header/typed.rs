@@ -38,6 +38,18 @@ impl Message {
         Address::parse_as(name, self.required(name)?.raw_value())
     }
 
+    /// From or To. A tag that is none is an error: whoever answers would have to add one beside it, and whoever reads would find another.
+    fn party(&self, name: HeaderName) -> Result<Address<'_>, HeaderError> {
+        let address = self.address(name)?;
+        match address.params.get_raw("tag") {
+            Some(None) => Err(HeaderError::new(name, "its tag has no value")),
+            Some(Some(tag)) if tag.bytes().any(|byte| byte.is_ascii_whitespace()) => {
+                Err(HeaderError::new(name, "its tag has white space in it"))
+            }
+            _ => Ok(address),
+        }
+    }
+
     /// The number in the only header field of that name.
     pub(crate) fn number(&self, name: HeaderName, most: u32) -> Result<Option<u32>, HeaderError> {
         let Some(field) = self.single(name)? else {
@@ -91,17 +103,17 @@ impl Message {
     /// The From.
     ///
     /// # Errors
-    /// Missing, more than one, or unreadable.
+    /// Missing, more than one, or unreadable; a tag without a value, or with white space in it.
     pub fn from(&self) -> Result<Address<'_>, HeaderError> {
-        self.address(HeaderName::From)
+        self.party(HeaderName::From)
     }
 
     /// The To.
     ///
     /// # Errors
-    /// Missing, more than one, or unreadable.
+    /// Missing, more than one, or unreadable; a tag without a value, or with white space in it.
     pub fn to(&self) -> Result<Address<'_>, HeaderError> {
-        self.address(HeaderName::To)
+        self.party(HeaderName::To)
     }
 
     /// Every Contact; the wildcard is an address of which [`Address::is_wildcard`] says so.

@@ -234,6 +234,10 @@ fn proxy(stage: &mut Stage, step: Step<'_>) {
         0 => Vec::new(),
         _ => vec![(Bytes::from_static(b"X-Proxied"), Bytes::from_static(b"yes"))],
     };
+    if options.stateless {
+        let request = request.message.clone();
+        stage.ledger.forwarded(&request);
+    }
     stage.command(owner, Some(Outcome::Proxy), |id| {
         Command::Proxy(Proxy {
             id,

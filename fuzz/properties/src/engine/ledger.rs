@@ -30,12 +30,26 @@ pub struct Ledger {
     heard: HashMap<TransactionId, HashSet<Option<DialogId>>>,
     /// By what identifies a server transaction on the wire: when, and what.
     finals: HashMap<String, (Time, Message)>,
+    /// Call-ID and CSeq of requests that were forwarded without a transaction: whatever answers them is passed on.
+    stateless: HashSet<(String, u32)>,
+}
+
+fn call_and_number(message: &Message) -> Option<(String, u32)> {
+    Some((
+        message.call_id().ok()?.to_owned(),
+        message.cseq().ok()?.number,
+    ))
 }
 
 impl Ledger {
     /// A command was given.
     pub fn asked(&mut self, application: ApplicationId, command: CommandId, outcome: Outcome) {
         self.pending.insert((application, command), outcome);
+    }
+
+    /// A request is forwarded without a transaction.
+    pub fn forwarded(&mut self, request: &Message) {
+        self.stateless.extend(call_and_number(request));
     }
 
     /// An application is gone, and hears no more.
@@ -109,6 +123,9 @@ impl Ledger {
     /// A response went out. `is_strict`: it is a transaction's, and none was refused for want of room.
     pub fn sent(&mut self, now: Time, transmit: &Transmit, message: &Message, is_strict: bool) {
         if message.is_request() || message.status() < 200 || !is_strict {
+            return;
+        }
+        if call_and_number(message).is_some_and(|key| self.stateless.contains(&key)) {
             return;
         }
         let Ok(via) = message.top_via() else { return };
