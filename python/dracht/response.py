@@ -222,7 +222,9 @@ class SentResponse(Sending, MessageView):
             except TimeoutError:
                 pass
         if self._ack is None:
-            if self._error is not None:  # after it was said to be on the wire: the engine had answered meanwhile
+            if (
+                self._error is not None
+            ):  # after it was said to be on the wire: the engine had answered meanwhile
                 self._seen = True
                 raise self._error
             if not self._dispatcher.link.ready:

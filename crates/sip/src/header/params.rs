@@ -109,7 +109,7 @@ impl<'a> Iterator for ParamsIter<'a> {
 
 /// The offset of the semicolon that ends the first parameter.
 fn separator(text: &str) -> usize {
-    match memchr::memchr2(b';', b'"', text.as_bytes()) {
+    match memchr::memchr3(b';', b'"', b'<', text.as_bytes()) {
         Some(at) if text.as_bytes().get(at) == Some(&b';') => at,
         Some(_) => find_outside(text.as_bytes(), b';'),
         None => text.len(),
@@ -131,5 +131,6 @@ mod tests {
         assert_eq!(params.get("none"), None);
         assert_eq!(params.iter().count(), 4);
         assert!(Params::default().is_empty());
+        assert_eq!(Params::new("a=<sip:b;c>;d").iter().count(), 2);
     }
 }
