@@ -1,5 +1,6 @@
 //! Header fields that name a dialog: Replaces (RFC 3891 §6.1), Join (RFC 3911 §7.1), Target-Dialog (RFC 4538 §7).
 use crate::error::HeaderError;
+use crate::grammar::is_closed;
 use crate::header::params::Params;
 use crate::header::value_text;
 use crate::message::Message;
@@ -19,6 +20,13 @@ fn parts<'a>(name: HeaderName, value: &'a [u8]) -> Result<(&'a str, Params<'a>),
         return Err(HeaderError::new(
             name,
             "it begins with no Call-ID; write `Call-ID;to-tag=tag;from-tag=tag`",
+        ));
+    }
+    // Written in another order, a tag that is not closed would take in the other.
+    if !is_closed(params.as_bytes()) {
+        return Err(HeaderError::new(
+            name,
+            "a parameter's quote or bracket is not closed",
         ));
     }
     Ok((call_id, Params::new(params)))
