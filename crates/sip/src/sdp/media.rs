@@ -49,12 +49,17 @@ fn has(lines: &Lines<'_>, names: &[&str]) -> bool {
     attributes(lines.clone()).any(|attribute| names.contains(&attribute.name))
 }
 
-/// The direction that an attribute names.
-fn direction(lines: Lines<'_>) -> Option<Direction> {
-    attributes(lines).find_map(|attribute| match attribute.value {
+/// The direction that an attribute is; `a=sendrecv:` is one too.
+pub(super) fn named_direction(attribute: Attribute<'_>) -> Option<Direction> {
+    match attribute.value {
         None | Some("") => Direction::parse(attribute.name),
         Some(_) => None,
-    })
+    }
+}
+
+/// The first direction that the attributes name.
+fn direction(lines: Lines<'_>) -> Option<Direction> {
+    attributes(lines).find_map(named_direction)
 }
 
 impl<'a> Media<'a> {

@@ -2,6 +2,7 @@
 use super::attribute::Attribute;
 use super::direction::Direction;
 use super::line::{Line, words};
+use super::media::named_direction;
 use super::{Media, Sdp};
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -139,7 +140,7 @@ impl<'a> Rewrite<'a> {
         }
         let is_direction = |line: &Placed<'_>| {
             line.attribute()
-                .is_some_and(|it| it.value.is_none() && Direction::parse(it.name).is_some())
+                .is_some_and(|it| named_direction(it).is_some())
         };
         let end = self.line_end;
         let text = format!("a={}", direction.as_str());
