@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = ["Dns"]
@@ -20,7 +21,7 @@ class Dns:
         ValueError: a server is no address, or a number is out of range; the text says which.
     """
 
-    servers: tuple[str, ...] = ()
+    servers: Sequence[str] = ()
     """Name servers as ADDRESS or ADDRESS:PORT; empty: those of `/etc/resolv.conf`, read again when it changes."""
     hosts: bool = True
     """Whether a name that stands in `/etc/hosts` is what it says there; nobody is asked about it then."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -39,9 +40,9 @@ class Network:
         ValueError: a network cannot be read, or there is no such rule; the text says which.
     """
 
-    local_networks: tuple[str, ...] = PRIVATE_NETWORKS
+    local_networks: Sequence[str] = PRIVATE_NETWORKS
     """Networks as ADDRESS/BITS whose peers see the address that a listener is bound to; all others see the advertised one."""
-    nat: tuple[NatRule, ...] = ("contact_private",)
+    nat: Sequence[NatRule] = ("contact_private",)
     """When the Contact of a user agent is not believed, so that requests for it go where its own came from: `contact_private`, it
     is a private address that nobody could reach from here (the one rule that is never wrong); `contact_differs`, it is not the
     source; `via_differs`, the Via is not."""

@@ -26,7 +26,7 @@ def test_the_defaults_are_those_of_the_engine() -> None:
     ],
 )
 def test_servers_are_addresses(text: str, address: tuple[str, int]) -> None:
-    assert Dns(servers=[text]).addresses == [address]  # type: ignore[arg-type]
+    assert Dns(servers=[text]).addresses == [address]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_the_key_follows_from_the_secret_and_is_not_shown() -> None:
 
 
 def test_lists_are_as_good_as_tuples() -> None:
-    assert Network(local_networks=["10.0.0.0/8"]).local_networks == ("10.0.0.0/8",)  # type: ignore[arg-type]
+    assert Network(local_networks=["10.0.0.0/8"]).local_networks == ("10.0.0.0/8",)
 
 
 def test_a_target_may_name_its_flow() -> None:

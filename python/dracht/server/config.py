@@ -7,6 +7,7 @@ It reads no file and no environment itself: `configuration.py` does.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -47,7 +48,7 @@ class ServerConfig:
     `secret`, what they authenticate with.
     """
 
-    listen: tuple[str, ...] = setting(
+    listen: Sequence[str] = setting(
         "server", "SIP listeners, as `sip:*:5060;transport=udp,tcp`; `*` is every address of the machine"
     )
     control: str = setting("server", "where applications connect, `HOST:PORT`, or over TLS `tls://HOST:PORT`")
@@ -125,6 +126,9 @@ class ServerConfig:
     )
 
     def __post_init__(self) -> None:
+        if isinstance(self.listen, str):
+            raise ValueError(f"listen is a list of texts, not one text: [{self.listen!r}]")
+        object.__setattr__(self, "listen", tuple(self.listen))
         if not self.listen:
             raise ValueError("no SIP listener: give at least one, as sip:127.0.0.1:5060;transport=udp,tcp")
         host_and_port(self.control)
