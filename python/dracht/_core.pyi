@@ -54,6 +54,7 @@ __all__ = [
     "UserToUser",
     "Via",
     "__version__",
+    "check_tls",
     "glare_back_off",
     "install_logging",
     "parse_uri",
@@ -1318,9 +1319,14 @@ class Plan:
     """
 
     def __new__(
-        cls, listen: Sequence[str], *, advertise: str | None = None, network: Network | None = None
+        cls,
+        listen: Sequence[str],
+        *,
+        advertise: str | None = None,
+        network: Network | None = None,
+        dns: Dns | None = None,
     ) -> Plan:
-        """Reads the listeners and the networks around as `Engine.start` does.
+        """Reads the listeners, the networks around and whom to ask for names as `Engine.start` does.
 
         Raises:
             ValueError: an argument cannot be used; the text says which and why.
@@ -1333,7 +1339,7 @@ class Plan:
     ) -> list[tuple[_Transport, str, int]]:
         """Where requests for a host would go (RFC 3263): transport, address and port of each target, in the order of trying.
 
-        Asks name servers, and blocks for 8 seconds at most.
+        Asks the name servers of `dns`, else those of the system, and blocks for its `limit` at most, 8 seconds.
 
         Args:
             host: the host name of a URI.
@@ -1357,6 +1363,13 @@ class Plan:
         Raises:
             ValueError: there is no such listener, or a text is not an address.
         """
+
+def check_tls(tls: Tls) -> None:
+    """Reads the certificates, keys and authorities of a `Tls` as `Engine.start` does, and keeps nothing of them.
+
+    Raises:
+        ValueError: a file cannot be read or used, or a key is not its certificate's; the text names the file and says why.
+    """
 
 def install_logging(level: str = "warning") -> None:
     """Writes what the Rust half logs to stderr, one line per record, from `level` up.

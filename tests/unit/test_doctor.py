@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
 import os
@@ -16,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from dracht import Dns
 from dracht.doctor import (
     Finding,
     Machine,
@@ -31,6 +33,8 @@ from dracht.doctor import (
 from dracht.doctor import addresses as addresses_checks
 from dracht.doctor.machine import Address, Network
 from dracht.doctor.situation import is_private
+
+from tests.nameserver import NameServer
 
 LOOPBACK = "sip:127.0.0.1:0;transport=udp"
 PUBLIC, PRIVATE = ipaddress.ip_address("203.0.113.7"), ipaddress.ip_address("10.1.2.3")
@@ -354,3 +358,16 @@ def test_where_calls_to_a_domain_would_go_is_told(tmp_path: Path) -> None:
     here.domains = ("localhost", "192.0.2.7")
     (only,) = names.domains(here)
     assert "Calls to localhost go to udp 127.0.0.1:5060" in only.seen
+
+
+async def test_calls_to_a_domain_are_looked_for_at_the_name_servers_of_the_configuration(
+    tmp_path: Path,
+) -> None:
+    async with NameServer() as known:
+        known.host("phone.example", "198.51.100.20")
+        known.srv("_sip._udp.office.example", (1, 1, 5070, "phone.example"))
+        here = situation(tmp_path, dns=Dns(servers=[known.address], hosts=False))
+        here.domains = ("office.example", "nowhere.example")
+        went, lost = await asyncio.to_thread(lambda: list(names.domains(here)))
+    assert "Calls to office.example go to udp 198.51.100.20:5070" in went.seen
+    assert "Calls to nowhere.example go nowhere" in lost.seen

@@ -81,5 +81,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(reason_phrase, module)?)?;
     module.add_function(wrap_pyfunction!(glare_back_off, module)?)?;
     module.add_function(wrap_pyfunction!(logging::install_logging, module)?)?;
+    module.add_function(wrap_pyfunction!(start::tls::check_tls, module)?)?;
     Ok(())
 }

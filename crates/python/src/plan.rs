@@ -10,6 +10,7 @@ use engine::event::Request;
 use engine::id::{ApplicationId, CommandId, ConnectionId, Generator, ResolveId};
 use engine::transport::{ListenerId, Origin, Transport};
 use engine::{Command, Engine, Event, Resolve, ResolveError, Resolved, Time};
+use net::DnsConfig;
 use net::resolve::{Way, locate_once};
 use pyo3::exceptions::{PyLookupError, PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -25,6 +26,7 @@ const PEER_PORT: u16 = 40_404;
 pub struct Plan {
     listeners: Vec<Listener>,
     network: Network,
+    dns: DnsConfig,
 }
 
 /// Transport, bound address and port, and the advertised host and port of a listener.
@@ -33,16 +35,18 @@ type Planned = (&'static str, String, u16, Option<(String, u16)>);
 #[pymethods]
 impl Plan {
     #[new]
-    #[pyo3(signature = (listen, *, advertise = None, network = None))]
+    #[pyo3(signature = (listen, *, advertise = None, network = None, dns = None))]
     fn new(
         listen: Vec<String>,
         advertise: Option<&str>,
         network: Option<&Bound<'_, PyAny>>,
+        dns: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Plan> {
         let specs = start::listeners::read(&listen, advertise)?;
         Ok(Plan {
             listeners: net::plan(&specs),
             network: start::network::read(network)?,
+            dns: start::dns::read(dns)?.0,
         })
     }
 
@@ -85,7 +89,7 @@ impl Plan {
             draw: 0,
         };
         let ways = Way::of(&self.listeners);
-        let located = py.detach(|| locate_once(&net::DnsConfig::default(), ways, &question));
+        let located = py.detach(|| locate_once(&self.dns, ways, &question));
         let targets = located.map_err(|error| match error {
             ResolveError::NotFound => PyLookupError::new_err(error.to_string()),
             ResolveError::Timeout | ResolveError::Failed => PyOSError::new_err(error.to_string()),

@@ -92,7 +92,7 @@ def serve(
             "tls": tls_options(tls_certificate, tls_key, tls_authority),
         },
     )
-    settings, process = source.read()
+    settings, process = source.read(with_files=check)
     set_log_level(process.log_level)
     if check:
         say(f"{config or 'the configuration'} can be used")
@@ -109,11 +109,11 @@ class Source:
     file: Path | None
     given: Mapping[str, Any]
 
-    def read(self) -> tuple[ServerConfig, ProcessConfig]:
-        """The configuration; `Failure` with every mistake in it."""
+    def read(self, *, with_files: bool = False) -> tuple[ServerConfig, ProcessConfig]:
+        """The configuration; `Failure` with every mistake in it, and `with_files` in the files that it names."""
         with explained(f"configuration {self.file or ''}".rstrip()):
             try:
-                return configure(self.file, os.environ, self.given)
+                return configure(self.file, os.environ, self.given, with_files=with_files)
             except ConfigurationError as error:
                 raise Failure("\n        ".join(error.mistakes), 2) from error
             except OSError as error:

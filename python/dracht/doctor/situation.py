@@ -77,7 +77,7 @@ class Situation:
     @cached_property
     def plan(self) -> _core.Plan:
         """The listeners as the engine would have them; `ValueError` for options that it would not take."""
-        names = ("advertise", "network")
+        names = ("advertise", "network", "dns")
         given = {name: self.options[name] for name in names if self.options.get(name) is not None}
         return _core.Plan(list(self.options["listen"]), **given)
 

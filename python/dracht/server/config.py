@@ -20,6 +20,10 @@ from dracht.tls import Tls
 __all__ = ["ServerConfig", "group", "host_and_port", "setting"]
 
 
+# What ends a word or a line of the control protocol.
+_NOT_IN_SECRETS = {"|": "a `|`", "\r": "a line break", "\n": "a line break"}
+
+
 def setting(
     table: str,
     doc: str,
@@ -138,6 +142,8 @@ class ServerConfig:
             )
         if not self.secret:
             raise ValueError("no secret: applications must authenticate, so a server needs one")
+        if wrong := next((name for sign, name in _NOT_IN_SECRETS.items() if sign in self.secret), None):
+            raise ValueError(f"the secret holds {wrong}, and no application could authenticate with it")
         for one in fields(self):
             value, least, most = (
                 getattr(self, one.name),

@@ -6,11 +6,13 @@ Every mistake is reported, not the first one only. Nothing is opened or started 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
+from dracht.server import checking
 from dracht.server.config import ServerConfig
 from dracht.server.settings import ProcessConfig, Table, tables
 from dracht.server.sources import Values, from_environment, from_file
@@ -20,6 +22,12 @@ __all__ = ["ConfigurationError", "configure", "gather"]
 
 LISTEN = ("sip:127.0.0.1:5060",)
 CONTROL = "127.0.0.1:9022"
+# Options of the command line that are not called as their fields are.
+_OPTIONS = {
+    "drachtio_compatible": "--drachtio",
+    "tls.authorities": "--tls-authority",
+    "tls.certificates": "--tls-certificate",
+}
 _NO_SECRET = (
     "no secret: give --secret TEXT, DRACHT_SECRET, or secret_file in [server] of the file; applications authenticate with it. "
     "Was it given behind a --listen with a `;`? Quote that one: to the shell a `;` ends the command"
@@ -38,15 +46,29 @@ def configure(
     file: Path | None = None,
     environment: Mapping[str, str] | None = None,
     given: Mapping[str, Any] | None = None,
+    *,
+    with_files: bool = False,
 ) -> tuple[ServerConfig, ProcessConfig]:
-    """The configuration of `dracht serve`; arguments and errors are those of `gather`, and no secret at all is a mistake too."""
-    fields, process = gather(file, environment, given)
-    if not fields.get("secret"):
-        raise ConfigurationError([_NO_SECRET])
-    try:
-        return ServerConfig(**fields), process
-    except ValueError as error:
-        raise ConfigurationError([f"{file}: {error}" if file is not None else str(error)]) from None
+    """The configuration of `dracht serve`; arguments and errors are those of `gather`, and no secret at all is a mistake too.
+
+    With `with_files` the files that TLS needs are read as well, as the start would read them.
+    """
+    known = tables()
+    mistakes: list[str] = []
+    fields, process, places = _gathered(known, file, environment, given, mistakes)
+    if not mistakes:
+        mistakes += [_told(places, *wrong) for wrong in checking.ports(fields)]
+    if with_files:
+        mistakes += [_told(places, *wrong) for wrong in checking.files(fields)]
+    if not fields.get("secret") and not any("secret" in one for one in mistakes):
+        mistakes.append(_NO_SECRET)
+    if not mistakes:
+        try:
+            return ServerConfig(**fields), process
+        except ValueError as error:
+            field = _blamed(str(error), {one.name: one.name for one in dataclasses.fields(ServerConfig)})
+            mistakes.append(_told(places, field, str(error)) if field else str(error))
+    raise ConfigurationError(mistakes)
 
 
 def gather(
@@ -66,20 +88,68 @@ def gather(
         ConfigurationError: with every mistake.
         OSError: the file cannot be read.
     """
-    known = tables()
     mistakes: list[str] = []
+    fields, process, _ = _gathered(tables(), file, environment, given, mistakes)
+    if mistakes:
+        raise ConfigurationError(mistakes)
+    return fields, process
+
+
+def _gathered(
+    known: Mapping[str, Table],
+    file: Path | None,
+    environment: Mapping[str, str] | None,
+    given: Mapping[str, Any] | None,
+    mistakes: list[str],
+) -> tuple[dict[str, Any], ProcessConfig, dict[str, str]]:
+    """What there is, with the place of each field (`shards`, `tls.certificates`); mistakes are added to the list."""
     values = from_file(file, known, mistakes) if file is not None else {}
     values.update(from_environment(environment or {}, known))
     fields = _made(known, values, given or {}, mistakes)
+    places = _places(known, values, given or {})
     fields.setdefault("listen", LISTEN)
     fields.setdefault("control", CONTROL)
     names = [one.name for one in dataclasses.fields(ProcessConfig)]
     process = ProcessConfig(**{name: fields.pop(name) for name in names if name in fields})
     if not fields.get("secret") and process.secret_file is not None:
         fields["secret"] = _read_secret(process.secret_file, mistakes)
-    if mistakes:
-        raise ConfigurationError(mistakes)
-    return fields, process
+        places.setdefault("secret", str(process.secret_file))
+    mistakes += [_told(places, *wrong) for wrong in checking.texts(fields)]
+    return fields, process, places
+
+
+def _places(known: Mapping[str, Table], values: Values, given: Mapping[str, Any]) -> dict[str, str]:
+    places: dict[str, str] = {}
+    for table in known.values():
+        prefix = "" if table.field is None else f"{table.field}."
+        for key, setting in table.settings.items():
+            if value := values.get((table.name, key)):
+                places[prefix + setting.field] = value.place
+        for key, value in (given.get(table.field or "") or {}).items():
+            if value is not None:
+                places[prefix + key] = _OPTIONS.get(prefix + key, f"[{table.name}] {key}")
+    groups = {table.field for table in known.values()}
+    for name, value in given.items():
+        if value is not None and name not in groups:
+            places[name] = _OPTIONS.get(name, "--" + name.replace("_", "-"))
+    return places
+
+
+def _told(places: Mapping[str, str], field: str, text: str) -> str:
+    """A mistake behind the place of its field; without one where nobody gave that field."""
+    inside = [place for name, place in places.items() if name.startswith(f"{field}.")]
+    place = places.get(field) or (inside[0].partition("] ")[0] + "]" if inside and "] " in inside[0] else "")
+    return f"{place}: {text}" if place else text
+
+
+def _blamed(text: str, places: Mapping[str, str]) -> str:
+    """Of several places that of the name which a text speaks of first; empty where it speaks of none."""
+    named = [(found.start(), place) for name, place in places.items() if (found := _named(name, text))]
+    return min(named)[1] if named else ""
+
+
+def _named(name: str, text: str) -> re.Match[str] | None:
+    return re.search(rf"\b{re.escape(name)}\b", text)
 
 
 def _made(
@@ -88,26 +158,26 @@ def _made(
     fields: dict[str, Any] = {}
     for table in known.values():
         keys: dict[str, Any] = {}
-        places: list[str] = []
+        places: dict[str, str] = {}
         for key, setting in table.settings.items():
             value = values.get((table.name, key))
             if value is None:
                 continue
+            places[key] = value.place
             try:
                 keys[setting.field] = converted(
                     value.raw, setting.hint, value.folder, setting.least, setting.most
                 )
-                places.append(value.place)
             except Mistake as mistake:
                 mistakes.append(f"{value.place}: {mistake}")
-                places.append("")
         if table.made is None or table.field is None:
             fields.update(keys)
             continue
+        is_whole = len(keys) == len(places)  # a key that was refused would only be missed
         keys.update(
             {key: value for key, value in (given.get(table.field) or {}).items() if value is not None}
         )
-        if keys and all(places):  # a key that was refused would only be missed
+        if keys and is_whole:
             made = _group(table, keys, places, mistakes)
             fields.update({} if made is None else {table.field: made})
     groups = {table.field for table in known.values()}
@@ -115,9 +185,12 @@ def _made(
     return fields
 
 
-def _group(table: Table, keys: dict[str, Any], places: list[str], mistakes: list[str]) -> object | None:
+def _group(
+    table: Table, keys: dict[str, Any], places: Mapping[str, str], mistakes: list[str]
+) -> object | None:
     """The dataclass of a table of which somebody gave a key."""
-    where = places[0].partition("] ")[0] + "]" if places and "] " in places[0] else f"[{table.name}]"
+    first = next(iter(places.values()), "")
+    where = first.partition("] ")[0] + "]" if "] " in first else f"[{table.name}]"
     missing = [key for key, one in table.settings.items() if one.default is MISSING and one.field not in keys]
     if missing:
         mistakes.append(f"{where}: {', '.join(missing)} must be given")
@@ -125,7 +198,7 @@ def _group(table: Table, keys: dict[str, Any], places: list[str], mistakes: list
     try:
         return None if table.made is None else table.made(**keys)
     except (ValueError, TypeError, OSError) as error:
-        mistakes.append(f"{where}: {error}")
+        mistakes.append(f"{_blamed(str(error), places) or where}: {error}")
         return None
 
 

@@ -39,7 +39,7 @@ def from_file(path: Path, known: Mapping[str, Table], mistakes: list[str]) -> Va
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         mistakes.append(f"{path}: not TOML: {error}")
         return {}
-    lines = _lines(text)
+    lines = _lines(text, document)
     folder = path.resolve().parent
     values: Values = {}
     for name, content in document.items():
@@ -69,16 +69,17 @@ def _unknown(name: str, key: str, known: Mapping[str, Table]) -> str:
     return f'[{name}] has no "{key}"{nearest(key, known[name].settings)}'
 
 
-_HEADER = re.compile(r"\s*\[\[?\s*\"?([\w-]+)\"?(?:\s*\.\s*\"?([\w-]+)\"?)?\s*[].]")
+_HEADER = re.compile(r"\s*\[\[?\s*\"?([\w-]+)\"?(?:\s*\.\s*\"?([\w-]+)\"?)*\s*\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(r"\s*\"?([\w-]+)\"?\s*[=.]")
 
 
-def _lines(text: str) -> dict[tuple[str, str | None], int]:
+def _lines(text: str, document: Mapping[str, Any]) -> dict[tuple[str, str | None], int]:
     """The line of each table's first header, and of each key in it; what is written in unusual ways has none."""
     found: dict[tuple[str, str | None], int] = {}
     table = ""
     for number, line in enumerate(text.splitlines(), 1):
-        if header := _HEADER.match(line):
+        # A line of an array that goes over several may look like a header.
+        if (header := _HEADER.match(line)) and header[1] in document:
             table = header[1]
             found.setdefault((table, None), number)
             if header[2]:

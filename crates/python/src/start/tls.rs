@@ -51,3 +51,9 @@ pub fn store(config: TlsConfig) -> PyResult<Arc<Store>> {
         Store::open(config).map_err(|error| PyValueError::new_err(format!("TLS: {error}")))?;
     Ok(Arc::new(store))
 }
+
+/// Reads the files of a `Tls` as the start would, and keeps nothing of them.
+#[pyfunction]
+pub fn check_tls(tls: &Bound<'_, PyAny>) -> PyResult<()> {
+    config(Some(tls))?.map_or(Ok(()), |config| store(config).map(drop))
+}
