@@ -210,7 +210,11 @@ impl Engine {
                     transaction.plan = None;
                     transaction.targets = smallvec::SmallVec::new();
                 }
-                Effect::Terminate => self.remove_client(id),
+                // Timers D and M are what late answers are waited for.
+                Effect::Terminate if incoming.is_none() && transaction.is_answered() => {
+                    self.remove_client(id);
+                }
+                Effect::Terminate => self.end_client(id),
             }
         }
     }

@@ -191,7 +191,7 @@ impl Engine {
                 }
                 Effect::EndBranch { branch } => {
                     if let Some(client) = self.client_of_branch(id, branch) {
-                        self.remove_client(client);
+                        self.end_client(client);
                     }
                 }
                 Effect::Upstream(upstream) => self.send_proxied(id, upstream),

@@ -98,6 +98,8 @@ pub(crate) struct Tries {
     pub(crate) name: Option<Box<str>>,
     /// The attempts that were given up.
     pub(crate) earlier: Vec<Earlier>,
+    /// The CANCELs of attempts that were given up, each by the secret of its attempt.
+    pub(crate) cancels: Vec<(u64, TransactionId)>,
 }
 
 /// A client transaction. Once answered it keeps no request, and of an INVITE the ACK at most.

@@ -91,7 +91,12 @@ impl Engine {
         self.apply_client(id, effects, None);
     }
 
-    fn open_cancel(&mut self, id: TransactionId, mut cancel: ClientTransaction, bytes: &Bytes) {
+    pub(super) fn open_cancel(
+        &mut self,
+        id: TransactionId,
+        mut cancel: ClientTransaction,
+        bytes: &Bytes,
+    ) {
         let effects = cancel.start(&self.config.timers);
         let destination = cancel.destination;
         self.clients.insert(id, Box::new(cancel));

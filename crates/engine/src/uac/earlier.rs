@@ -2,15 +2,27 @@
 //!
 //! A target that took longer than `Failover::target_timeout` may answer after all. As long as the one that is tried now is silent, the
 //! late one takes its place. Otherwise an INVITE there is cancelled, refused or acknowledged as its transaction would have done
-//! (RFC 3261 §9.1, §17.1.1.3), so that no phone rings on for nobody.
+//! (RFC 3261 §9.1, §17.1.1.3), so that no phone rings on for nobody. What comes when the request has its answer is `late.rs`'s.
 use super::cancel::{ack_request, cancel_request};
 use crate::command::Draft;
 use crate::engine::Engine;
 use crate::id::TransactionId;
-use crate::transaction::client::ClientTransaction;
+use crate::transaction::client::{Announce, ClientTransaction, User};
+use crate::transaction::key::cancel_of;
 use crate::transport::{Destination, TransmitToken};
 use bytes::Bytes;
 use sip::{HeaderName, Message, Method};
+
+/// What a response to an earlier attempt is.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Recalled {
+    /// That attempt is now the request's own, and the response its.
+    Own,
+    /// A 2xx to an INVITE that has its final response from elsewhere.
+    Late,
+    /// Dealt with.
+    Done,
+}
 
 /// An attempt that was given up.
 #[derive(Clone, Debug)]
@@ -20,7 +32,7 @@ pub(crate) struct Earlier {
     request: Bytes,
     /// Of an INVITE that got its final response: the ACK, to be repeated.
     ack: Bytes,
-    is_answered: bool,
+    pub(super) is_answered: bool,
 }
 
 /// Keeps the attempt that is under way: another follows.
@@ -57,11 +69,11 @@ fn exchange(transaction: &mut ClientTransaction, index: usize) {
 }
 
 impl Engine {
-    /// A response to an earlier attempt came. Whether that attempt is now the request's own, and the response its.
-    pub(crate) fn recall(&mut self, id: TransactionId, secret: u64, message: &Message) -> bool {
+    /// A response to an earlier attempt came.
+    pub(crate) fn recall(&mut self, id: TransactionId, secret: u64, message: &Message) -> Recalled {
         let status = message.status();
         let Some(transaction) = self.clients.get_mut(id) else {
-            return false;
+            return Recalled::Done;
         };
         let (is_silent, is_answered) = (transaction.is_silent(), transaction.is_answered());
         let is_invite = transaction.method == Method::Invite;
@@ -71,31 +83,36 @@ impl Engine {
             .enumerate()
             .find(|(_, earlier)| earlier.secret == secret)
         else {
-            return false;
+            return Recalled::Done;
         };
+        if is_invite && is_answered && (200..300).contains(&status) {
+            let is_first = !std::mem::replace(&mut earlier.is_answered, true);
+            if is_first {
+                self.prolong(id);
+            }
+            return Recalled::Late;
+        }
         if earlier.is_answered || (status >= 300 && is_invite && !(is_silent && status != 503)) {
             if is_invite && status >= 300 {
                 self.acknowledge_earlier(id, index, message);
             }
-            return false;
+            return Recalled::Done;
         }
         match status {
             // Nobody else answered.
             _ if is_silent && status != 503 => exchange(transaction, index),
             ..=199 => {
                 self.cancel_earlier(id, index);
-                return false;
+                return Recalled::Done;
             }
-            // A fork's 2xx among others: the dialogs tell them apart.
-            200..=299 if is_invite && is_answered => {}
             200..=299 if is_invite => {
                 exchange(transaction, index);
                 self.cancel_earlier(id, index);
             }
             200.. if !is_invite && !is_answered && status != 503 => exchange(transaction, index),
-            _ => return false,
+            _ => return Recalled::Done,
         }
-        true
+        Recalled::Own
     }
 
     /// The final response of an attempt that failed: acknowledged now and whenever it comes again, while others are tried.
@@ -137,19 +154,45 @@ impl Engine {
         }
     }
 
-    /// It was given up, so it need not ring. Sent again with each provisional response, as this CANCEL is not repeated by a timer.
+    /// It was given up, so it need not ring: one CANCEL, with timers of its own.
     fn cancel_earlier(&mut self, id: TransactionId, index: usize) {
-        let is_invite = self
-            .clients
-            .get(id)
-            .is_some_and(|known| known.method == Method::Invite);
-        let Some(earlier) = self.earlier(id, index).filter(|_| is_invite) else {
+        let Some(transaction) = self.clients.get(id) else {
             return;
         };
-        let destination = earlier.destination;
-        if let Some(cancel) = cancel_request(&earlier.request, &Draft::default()) {
-            self.totals.request_out(&Method::Cancel);
-            self.transmit(destination, cancel, TransmitToken::NONE);
+        let tries = transaction.tries.as_ref();
+        let Some(earlier) = tries.and_then(|tries| tries.earlier.get(index)) else {
+            return;
+        };
+        let (secret, destination) = (earlier.secret, earlier.destination);
+        let cancel = self.clients.get(cancel_of(id));
+        let was_own = cancel.is_some_and(|cancel| cancel.secret == secret);
+        if transaction.method != Method::Invite || earlier.is_answered || was_own {
+            return;
         }
+        let known = tries.is_some_and(|tries| tries.cancels.iter().any(|(of, _)| *of == secret));
+        let Some(bytes) = cancel_request(&earlier.request, &Draft::default()).filter(|_| !known)
+        else {
+            return;
+        };
+        let dialog = transaction.dialog;
+        let mut cancel =
+            ClientTransaction::new(Method::Cancel, User::Engine, Announce::Nobody, dialog);
+        cancel.secret = secret;
+        cancel.request = bytes.clone();
+        cancel.destination = Some(destination);
+        let number = self.next_transaction();
+        if let Some(tries) = self.clients.get_mut(id).and_then(|it| it.tries.as_mut()) {
+            tries.cancels.push((secret, number));
+        }
+        self.open_cancel(number, cancel, &bytes);
+        self.prolong(id);
+    }
+
+    /// The transaction of the CANCEL of the attempt with this secret, if there is one.
+    pub(crate) fn cancel_at(&self, id: TransactionId, secret: u64) -> TransactionId {
+        let tries = self.clients.get(id).and_then(|known| known.tries.as_ref());
+        let mut cancels = tries.into_iter().flat_map(|tries| tries.cancels.iter());
+        let of_attempt = cancels.find(|(of, _)| *of == secret);
+        of_attempt.map_or(cancel_of(id), |(_, cancel)| *cancel)
     }
 }

@@ -249,7 +249,7 @@ impl Engine {
     fn give_up(&mut self, id: TransactionId, failure: Failure) {
         self.tell_failure(id, failure);
         self.forget_wanted_cancel(id);
-        self.remove_client(id);
+        self.end_client(id);
     }
 
     fn tell_failure(&mut self, id: TransactionId, failure: Failure) {

@@ -6,6 +6,7 @@ pub(crate) mod attempt;
 pub(crate) mod cancel;
 pub(crate) mod earlier;
 pub(crate) mod failure;
+mod late;
 mod locate;
 pub(crate) mod response;
 pub(crate) mod unavailable;

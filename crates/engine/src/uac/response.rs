@@ -13,8 +13,9 @@ use crate::id::{ApplicationId, DialogId, TransactionId};
 use crate::reply::creates_dialog;
 use crate::totals::Total;
 use crate::transaction::client::User;
-use crate::transaction::key::{cancel_of, parse_client_branch};
+use crate::transaction::key::parse_client_branch;
 use crate::transport::Origin;
+use crate::uac::earlier::Recalled;
 use crate::uas::in_dialog::{contact_uri, refreshes_target};
 use crate::uas::via::unlimited;
 use sip::{Address, Message, Method};
@@ -27,8 +28,10 @@ impl Engine {
         let Some((id, earlier)) = self.client_of(&message) else {
             return self.receive_stray(&origin, &message);
         };
-        if earlier.is_some_and(|secret| !self.recall(id, secret, &message)) {
-            return;
+        match earlier.map(|secret| self.recall(id, secret, &message)) {
+            None | Some(Recalled::Own) => {}
+            Some(Recalled::Done) => return,
+            Some(Recalled::Late) => return self.late_answer(id, origin, message, wire_bytes),
         }
         if self.note_response(id, &message) {
             return;
@@ -70,7 +73,7 @@ impl Engine {
         let (id, secret) = parse_client_branch(via.branch()?)?;
         let method = message.cseq().ok()?.method;
         let id = if method == Method::Cancel {
-            cancel_of(id)
+            self.cancel_at(id, secret)
         } else {
             id
         };
@@ -301,7 +304,7 @@ impl Engine {
         }
     }
 
-    fn invite_accepted(
+    pub(super) fn invite_accepted(
         &mut self,
         id: TransactionId,
         application: Option<ApplicationId>,
