@@ -29,6 +29,7 @@ use crate::transaction::client::ClientTable;
 use crate::transaction::key::Digester;
 use crate::transaction::server::ServerTable;
 use crate::transport::{Destination, Origin, PeerCertificate, Transmit, TransmitToken};
+use crate::uac::target_news::TargetNews;
 use crate::uac::unavailable::UnavailableTable;
 use crate::ways::Ways;
 use bytes::Bytes;
@@ -104,6 +105,8 @@ pub struct Engine {
     pub(crate) is_draining: bool,
     /// The targets of names that are left out.
     pub(crate) unavailable: UnavailableTable,
+    /// What the other shards are to be told about them.
+    pub(crate) target_news: VecDeque<TargetNews>,
     pub(crate) totals: Totals,
     /// Who sends here, and what they hold.
     pub(crate) admit: Admit,
@@ -139,6 +142,7 @@ impl Engine {
             stateless: false,
             ways: Ways::default(),
             unavailable: UnavailableTable::default(),
+            target_news: VecDeque::new(),
             is_draining: false,
             totals: Totals::default(),
             log: LogLimit::default(),

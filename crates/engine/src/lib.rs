@@ -46,3 +46,4 @@ pub use flows::Learnt;
 pub use resolve::{Resolve, ResolveError, Resolved};
 pub use time::Time;
 pub use transport::{Transmit, TransmitError, TransmitToken};
+pub use uac::target_news::{TargetNews, TargetState};

@@ -41,6 +41,10 @@ impl Client {
     }
 
     fn with(failover: Failover) -> Client {
+        Client::of_shard(0, 1, failover)
+    }
+
+    fn of_shard(shard: u8, shards: u8, failover: Failover) -> Client {
         let listener = |transport| Listener {
             transport,
             bound: "192.0.2.100:5060".parse().unwrap(),
@@ -48,8 +52,8 @@ impl Client {
             advertised: None,
         };
         let config = Config {
-            shard: 0,
-            shards: 1,
+            shard,
+            shards,
             listeners: vec![listener(Transport::Udp), listener(Transport::Tcp)],
             timers: Timers::default(),
             bounds: Bounds::default(),
@@ -326,6 +330,95 @@ fn a_target_that_stays_dead_is_tried_ever_more_seldom_and_by_one_request() {
         );
     }
     assert!((8..=10).contains(&gaps.len()), "{gaps:?}");
+    client.rest_empty();
+}
+
+/// Two shards of one server, and what the first of them has to tell the second.
+fn two_shards() -> [Client; 2] {
+    [0, 1].map(|shard| Client::of_shard(shard, 2, Failover::default()))
+}
+
+fn tell(from: &mut Client, to: &mut Client) {
+    while let Some(news) = from.engine.poll_target_news() {
+        to.engine.handle_target_news(to.now, &news);
+    }
+}
+
+#[test]
+fn what_one_shard_finds_dead_costs_the_others_nothing() {
+    let [mut one, mut two] = two_shards();
+    one.send(Method::Options, "example.com", &[ONE, TWO]);
+    one.advance(seconds(6));
+    two.advance(seconds(6));
+    tell(&mut one, &mut two);
+    for _ in 0..5 {
+        assert_eq!(two.first(&[ONE, TWO]), TWO);
+    }
+    assert_eq!(two.engine.counts().unavailable, 1);
+    assert_eq!(one.total("targets_failed"), 1);
+    assert_eq!(two.total("targets_failed"), 0, "counted where it was found");
+    // A request of the second shard's that was on its way says nothing new.
+    assert!(two.engine.poll_target_news().is_none());
+    let second = one.sent().pop().unwrap();
+    one.answer(&second, 200, &[]);
+    one.rest_empty();
+    two.rest_empty();
+}
+
+#[test]
+fn one_request_of_one_shard_tries_a_target_again_and_all_believe_it() {
+    let [mut one, mut two] = two_shards();
+    one.send(Method::Options, "example.com", &[ONE, TWO]);
+    one.advance(seconds(6));
+    two.advance(seconds(6));
+    tell(&mut one, &mut two);
+    let second = one.sent().pop().unwrap();
+    one.answer(&second, 200, &[]);
+    one.advance(seconds(31));
+    two.advance(seconds(31));
+    one.send(Method::Options, "example.com", &[ONE, TWO]);
+    let trial = one.one();
+    assert_eq!(trial.to, ONE);
+    tell(&mut one, &mut two);
+    for _ in 0..5 {
+        assert_eq!(two.first(&[ONE, TWO]), TWO);
+    }
+    one.answer(&trial, 200, &[]);
+    tell(&mut one, &mut two);
+    assert_eq!(two.first(&[ONE, TWO]), ONE);
+    assert_eq!(two.engine.counts().unavailable, 0);
+    assert_eq!(two.total("targets_returned"), 0);
+    one.rest_empty();
+    two.rest_empty();
+}
+
+#[test]
+fn a_trial_without_an_outcome_leaves_the_target_to_the_next_request_of_any_shard() {
+    let [mut one, mut two] = two_shards();
+    one.send(Method::Options, "example.com", &[ONE, TWO]);
+    one.advance(seconds(6));
+    two.advance(seconds(6));
+    tell(&mut one, &mut two);
+    one.advance(seconds(31));
+    two.advance(seconds(31));
+    one.sent();
+    one.send(Method::Options, "example.com", &[ONE, TWO]);
+    assert_eq!(one.one().to, ONE);
+    tell(&mut one, &mut two);
+    // Nobody tells what became of it.
+    two.advance(seconds(6));
+    assert_eq!(two.first(&[ONE, TWO]), ONE);
+    one.rest_empty();
+    two.rest_empty();
+}
+
+#[test]
+fn a_single_shard_has_nobody_to_tell() {
+    let mut client = Client::new();
+    client.send(Method::Options, "example.com", &[ONE, TWO]);
+    client.advance(seconds(40));
+    client.sent();
+    assert!(client.engine.poll_target_news().is_none());
     client.rest_empty();
 }
 

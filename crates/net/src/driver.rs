@@ -15,7 +15,7 @@ use crate::udp::UdpListener;
 use crate::udp_batch::{ReceiveBatch, SendBatch};
 use engine::id::ConnectionId;
 use engine::log_limit::LogLimit;
-use engine::{Engine, Learnt, Time};
+use engine::{Engine, Learnt, TargetNews, Time};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -216,6 +216,7 @@ impl Driver {
             }
             Item::Ban(ban) => drop(self.gate.apply(now, ban)),
             Item::Known(source) => self.engine.handle_known(now, source),
+            Item::Target(news) => self.target_news(now, &news),
             // The one who asked may have stopped waiting.
             Item::Bans(sender) => drop(sender.try_send(self.gate.list(now))),
             Item::Counts(sender) => drop(sender.try_send(self.counts())),
@@ -272,7 +273,15 @@ impl Driver {
         self.tell_shards(|| Item::OpenElsewhere(learnt.clone()));
     }
 
-    fn tell_shards(&self, item: impl Fn() -> Item) {
+    /// What another shard learnt about a target.
+    fn target_news(&mut self, now: Time, news: &TargetNews) {
+        let engine = &mut self.engine;
+        guarded(&mut self.totals, "news of a target", || {
+            engine.handle_target_news(now, news)
+        });
+    }
+
+    pub(crate) fn tell_shards(&self, item: impl Fn() -> Item) {
         for (shard, inbox) in self.inboxes.iter().enumerate() {
             if shard != usize::from(self.shard) {
                 inbox.push(item());

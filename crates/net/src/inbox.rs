@@ -10,7 +10,9 @@ use engine::counts::Counts;
 use engine::id::{ApplicationId, ConnectionId, ResolveId};
 use engine::seam::Events;
 use engine::transport::{Destination, Origin, PeerCertificate};
-use engine::{Command, Learnt, ResolveError, Resolved, Transmit, TransmitError, TransmitToken};
+use engine::{
+    Command, Learnt, ResolveError, Resolved, TargetNews, Transmit, TransmitError, TransmitToken,
+};
 use sip::{Message, ParseError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -66,6 +68,8 @@ pub(crate) enum Item {
     Bans(SyncSender<Vec<Ban>>),
     /// Another shard's engine knows this source.
     Known(Source),
+    /// What another shard learnt about a target of a name.
+    Target(TargetNews),
     /// Take no new work.
     Drain,
     Stop,

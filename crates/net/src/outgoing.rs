@@ -43,8 +43,12 @@ impl Driver {
         });
     }
 
-    /// Passes on what the engine learnt about connections, and which of them gave no answer, to the shards that hold them.
+    /// Passes on what the engine learnt about targets, to all shards; and about connections, and which of them gave no answer, to the
+    /// shards that hold them.
     fn spread(&mut self) {
+        while let Some(news) = self.engine.poll_target_news() {
+            self.tell_shards(|| Item::Target(news.clone()));
+        }
         while let Some(learnt) = self.engine.poll_learnt() {
             let owner = learnt.origin.connection.map_or(self.shard, stream::shard);
             if owner == self.shard {

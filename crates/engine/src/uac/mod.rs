@@ -9,6 +9,7 @@ pub(crate) mod failure;
 mod late;
 mod locate;
 pub(crate) mod response;
+pub(crate) mod target_news;
 pub(crate) mod unavailable;
 mod writing;
 

@@ -2,7 +2,8 @@
 //!
 //! A target is a transport, an address and the name that led there: what is wrong with it is never laid to a record, which others
 //! share, nor to the same address under another name. It is tried again by one request when its time is over, and believed as soon
-//! as it answers anything. A request whose targets are all left out tries them all the same: something is better than nothing.
+//! as it answers anything. A request whose targets are all left out tries them all the same: something is better than nothing. What
+//! changes here the other shards are told (`target_news.rs`).
 use crate::engine::{Engine, Timer};
 use crate::id::TransactionId;
 use crate::resolve::Resolved;
@@ -12,6 +13,7 @@ use crate::totals::Total;
 use crate::transaction::client::{ClientTransaction, User};
 use crate::transaction::key::Digester;
 use crate::transport::Transport;
+use crate::uac::target_news::TargetState;
 use rustc_hash::FxHashMap;
 use sip::{Message, Method};
 use std::time::Duration;
@@ -25,18 +27,18 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// A target that is left out.
 pub(crate) struct Unavailable {
     /// From then on one request may try it.
-    until: Time,
+    pub(super) until: Time,
     /// How often in a row it failed.
     failures: u32,
     /// The request that tries it.
     trial: Option<TransactionId>,
-    timer: TimerToken,
+    pub(super) timer: TimerToken,
 }
 
 /// The targets that are left out, by `key`.
 pub(crate) type UnavailableTable = FxHashMap<u64, Unavailable>;
 
-fn key(digester: &Digester, name: &str, target: &Resolved) -> u64 {
+pub(super) fn key(digester: &Digester, name: &str, target: &Resolved) -> u64 {
     let name = name.to_ascii_lowercase();
     let address = target.address.to_string();
     let parts = [
@@ -100,8 +102,10 @@ impl Engine {
         let now = self.now;
         let key = self.key_of(id).filter(|_| proves);
         if let Some(entry) = key.and_then(|key| self.unavailable.get_mut(&key)) {
-            let is_free = entry.until <= now && entry.trial.is_none();
-            entry.trial = entry.trial.or(is_free.then_some(id));
+            if entry.until <= now && entry.trial.is_none() {
+                entry.trial = Some(id);
+                self.tell_target(id, TargetState::Tried);
+            }
         }
     }
 
@@ -143,7 +147,12 @@ impl Engine {
         let wait = shortest.saturating_mul(doubled).min(longest);
         // Up to a quarter less, so that many servers do not try it in the same moment.
         let jitter = wait.mul_f64(0.25 * self.fraction());
-        self.leave_out(key, wait.saturating_sub(jitter), failures.saturating_add(1));
+        self.note_left_out(
+            id,
+            key,
+            wait.saturating_sub(jitter),
+            failures.saturating_add(1),
+        );
     }
 
     /// A 503 came: for how long it says that the target is not to be bothered (RFC 3261 §21.5.4). Without that it says nothing about
@@ -155,7 +164,7 @@ impl Engine {
             Some(wait) => {
                 if let Some(key) = self.key_of(id) {
                     let failures = self.unavailable.get(&key).map_or(0, |entry| entry.failures);
-                    self.leave_out(key, wait.min(LONGEST_RETRY_AFTER), failures);
+                    self.note_left_out(id, key, wait.min(LONGEST_RETRY_AFTER), failures);
                 }
             }
             None => self.target_answered(id),
@@ -170,6 +179,7 @@ impl Engine {
         {
             self.timers.cancel(entry.timer);
             self.totals.add(Total::TargetsReturned);
+            self.tell_target(id, TargetState::Answers);
         }
     }
 
@@ -205,14 +215,33 @@ impl Engine {
         Some(key(&self.digester, name, &target))
     }
 
-    fn leave_out(&mut self, key: u64, wait: Duration, failures: u32) {
+    /// The name and target that a request's attempt is at.
+    pub(super) fn target_at(&self, id: TransactionId) -> Option<(Box<str>, Resolved)> {
+        let (name, target) = target_of(self.clients.get(id)?)?;
+        Some((name.into(), target))
+    }
+
+    /// A request of ours found that its target is to be left out.
+    fn note_left_out(&mut self, id: TransactionId, key: u64, wait: Duration, failures: u32) {
+        let is_known = self.unavailable.contains_key(&key);
+        if !self.leave_out(key, wait, failures) {
+            return;
+        }
+        if !is_known {
+            self.totals.add(Total::TargetsFailed);
+        }
+        self.tell_target(id, TargetState::LeftOut { wait, failures });
+    }
+
+    /// Leaves a target out for a while. False when there is no room to remember it.
+    pub(super) fn leave_out(&mut self, key: u64, wait: Duration, failures: u32) -> bool {
         let old = self.unavailable.get(&key).map(|entry| entry.timer);
         match old {
             Some(timer) => {
                 self.timers.cancel(timer);
             }
-            None if self.unavailable.len() >= ROOM => return,
-            None => self.totals.add(Total::TargetsFailed),
+            None if self.unavailable.len() >= ROOM => return false,
+            None => {}
         }
         // How often it failed is remembered for as long again as the longest wait.
         let forgotten = wait + self.config.failover.unavailable_longest;
@@ -226,6 +255,7 @@ impl Engine {
             timer,
         };
         self.unavailable.insert(key, entry);
+        true
     }
 
     /// A number from 0 to 1.
