@@ -1231,6 +1231,7 @@ class Engine:
         final_timeout: float | None = None,
         stateless: bool = False,
         untrusted: bool = False,
+        consumed: Sequence[int] = ...,
         report_responses: bool = False,
         headers: _Headers | None = None,
     ) -> int:
@@ -1247,6 +1248,7 @@ class Engine:
             provisional_timeout, final_timeout: give up a branch without such a response; seconds.
             stateless: forward without transaction state (RFC 3261 §16.11).
             untrusted: leave out what `Message.withheld_from_untrusted` names.
+            consumed: the numbers of the Proxy-Authorization header fields to leave out, from 0 on (RFC 3261 §22.3).
             report_responses: give `EVENT_PROXY_RESPONSE` for each response of each branch.
             headers: header fields to add to each forwarded request.
         """

@@ -44,6 +44,7 @@ class Request(RequestView):
 
     __slots__ = (
         "_cancel",
+        "_consumed",
         "_dialog",
         "_dispatcher",
         "_started",
@@ -80,6 +81,7 @@ class Request(RequestView):
         self.proxied = False
         """Whether it was proxied or dropped."""
         self._cancel: Message | None = None
+        self._consumed: tuple[int, ...] = ()
         self._task: asyncio.Task[None] | None = None
         self._started = False
         self._uri: Uri | None = None
@@ -110,6 +112,20 @@ class Request(RequestView):
     def user(self) -> Any:
         """Who sent it, where a layer has found out: with `DigestAuth` a `dracht.digest.Identity`; else None. `state.user`."""
         return None if self._state is None else getattr(self._state, "user", None)
+
+    def consume_credentials(self, field: int) -> None:
+        """Says that credentials were for this proxy: `proxy` leaves them out of what it forwards (RFC 3261 §22.3), and keeps
+        those for others. `dracht.digest.Challenger(proxy=True)` and `DigestAuth(proxy=True)` say it of those that they accept.
+
+        Args:
+            field: the number of their Proxy-Authorization header field, from 0 on.
+
+        Raises:
+            ValueError: there is no such header field.
+        """
+        if not 0 <= field < len(self.headers.getall("Proxy-Authorization")):
+            raise ValueError(f"the request has no Proxy-Authorization header field number {field}")
+        self._consumed = tuple(sorted({*self._consumed, field}))
 
     @property
     def dialog_id(self) -> DialogHandle | None:
@@ -255,6 +271,7 @@ class Request(RequestView):
             final_timeout=seconds(final_timeout),
             stateless=type == "stateless",
             trusted=trusted,
+            consumed=self._consumed,
         )
         check_words(forking=forking, path=path, type=type)
         fields = header_list(headers)

@@ -214,6 +214,40 @@ async def test_the_pieces_serve_an_agent_as_well(stations: Stations) -> None:
     assert await options(client.agent, server, auth=("alice", "wrong")) == (407, None)
 
 
+@pytest.mark.parametrize("options", [{}, {"type": "stateless"}, {"record_route": True, "trusted": False}])
+async def test_a_proxy_keeps_the_credentials_that_it_accepted_and_passes_on_the_others(
+    stations: Stations, phone: Phone, options: dict[str, Any]
+) -> None:
+    callee = await stations.phone()
+    app = App()
+    app.use(DigestAuth(password_for, realm=REALM, proxy=True))
+
+    @app.message
+    async def message(req: Request, res: Response) -> None:
+        await req.proxy(callee.uri, **options)
+
+    station = await stations.start(app)
+    leg = phone.leg(station.address)
+    sent = await leg.send("MESSAGE")
+    params = asked(await phone.expect(407))[0]
+    name, right = answered(params, "MESSAGE", sent.uri, proxy=True)
+    _, wrong = answered(params, "MESSAGE", sent.uri, proxy=True, password="guessed")
+    before, behind = (
+        f'Digest username="alice", realm="{realm}", nonce="n", uri="{sent.uri}", response="{"0" * 32}"'
+        for realm in ("one.example", "two.example")
+    )
+    others = [("Authorization", right)]
+    await leg.send(
+        "MESSAGE", (name, before), (name, wrong), ("proxy-authorization", right), (name, behind), *others
+    )
+    forwarded = await callee.expect("MESSAGE")
+    # One of the same realm that was not accepted may be another server's (RFC 3261 §22.3).
+    assert forwarded.all(name) == [before, wrong, behind]
+    assert forwarded.all("Authorization") == [right]
+    callee.reply(forwarded, 200)
+    await phone.expect(200)
+
+
 async def test_the_python_of_the_documents_works(stations: Stations) -> None:
 
     apps: dict[str, dict[str, Any]] = {}

@@ -235,11 +235,7 @@ impl Envelope {
             .map_err(|_| {
                 Refusal::Failure("error proxying request to a target that is not UTF-8".into())
             })?;
-        // An extension: drachtio-server takes what it does not know for `serial`.
-        let (order, untrusted) = match order.strip_suffix(b";untrusted") {
-            Some(order) => (order, true),
-            None => (*order, false),
-        };
+        let (order, untrusted, consumed) = proxy_order(order);
         let options = ProxyOptions {
             record_route: path_policy(record_route).is_some(),
             path: path_policy(record_route).unwrap_or_default(),
@@ -254,6 +250,7 @@ impl Envelope {
             final_timeout: timeout(last),
             stateless: order == b"stateless",
             untrusted,
+            consumed,
             // Without fullResponse the first response is the sign that the request was sent, which is what is to be answered.
             report_responses: true,
         };
@@ -273,6 +270,26 @@ impl Envelope {
             },
         ))
     }
+}
+
+/// The order of a `proxy` frame, and what stands behind it: `;untrusted`, `;consumed=0,2` (extensions: drachtio-server takes what it does
+/// not know for `serial`).
+fn proxy_order(text: &[u8]) -> (&[u8], bool, Vec<u8>) {
+    let mut parts = text.split(|byte| *byte == b';');
+    let order = parts.next().unwrap_or_default();
+    let (mut untrusted, mut consumed) = (false, Vec::new());
+    for part in parts {
+        if let Some(numbers) = part.strip_prefix(b"consumed=") {
+            let numbers = std::str::from_utf8(numbers).unwrap_or_default();
+            consumed = numbers
+                .split(',')
+                .filter_map(|one| one.parse().ok())
+                .collect();
+        } else if part == b"untrusted" {
+            untrusted = true;
+        }
+    }
+    (order, untrusted, consumed)
 }
 
 /// `export|<dialogId>[|release]` (an extension: drachtio-server does not know it).

@@ -327,11 +327,32 @@ fn the_extensions_of_proxy_are_an_order_by_q_and_giving_up() {
         by_q.targets,
         ["<sip:a@203.0.113.1>;q=0.5", "sip:b@203.0.113.2"]
     );
-    for (order, forking, stateless, untrusted) in [
-        ("simultaneous;untrusted", Forking::Simultaneous, false, true),
-        (";untrusted", Forking::Serial, false, true),
-        ("stateless;untrusted", Forking::Serial, true, true),
-        ("byQ", Forking::ByQ, false, false),
+    for (order, forking, stateless, untrusted, consumed) in [
+        (
+            "simultaneous;untrusted",
+            Forking::Simultaneous,
+            false,
+            true,
+            &[][..],
+        ),
+        (";untrusted", Forking::Serial, false, true, &[]),
+        ("stateless;untrusted", Forking::Serial, true, true, &[]),
+        ("byQ", Forking::ByQ, false, false, &[]),
+        ("serial;consumed=0", Forking::Serial, false, false, &[0]),
+        (
+            "byQ;untrusted;consumed=1,4",
+            Forking::ByQ,
+            false,
+            true,
+            &[1, 4],
+        ),
+        (
+            "serial;consumed=x,-1,300,2",
+            Forking::Serial,
+            false,
+            false,
+            &[2],
+        ),
     ] {
         let (command, _) = proxy(read(format!(
             "m1|proxy|{}||||{order}|||sip:b@203.0.113.2\r\nINVITE x SIP/2.0\r\n\r\n",
@@ -339,8 +360,13 @@ fn the_extensions_of_proxy_are_an_order_by_q_and_giving_up() {
         )));
         let options = command.options;
         assert_eq!(
-            (options.forking, options.stateless, options.untrusted),
-            (forking, stateless, untrusted),
+            (
+                options.forking,
+                options.stateless,
+                options.untrusted,
+                &*options.consumed
+            ),
+            (forking, stateless, untrusted, consumed),
             "{order}"
         );
     }

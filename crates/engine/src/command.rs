@@ -211,6 +211,9 @@ pub struct ProxyOptions {
     /// The targets are outside the trusted network: identity and history that a caller wants kept private are left out
     /// (`sip::Message::withheld_from_untrusted`).
     pub untrusted: bool,
+    /// Which Proxy-Authorization header fields were for this proxy, by their numbers from 0 on: they go no further, those for others
+    /// do (RFC 3261 §22.3).
+    pub consumed: Vec<u8>,
     /// Report each response of each branch (`ProxyResponse`), not only the end.
     pub report_responses: bool,
 }

@@ -46,6 +46,8 @@ enum Change {
     Append(Vec<u8>),
     Set(Vec<u8>),
     Remove,
+    /// Where the field begins, in the message.
+    RemoveAt(u32),
     RemoveFirst,
     ReplaceFirst(Vec<u8>),
 }
@@ -131,6 +133,18 @@ impl<'a> Patch<'a> {
     /// Removes every field of that name.
     pub fn remove(&mut self, name: HeaderName) {
         self.edit(Name::Known(name), Change::Remove);
+    }
+
+    /// Removes one field of that name: the first is number 0. Nothing where there are fewer.
+    pub fn remove_field(&mut self, name: HeaderName, number: usize) {
+        let mut fields = self.message.fields();
+        let field = fields
+            .by_ref()
+            .filter(|field| field.name() == name)
+            .nth(number);
+        if let Some(start) = field.map(|field| field.span.whole.start) {
+            self.edit(Name::Known(name), Change::RemoveAt(start));
+        }
     }
 
     /// Removes every field of any name.
@@ -321,8 +335,10 @@ impl<'a> Patch<'a> {
     }
 
     fn fate(&self, field: &Field<'_>, first_values: &mut SmallVec<[FirstValues<'_>; 2]>) -> Fate {
-        let gone = |edit: &Edit| {
-            matches!(edit.change, Change::Remove | Change::Set(_)) && edit.name.matches(field)
+        let gone = |edit: &Edit| match edit.change {
+            Change::Remove | Change::Set(_) => edit.name.matches(field),
+            Change::RemoveAt(start) => start == field.span.whole.start,
+            _ => false,
         };
         let length = self.body.is_some() && field.name() == HeaderName::ContentLength;
         if length || self.edits.iter().any(gone) {
@@ -374,7 +390,7 @@ impl Edit {
             | Change::Append(value)
             | Change::Set(value)
             | Change::ReplaceFirst(value) => self.name.as_str().len() + value.len() + 4,
-            Change::Remove | Change::RemoveFirst => 0,
+            Change::Remove | Change::RemoveAt(_) | Change::RemoveFirst => 0,
         }
     }
 }

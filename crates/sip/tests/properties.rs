@@ -212,6 +212,33 @@ fn a_new_body_brings_its_type_and_length() {
 }
 
 #[test]
+fn single_fields_are_taken_off_by_their_number() {
+    let text = "INFO sip:a@b SIP/2.0\r\nProxy-Authorization: 0\r\nVia: x\r\nproxy-authorization : 1\r\nProxy-Authorization: 2,\r\n 2\r\n\r\n";
+    let message = read(Bytes::from_static(text.as_bytes()));
+    let without = |numbers: &[usize]| {
+        let mut patch = Patch::new(&message);
+        for number in numbers {
+            patch.remove_field(HeaderName::ProxyAuthorization, *number);
+        }
+        let written = patch.write();
+        let left = read(written);
+        let fields = left
+            .fields()
+            .filter(|field| field.name() == HeaderName::ProxyAuthorization);
+        fields
+            .map(|field| field.text().chars().next().unwrap())
+            .collect::<String>()
+    };
+    assert_eq!(without(&[0]), "12");
+    assert_eq!(without(&[1]), "02");
+    assert_eq!(without(&[2]), "01");
+    // Numbers are those of the message as it was read, whatever else is taken off.
+    assert_eq!(without(&[0, 1]), "2");
+    assert_eq!(without(&[2, 0, 0]), "1");
+    assert_eq!(without(&[3, 99]), "012");
+}
+
+#[test]
 fn a_via_that_stands_first_in_a_list_is_taken_off_or_completed() {
     let text = "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP a;branch=1 ,\r\n SIP/2.0/UDP b\r\nVia: SIP/2.0/TCP c\r\n\r\n";
     let message = read(Bytes::from_static(text.as_bytes()));

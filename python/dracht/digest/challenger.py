@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 from dracht.digest import computing
 from dracht.digest.fields import Params, written
 from dracht.digest.nonces import Nonces, Standing
-from dracht.digest.presented import presented
+from dracht.digest.presented import Presented, presented
 from dracht.errors import HeaderError, ParseError, SipError
 
 if TYPE_CHECKING:
@@ -155,7 +155,8 @@ class Challenger:
         self.challenge_fields("nonce")
 
     async def authenticate(self, req: Request) -> Identity:
-        """Whose a request is. Sets `req.state.user` as well.
+        """Whose a request is. Sets `req.state.user` as well; with `proxy=True` what `req.proxy` forwards lacks the credentials
+        that were accepted, and keeps those for others (RFC 3261 §22.3).
 
         Raises:
             SipError: 401 or 407 with the challenges, to be answered with; 400 for credentials that cannot be read, or whose
@@ -166,7 +167,7 @@ class Challenger:
             raise ValueError(f"{req.method} cannot be challenged (RFC 3261 §22.1): the INVITE was")
         stale = False
         tried: str | None = None
-        for params in self._credentials(req):
+        for params, field in self._credentials(req):
             if not self._offered(req, params):
                 continue
             try:
@@ -176,6 +177,8 @@ class Challenger:
                 continue
             if identity is not None:
                 req.state.user = identity
+                if self.proxy and field is not None:
+                    req.consume_credentials(field)
                 return identity
             tried = params["username"]
         if tried is not None and not stale:
@@ -208,7 +211,7 @@ class Challenger:
 
     # ---- inside
 
-    def _credentials(self, req: Request) -> list[Params]:
+    def _credentials(self, req: Request) -> list[Presented]:
         """The credentials for this realm that a request brings; 400 for those that cannot be read."""
         try:
             return presented(req.headers.getall(self._answering), self.realm)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from dracht.digest.fields import Params, challenges, read_ext_value
 from dracht.errors import HeaderError
 
-__all__ = ["presented"]
+__all__ = ["Presented", "presented"]
 
 # How many header fields are looked at, and how many credentials of one realm (RFC 3261 §22.3 allows several).
 _MAX_FIELDS = 16
@@ -19,7 +20,15 @@ _COUNT = re.compile(r"[0-9a-fA-F]{8}")
 _NEEDED = ("realm", "nonce", "uri", "response")
 
 
-def presented(fields: Iterable[str], realm: str) -> list[Params]:
+class Presented(NamedTuple):
+    """Credentials, and where they stood."""
+
+    params: Params
+    field: int | None
+    """The number of their header field, from 0 on; None where it has others beside them."""
+
+
+def presented(fields: Iterable[str], realm: str) -> list[Presented]:
     """The digest credentials for a realm, with everything in them that is needed, the user name decoded.
 
     Args:
@@ -29,11 +38,12 @@ def presented(fields: Iterable[str], realm: str) -> list[Params]:
     Raises:
         HeaderError: they cannot be read.
     """
-    found: list[Params] = []
-    for field in list(fields)[:_MAX_FIELDS]:
-        for scheme, params in challenges(field):
+    found: list[Presented] = []
+    for number, field in enumerate(list(fields)[:_MAX_FIELDS]):
+        held = list(challenges(field))
+        for scheme, params in held:
             if scheme.lower() == "digest" and params.get("realm") in (realm, None):
-                found.append(_complete(params))
+                found.append(Presented(_complete(params), number if len(held) == 1 else None))
     return found[:_MAX_CREDENTIALS]
 
 

@@ -122,6 +122,7 @@ class ProxyOptions:
     """How a request is proxied; times in seconds."""
 
     __slots__ = (
+        "consumed",
         "final_timeout",
         "follow_redirects",
         "forking",
@@ -143,6 +144,7 @@ class ProxyOptions:
         final_timeout: float | None = None,
         stateless: bool = False,
         trusted: bool = True,
+        consumed: Sequence[int] = (),
     ) -> None:
         self.record_route = record_route
         self.path = path
@@ -152,6 +154,8 @@ class ProxyOptions:
         self.final_timeout = final_timeout
         self.stateless = stateless
         self.trusted = trusted
+        self.consumed = list(consumed)
+        """The numbers of the Proxy-Authorization header fields that were for this proxy, and go no further."""
 
 
 class Link(Protocol):

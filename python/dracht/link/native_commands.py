@@ -177,6 +177,7 @@ class NativeCommands:
             final_timeout=options.final_timeout,
             stateless=options.stateless,
             untrusted=not options.trusted,
+            consumed=options.consumed,
             report_responses=True,
             headers=headers,
         )

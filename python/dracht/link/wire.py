@@ -228,6 +228,8 @@ def proxy_meta(options: ProxyOptions, *, extended: bool) -> str:
     order = "stateless" if options.stateless and extended else _ORDERS[options.forking]
     if extended and not options.trusted:
         order += ";untrusted"
+    if extended and options.consumed:
+        order += ";consumed=" + ",".join(map(str, options.consumed))
     return "|".join(
         (
             stays if options.record_route else "",

@@ -11,16 +11,25 @@ use smallvec::SmallVec;
 /// Max-Forwards of a request that came without (RFC 3261 §16.6 item 3).
 const MAX_FORWARDS: u32 = 70;
 
+/// The header fields of a request that go no further.
+#[derive(Clone, Default, Debug)]
+pub struct Withheld {
+    /// Every field of these names.
+    names: SmallVec<[HeaderName; 4]>,
+    /// The Proxy-Authorization fields with these numbers.
+    credentials: Vec<u8>,
+}
+
 /// Writes the request as it goes to the next hop.
 ///
-/// `headers` are the application's, checked by `check_headers`; those that are `withheld` are left out before. With `stay_in_path` the proxy adds its Record-Route, or for a
+/// `headers` are the application's, checked by `check_headers`; what is `withheld` is left out before. With `stay_in_path` the proxy adds its Record-Route, or for a
 /// REGISTER its Path (RFC 3327) with `Require: path`. `breadth` is the branch's share of Max-Breadth (RFC 5393 §5).
 #[must_use]
 pub fn write(
     request: &Message,
     path: &Path,
     headers: &[(Bytes, Bytes)],
-    withheld: &[HeaderName],
+    withheld: &Withheld,
     stay_in_path: bool,
     breadth: Option<u32>,
     hop: &Hop<'_>,
@@ -40,8 +49,11 @@ pub fn write(
     if stay_in_path {
         add_record_route(&mut patch, request, hop);
     }
-    for name in withheld {
+    for name in &withheld.names {
         patch.remove(*name);
+    }
+    for number in &withheld.credentials {
+        patch.remove_field(HeaderName::ProxyAuthorization, usize::from(*number));
     }
     for (name, value) in headers {
         add_header(&mut patch, name, value);
@@ -71,12 +83,17 @@ pub fn stays_in_path(request: &Message, options: &ProxyOptions) -> bool {
             || validate::supports_path(request))
 }
 
-/// The header fields of the request that are not for these targets.
-pub(super) fn withheld(request: &Message, options: &ProxyOptions) -> SmallVec<[HeaderName; 4]> {
-    if options.untrusted {
+/// The header fields of the request that are not for these targets: what an untrusted one must not see, and the credentials that
+/// this proxy asked for.
+pub(super) fn withheld(request: &Message, options: &ProxyOptions) -> Withheld {
+    let names = if options.untrusted {
         request.withheld_from_untrusted()
     } else {
         SmallVec::new()
+    };
+    Withheld {
+        names,
+        credentials: options.consumed.clone(),
     }
 }
 

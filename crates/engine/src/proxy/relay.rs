@@ -8,8 +8,7 @@ use crate::proxy::prepare::prepare;
 use crate::proxy::route::{Path, names_us, preprocess};
 use crate::proxy::{Hop, OwnNames, ProxyOrder, Rejection, breadth, forward, loops, validate};
 use bytes::Bytes;
-use sip::{HeaderName, Message, Method, Scheme, Uri};
-use smallvec::SmallVec;
+use sip::{Message, Method, Scheme, Uri};
 use std::sync::Arc;
 
 /// A request to forward as it is, to one place.
@@ -18,7 +17,7 @@ pub struct Forwarding {
     request: Arc<Message>,
     path: Path,
     headers: Vec<(Bytes, Bytes)>,
-    withheld: SmallVec<[HeaderName; 4]>,
+    withheld: forward::Withheld,
     stay_in_path: bool,
     /// Max-Breadth to write; none: as it is. What is relayed in a dialog forks nowhere here.
     breadth: Option<u32>,
@@ -32,7 +31,7 @@ impl Forwarding {
             request,
             path,
             headers: Vec::new(),
-            withheld: SmallVec::new(),
+            withheld: forward::Withheld::default(),
             stay_in_path: false,
             breadth: None,
         }

@@ -12,7 +12,7 @@ impl Engine {
     /// Proxies a request that was received (RFC 3261 §16).
     #[pyo3(signature = (
         transaction, targets = Vec::new(), *, record_route = false, path = "always", forking = "serial", follow_redirects = false,
-        provisional_timeout = None, final_timeout = None, stateless = false, untrusted = false, report_responses = false, headers = None
+        provisional_timeout = None, final_timeout = None, stateless = false, untrusted = false, consumed = Vec::new(), report_responses = false, headers = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -30,6 +30,7 @@ impl Engine {
         final_timeout: Option<f64>,
         stateless: bool,
         untrusted: bool,
+        consumed: Vec<u8>,
         report_responses: bool,
         headers: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
@@ -66,6 +67,7 @@ impl Engine {
             final_timeout: length("final_timeout", final_timeout)?,
             stateless,
             untrusted,
+            consumed,
             report_responses,
         };
         let id = application.command_id();

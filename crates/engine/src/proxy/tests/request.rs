@@ -354,3 +354,42 @@ fn a_request_that_comes_back_unchanged_is_a_loop_and_a_changed_one_a_spiral() {
     );
     assert!(ProxyContext::new(order(looped("sip:bob@elsewhere.example"), &[TARGET]), &own).is_ok());
 }
+
+#[test]
+fn credentials_that_were_for_this_proxy_go_no_further_and_others_do() {
+    let fields = "Proxy-Authorization: Digest realm=\"one\"\nProxy-Authorization: Digest realm=\"two\"\nProxy-Authorization: Digest realm=\"three\"\n";
+    let received = request("INVITE", "sip:bob@proxy.example", fields);
+    let realms = |consumed: &[u8], headers: &[(&'static str, &'static str)]| {
+        let mut order = order(Arc::clone(&received), &[TARGET]);
+        order.options.consumed = consumed.to_vec();
+        order.headers = headers
+            .iter()
+            .map(|(name, value)| {
+                (
+                    Bytes::from_static(name.as_bytes()),
+                    Bytes::from_static(value.as_bytes()),
+                )
+            })
+            .collect();
+        let sent = forwarded(order);
+        let fields = sent
+            .fields()
+            .filter(|field| field.name() == HeaderName::ProxyAuthorization);
+        fields
+            .map(|field| field.text().into_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(realms(&[], &[]).len(), 3);
+    assert_eq!(
+        realms(&[1], &[]),
+        ["Digest realm=\"one\"", "Digest realm=\"three\""]
+    );
+    assert_eq!(realms(&[0, 1, 2], &[]), [""; 0]);
+    assert_eq!(
+        realms(
+            &[0, 1, 200],
+            &[("Proxy-Authorization", "Digest realm=\"four\"")]
+        ),
+        ["Digest realm=\"three\"", "Digest realm=\"four\"",]
+    );
+}
