@@ -1,4 +1,8 @@
 //! Addresses: From, To, Contact, Route and their like (RFC 3261 §20.10, `name-addr` and `addr-spec`).
+//!
+//! Brackets say what the URI is, and a bad one in them is found where it is used. Without brackets a text is an address only if it is a
+//! URI: `bob`, `192.0.2.4` and `Bob sip:bob@h` are none. It is as wide as [`Uri::parse`] is where telephones are: any character in the user
+//! part that ends no URI, `_` in host names, unknown schemes; and a question mark or comma, which RFC 3261 §20.10 wants in brackets.
 use crate::error::HeaderError;
 use crate::grammar::{Quoted, is_closed, lossy, quoted_len, trim, unfold, unquote};
 use crate::header::params::Params;
@@ -23,7 +27,7 @@ impl<'a> Address<'a> {
     /// Reads one value, folded or not.
     ///
     /// # Errors
-    /// What is wrong with it. The URI itself is read by [`Address::uri`].
+    /// What is wrong with it. A URI in brackets is read by [`Address::uri`], one without at once.
     pub fn parse(text: &'a str) -> Result<Address<'a>, HeaderError> {
         Address::parse_as(HeaderName::Other, text.as_bytes())
     }
@@ -90,6 +94,9 @@ impl<'a> Address<'a> {
         if uri_text.is_empty() {
             return Err(fail("there is no URI"));
         }
+        if open.is_none() {
+            check_bare(header, uri_text)?;
+        }
         Ok(Address {
             display: display_text(display),
             uri_text,
@@ -111,6 +118,7 @@ impl<'a> Address<'a> {
         if uri_text.is_empty() {
             return Err(fail("there is no URI"));
         }
+        check_bare(header, uri_text)?;
         Ok(Address {
             display: None,
             uri_text,
@@ -163,6 +171,15 @@ impl fmt::Display for Address<'_> {
         self.fmt_name_addr(f)?;
         self.params.fmt(f)
     }
+}
+
+/// Whether a text without brackets is a URI, or the `*` of a Contact.
+fn check_bare(header: HeaderName, text: &str) -> Result<(), HeaderError> {
+    if text == "*" && matches!(header, HeaderName::Contact | HeaderName::Other) {
+        return Ok(());
+    }
+    let checked = Uri::parse(text).map(|_| ());
+    checked.map_err(|error| HeaderError::new(header, error.what))
 }
 
 /// The display name that stands before the bracket.
@@ -220,6 +237,39 @@ mod tests {
             ";tag=1",
         ] {
             assert!(Address::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn without_brackets_it_has_to_be_a_uri() {
+        for bad in [
+            "bob",
+            "192.0.2.4",
+            "bob@192.0.2.4;tag=1",
+            "Bob sip:bob@h",
+            "sip:",
+            "sip:b ob@h",
+            "sip:bob@h:x",
+            "sip:bob@[::1",
+            "1:2",
+            "tel:",
+            "**",
+        ] {
+            assert!(Address::parse(bad).is_err(), "{bad}");
+        }
+        assert!(Address::parse_as(crate::HeaderName::To, b"*").is_err());
+        assert!(Address::parse_as(crate::HeaderName::Contact, b"*").is_ok());
+        for good in [
+            "sip:h",
+            "sip:1000#@my_pbx:5060;tag=1",
+            "SIPS:j\u{f6}rg@h",
+            "tel:+1-555-0100;phone-context=example.com",
+            "sip:a,b@h",
+            "sip:bob@h?Route=%3Csip:h%3E",
+            "urn:service:sos",
+            "im:bob@h",
+        ] {
+            assert!(Address::parse(good).is_ok(), "{good}");
         }
     }
 

@@ -125,8 +125,8 @@ mod tests {
         );
         assert!(!RemotePartyId::parse(b"<sip:a@h>").unwrap().is_private());
         assert!(
-            RemotePartyId::parse(b"Bob").is_ok(),
-            "a bare word is left to who reads the URI"
+            RemotePartyId::parse(b"Bob").is_err(),
+            "a bare word is no URI"
         );
     }
 }
