@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+import runpy
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("dracht._core", reason="the Rust core is not built: make setup")
 
-from dracht import Agent, Digest, IncomingResponse, Request, Response
+from dracht import Agent, App, Digest, Dns, IncomingResponse, Request, Response
 from dracht.cli.processes import Process, run
+
+from tests.conformance.phone import Phone
+from tests.nameserver import NameServer
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LISTEN = "sip:127.0.0.1:0;transport=udp,tcp"
@@ -146,6 +151,59 @@ async def test_an_open_registrar_registers_anybody(way: str) -> None:
     with example("registrar", way, DRACHT_OPEN="1") as port:
         async with Agent(answer).serving(listen=LISTEN) as phone:
             assert (await final(phone, f"sip:alice@127.0.0.1:{port}", "REGISTER")).status == 200
+
+
+@asynccontextmanager
+async def trunk(way: str, folder: Path, names: NameServer) -> AsyncIterator[str]:
+    """The trunk's application, with an engine that asks these names and waits a tenth as long; the port where it is reached."""
+    held = runpy.run_path(str(EXAMPLES / "trunk.py"))
+    app: App = held["app"]
+    dns: Dns = replace(held["DNS"], target_timeout=0.3)
+    assert dns.servers == (names.address,)
+    if way == "embedded":
+        async with app.serving(listen=LISTEN, dns=dns):
+            (here,) = (one for one in app.agent.hostports if one.startswith("udp/"))
+            yield here.rpartition(":")[2]
+        return
+    config = folder / "server.toml"
+    config.write_text(f'[dns]\nservers = ["{names.address}"]\ntarget_timeout = 0.3\n')
+    link = ("--listen", LISTEN, "--control", "127.0.0.1:0", "--secret", "cymru")
+    with Process("serve", "--config", str(config), *link) as server:
+        port, control = server.until(UDP)[1], server.until(r"tcp://(127\.0\.0\.1:\d+)")[1]
+        async with app.serving(connect=f"tcp://{control}", secret="cymru"):
+            yield port
+
+
+async def test_the_trunk_takes_the_server_of_its_carrier_that_answers(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = await Phone.open()
+    dead.drop = lambda message: True
+    async with NameServer() as names, Agent(answer).route("*").serving(listen=LISTEN) as carrier:
+        (here,) = (one for one in carrier.hostports if one.startswith("udp/"))
+        alive = int(here.rpartition(":")[2])
+        names.srv("_sip._udp.trunk.example", (1, 0, dead.port, "one.example"), (2, 0, alive, "two.example"))
+        names.host("one.example", "127.0.0.1")
+        names.host("two.example", "127.0.0.1")
+        monkeypatch.setenv("DRACHT_TRUNK", "trunk.example")
+        monkeypatch.setenv("DRACHT_NAME_SERVERS", names.address)
+        async with (
+            trunk(way, tmp_path, names) as port,
+            Agent(answer).route("*").serving(listen=LISTEN) as caller,
+        ):
+            for _ in range(5):
+                call = await caller.request(
+                    f"sip:+15550100@127.0.0.1:{port}", "INVITE", body=b"v=0\r\n", timeout=10
+                )
+                answered = await call.final()
+                assert answered.status == 200
+                assert answered.headers["X-Phone"] == "sip:+15550100@trunk.example"
+                await answered.ack()
+                bye = await caller.request(method="BYE", dialog=answered.dialog_id, timeout=10)
+                assert (await bye.final()).status == 200
+            assert (await final(caller, f"sip:alice@127.0.0.1:{port}", "INVITE")).status == 404
+    assert len({message["Call-ID"] for message in dead.dropped}) == 1, "the dead one was tried once"
+    await dead.close()
 
 
 async def answer(req: Request, res: Response) -> None:
