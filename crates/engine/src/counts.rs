@@ -32,3 +32,12 @@ pub struct Counts {
     /// Totals since the start, by name.
     pub totals: Vec<(&'static str, u64)>,
 }
+
+impl Counts {
+    /// One of the totals; none by another name.
+    #[must_use]
+    pub fn total(&self, name: &str) -> Option<u64> {
+        let found = self.totals.iter().find(|(known, _)| *known == name);
+        found.map(|(_, count)| *count)
+    }
+}

@@ -6,17 +6,19 @@
     clippy::panic,
     clippy::indexing_slicing
 )]
+mod network;
+
 use bytes::Bytes;
 use engine::command::{Cancel, Draft, Proxy, ProxyOptions, SendRequest};
-use engine::config::{Bounds, Config, Failover, Listener, SessionTimers, Timers};
+use engine::config::{Config, Failover};
 use engine::event::{Event, Request};
-use engine::id::{ApplicationId, CommandId, Generator, TransactionId};
+use engine::id::{CommandId, Generator, TransactionId};
 use engine::transport::{ListenerId, Origin, Transmit, Transport};
 use engine::{Command, Engine, Resolved, Time, TransmitError};
+use network::{APPLICATION, config};
 use sip::{Build, HeaderName, Limits, Message, Method};
 use std::time::Duration;
 
-const APPLICATION: ApplicationId = ApplicationId(1);
 const ONE: &str = "192.0.2.1:5060";
 const TWO: &str = "192.0.2.2:5060";
 const THREE: &str = "192.0.2.3:5060";
@@ -44,25 +46,13 @@ impl Client {
         Client::of_shard(0, 1, failover)
     }
 
+    /// At 192.0.2.100.
     fn of_shard(shard: u8, shards: u8, failover: Failover) -> Client {
-        let listener = |transport| Listener {
-            transport,
-            bound: "192.0.2.100:5060".parse().unwrap(),
-            addresses: vec!["192.0.2.100".parse().unwrap()],
-            advertised: None,
-        };
         let config = Config {
             shard,
             shards,
-            listeners: vec![listener(Transport::Udp), listener(Transport::Tcp)],
-            timers: Timers::default(),
-            bounds: Bounds::default(),
-            udp_request_limit: None,
-            drachtio_compatible: false,
-            session: SessionTimers::default(),
             failover,
-            network: engine::config::Network::default(),
-            admission: engine::admit::Admission::everybody(),
+            ..config(99)
         };
         let mut engine = Engine::new(config, Generator::new([3; 32]));
         engine.handle_attach(Time::ZERO, APPLICATION);
@@ -126,6 +116,12 @@ impl Client {
         sent
     }
 
+    /// Lets the first target be silent for too long; what went to the second.
+    fn second(&mut self) -> Sent {
+        self.advance(seconds(6));
+        self.sent().pop().unwrap()
+    }
+
     /// The one message that went out.
     fn one(&mut self) -> Sent {
         let mut sent = self.sent();
@@ -186,8 +182,7 @@ impl Client {
     }
 
     fn total(&self, name: &str) -> u64 {
-        let totals = self.engine.counts().totals;
-        totals.iter().find(|(of, _)| *of == name).unwrap().1
+        self.engine.counts().total(name).unwrap()
     }
 
     /// Sends an OPTIONS; where it goes first.
@@ -254,8 +249,7 @@ fn each_attempt_has_a_branch_of_its_own() {
     let mut client = Client::new();
     client.send(Method::Invite, "example.com", &[ONE, TWO]);
     let first = client.one();
-    client.advance(seconds(6));
-    let second = client.sent().pop().unwrap();
+    let second = client.second();
     let branch = |sent: &Sent| sent.message.top_via().unwrap().branch().unwrap().to_owned();
     assert_eq!(second.to, TWO);
     assert_ne!(branch(&first), branch(&second));
@@ -273,8 +267,7 @@ fn each_attempt_has_a_branch_of_its_own() {
 fn a_target_back_from_the_dead_is_tried_by_one_request_and_then_believed() {
     let mut client = Client::new();
     client.send(Method::Options, "example.com", &[ONE, TWO]);
-    client.advance(seconds(6));
-    let second = client.sent().pop().unwrap();
+    let second = client.second();
     client.answer(&second, 200, &[]);
     // Not before 22.5 s, at 30 s at the latest.
     client.advance(seconds(15));
@@ -446,8 +439,7 @@ fn a_refused_connection_costs_nothing() {
 fn another_name_at_the_same_address_is_another_target() {
     let mut client = Client::new();
     client.send(Method::Options, "broken.example", &[ONE, TWO]);
-    client.advance(seconds(6));
-    let second = client.sent().pop().unwrap();
+    let second = client.second();
     client.answer(&second, 200, &[]);
     client.send(Method::Options, "good.example", &[ONE, TWO]);
     assert_eq!(client.one().to, ONE);
@@ -541,8 +533,7 @@ fn cancel_goes_where_the_invite_went() {
     let mut client = Client::new();
     client.send(Method::Invite, "example.com", &[ONE, TWO]);
     let transaction = client.transaction();
-    client.advance(seconds(6));
-    let second = client.sent().pop().unwrap();
+    let second = client.second();
     assert_eq!(second.to, TWO);
     client.answer(&second, 180, &[]);
     client.command(|id| {

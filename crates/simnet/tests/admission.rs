@@ -16,6 +16,7 @@ use std::time::Duration;
 const PEER: &str = "198.51.100.9:5060";
 const OTHER: &str = "198.51.100.10:5060";
 
+/// A request of the party at `from`.
 fn request(from: &str, method: &str, number: u32, call_id: &str, to_tag: &str) -> String {
     let to_tag = match to_tag {
         "" => String::new(),
@@ -39,25 +40,29 @@ fn world(limits: impl FnOnce(&mut Admission)) -> (World, HostId) {
     (world, bob)
 }
 
-/// The number of this total.
-fn total(world: &World, host: HostId, name: &str) -> u64 {
-    let counts = world.counts(host);
-    let (_, count) = counts
-        .totals
-        .iter()
-        .find(|(known, _)| *known == name)
-        .unwrap();
-    *count
+/// The party at `from` sends a request.
+fn ask(world: &mut World, bob: HostId, from: &str, what: (&str, u32, &str, &str)) {
+    let (method, number, call_id, to_tag) = what;
+    let text = request(from, method, number, call_id, to_tag);
+    send(world, from, bob, text);
+}
+
+/// An INVITE from `from` that gets this final response; its To tag.
+fn invite(world: &mut World, bob: HostId, from: &str, call_id: &str, status: u16) -> String {
+    ask(world, bob, from, ("INVITE", 1, call_id, ""));
+    let invite = world.request(bob);
+    let body = if status < 300 { SDP } else { b"" };
+    world.act(bob, |actions| {
+        actions.respond(invite.transaction, status, body)
+    });
+    let sent = world.sent(bob);
+    sent.message.to().unwrap().tag().unwrap().to_owned()
 }
 
 /// A call from `from` that is answered and acknowledged; the To tag.
 fn call(world: &mut World, bob: HostId, from: &str, call_id: &str) -> String {
-    send(world, from, bob, request(from, "INVITE", 1, call_id, ""));
-    let invite = world.request(bob);
-    world.act(bob, |actions| actions.respond(invite.transaction, 200, SDP));
-    let sent = world.sent(bob);
-    let tag = sent.message.to().unwrap().tag().unwrap().to_owned();
-    send(world, from, bob, request(from, "ACK", 1, call_id, &tag));
+    let tag = invite(world, bob, from, call_id, 200);
+    ask(world, bob, from, ("ACK", 1, call_id, &tag));
     let ack = world.request(bob);
     assert_eq!(ack.message.method(), Method::Ack);
     tag
@@ -65,7 +70,7 @@ fn call(world: &mut World, bob: HostId, from: &str, call_id: &str) -> String {
 
 /// Ends it.
 fn bye(world: &mut World, bob: HostId, from: &str, call_id: &str, tag: &str) {
-    send(world, from, bob, request(from, "BYE", 2, call_id, tag));
+    ask(world, bob, from, ("BYE", 2, call_id, tag));
     let bye = world.request(bob);
     assert_eq!(bye.message.method(), Method::Bye);
     world.act(bob, |actions| actions.respond(bye.transaction, 200, b""));
@@ -81,17 +86,12 @@ fn bye(world: &mut World, bob: HostId, from: &str, call_id: &str, tag: &str) {
 fn one_peer_fills_what_it_may_and_another_is_served() {
     let (mut world, bob) = world(|limits| limits.transactions = 100);
     for number in 1..=1000 {
-        send(
-            &mut world,
-            PEER,
-            bob,
-            request(PEER, "MESSAGE", number, "many", ""),
-        );
+        ask(&mut world, bob, PEER, ("MESSAGE", number, "many", ""));
     }
     world.run(Duration::from_millis(50));
     assert_eq!(world.counts(bob).server_transactions, 100);
     assert_eq!(world.counts(bob).sources, 1);
-    assert_eq!(total(&world, bob, "refused_quota"), 900);
+    assert_eq!(world.counts(bob).total("refused_quota").unwrap(), 900);
     let busy = arrived(&mut world, PEER);
     assert_eq!(
         busy.iter()
@@ -102,12 +102,7 @@ fn one_peer_fills_what_it_may_and_another_is_served() {
     );
     assert!(!values(&busy[0], "Retry-After").is_empty());
     world.events(bob);
-    send(
-        &mut world,
-        OTHER,
-        bob,
-        request(OTHER, "MESSAGE", 1, "one", ""),
-    );
+    ask(&mut world, bob, OTHER, ("MESSAGE", 1, "one", ""));
     let message = world.request(bob);
     world.act(bob, |actions| {
         actions.respond(message.transaction, 200, b"")
@@ -129,12 +124,7 @@ fn a_flood_of_half_open_invites_is_bounded_and_calls_go_on() {
         let from = format!("203.0.113.{source}:5060");
         for number in 1..=20 {
             let call_id = format!("flood{source}-{number}");
-            send(
-                &mut world,
-                &from,
-                bob,
-                request(&from, "INVITE", number, &call_id, ""),
-            );
+            ask(&mut world, bob, &from, ("INVITE", number, &call_id, ""));
         }
     }
     world.run(Duration::from_millis(50));
@@ -167,31 +157,11 @@ fn acknowledged_calls_are_no_half_open_ones() {
         }
         // A refusal that is acknowledged neither.
         let call_id = format!("refused{number}");
-        send(
-            &mut world,
-            PEER,
-            bob,
-            request(PEER, "INVITE", 1, &call_id, ""),
-        );
-        let invite = world.request(bob);
-        world.act(bob, |actions| actions.respond(invite.transaction, 486, b""));
-        let tag = world
-            .sent(bob)
-            .message
-            .to()
-            .unwrap()
-            .tag()
-            .unwrap()
-            .to_owned();
-        send(
-            &mut world,
-            PEER,
-            bob,
-            request(PEER, "ACK", 1, &call_id, &tag),
-        );
+        let tag = invite(&mut world, bob, PEER, &call_id, 486);
+        ask(&mut world, bob, PEER, ("ACK", 1, &call_id, &tag));
         world.run(Duration::from_millis(20));
     }
-    assert_eq!(total(&world, bob, "refused_quota"), 0);
+    assert_eq!(world.counts(bob).total("refused_quota").unwrap(), 0);
 }
 
 /// How often the final response to an INVITE that is never acknowledged is sent.
@@ -201,17 +171,7 @@ fn finals(status: u16, is_known: bool, limits: impl FnOnce(&mut Admission)) -> u
         let tag = call(&mut world, bob, PEER, "known");
         bye(&mut world, bob, PEER, "known", &tag);
     }
-    send(
-        &mut world,
-        PEER,
-        bob,
-        request(PEER, "INVITE", 1, "never", ""),
-    );
-    let invite = world.request(bob);
-    world.act(bob, |actions| {
-        actions.respond(invite.transaction, status, SDP)
-    });
-    world.sent(bob);
+    invite(&mut world, bob, PEER, "never", status);
     world.run(Duration::from_secs(40));
     let finals = world.strays();
     let count = finals
@@ -240,15 +200,7 @@ fn the_bye_of_a_call_that_nobody_acknowledged_is_said_once() {
             let tag = call(&mut world, bob, PEER, "known");
             bye(&mut world, bob, PEER, "known", &tag);
         }
-        send(
-            &mut world,
-            PEER,
-            bob,
-            request(PEER, "INVITE", 1, "never", ""),
-        );
-        let invite = world.request(bob);
-        world.act(bob, |actions| actions.respond(invite.transaction, 200, SDP));
-        world.sent(bob);
+        invite(&mut world, bob, PEER, "never", 200);
         world.strays();
         world.run(Duration::from_secs(100));
         let sent = world.strays().iter().filter(|p| p.is("BYE")).count();
@@ -265,51 +217,30 @@ fn an_unknown_dialog_is_answered_now_and_then_and_leaves_no_more_than_the_quota(
         limits.refused_rate = Some(Rate::new(1, 5));
     });
     for number in 1..=500 {
-        send(
+        ask(
             &mut world,
-            PEER,
             bob,
-            request(PEER, "BYE", number, &format!("no{number}"), "forged"),
+            PEER,
+            ("BYE", number, &format!("no{number}"), "forged"),
         );
     }
     world.run(Duration::from_millis(50));
     assert_eq!(world.counts(bob).server_transactions, 50);
     let answered = arrived(&mut world, PEER).len();
     assert_eq!(answered, 55, "50 with a transaction, 5 without");
-    assert_eq!(total(&world, bob, "refused_silently"), 445);
+    assert_eq!(world.counts(bob).total("refused_silently").unwrap(), 445);
     world.rest();
 }
 
 #[test]
 fn an_ack_that_guesses_the_tag_shows_nothing() {
     let (mut world, bob) = world(|_| {});
-    send(
-        &mut world,
-        PEER,
-        bob,
-        request(PEER, "INVITE", 1, "blind", ""),
-    );
-    let invite = world.request(bob);
-    world.act(bob, |actions| actions.respond(invite.transaction, 486, b""));
-    world.sent(bob);
-    send(
-        &mut world,
-        PEER,
-        bob,
-        request(PEER, "ACK", 1, "blind", "guessed"),
-    );
+    invite(&mut world, bob, PEER, "blind", 486);
+    ask(&mut world, bob, PEER, ("ACK", 1, "blind", "guessed"));
     world.run(Duration::from_millis(20));
     // Still a stranger: its next refusal is repeated three times only.
-    send(
-        &mut world,
-        PEER,
-        bob,
-        request(PEER, "INVITE", 1, "again", ""),
-    );
-    let invite = world.request(bob);
     world.strays();
-    world.act(bob, |actions| actions.respond(invite.transaction, 486, b""));
-    world.sent(bob);
+    invite(&mut world, bob, PEER, "again", 486);
     world.run(Duration::from_secs(40));
     let finals = world
         .strays()
@@ -326,12 +257,7 @@ fn the_dialogs_of_one_source_are_bounded() {
     for number in 0..3 {
         tags.push(call(&mut world, bob, PEER, &format!("call{number}")));
     }
-    send(
-        &mut world,
-        PEER,
-        bob,
-        request(PEER, "INVITE", 1, "fourth", ""),
-    );
+    ask(&mut world, bob, PEER, ("INVITE", 1, "fourth", ""));
     world.run(Duration::from_millis(20));
     assert!(
         arrived(&mut world, PEER)

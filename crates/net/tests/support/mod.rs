@@ -252,12 +252,7 @@ pub fn wait_for(server: &Server, what: &str, is_wanted: impl Fn(&[Counts]) -> bo
 
 /// The sum of a total over the shards.
 pub fn total(counts: &[Counts], name: &str) -> u64 {
-    counts
-        .iter()
-        .flat_map(|shard| &shard.totals)
-        .filter(|(of, _)| *of == name)
-        .map(|(_, value)| value)
-        .sum()
+    counts.iter().filter_map(|shard| shard.total(name)).sum()
 }
 
 /// Open connections of all shards.
