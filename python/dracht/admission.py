@@ -106,7 +106,8 @@ class Admission:
     known_half_open: int = 10_000
     """Those of one known source."""
     strangers_half_open: int = 5_000
-    """Those of all strangers together."""
+    """Those of all strangers together. Past it the oldest one makes room for the newest: one that was refused, else
+    one that has waited for 500 ms (T1)."""
     dialogs: int = 100_000
     """Dialogs that one source has opened."""
     connections: int = 1_000

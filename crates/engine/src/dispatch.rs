@@ -143,6 +143,9 @@ impl Engine {
                 Effect::EmitTimeout => self.request_unanswered(id),
                 Effect::Shrink => {
                     transaction.request = None;
+                    if transaction.awaits_only_acknowledgement() {
+                        self.admit.half_open.refuse(id);
+                    }
                     // The 2xx is the dialog's to repeat (RFC 6026 §7.1), or the proxy's.
                     if !transaction.repeats_response() {
                         transaction.response = bytes::Bytes::new();
@@ -223,7 +226,7 @@ impl Engine {
     pub(crate) fn remove_server(&mut self, id: TransactionId) {
         if let Some(transaction) = self.servers.remove(id) {
             if let Some(ticket) = transaction.ticket {
-                self.admit.usage.close(ticket);
+                self.admit.close(id, ticket);
             }
             for token in [transaction.retransmit, transaction.timeout]
                 .into_iter()

@@ -36,6 +36,8 @@ totals! {
     Full = "refused_full",
     /// Requests refused since their source, or all unknown sources together, hold as much as they may.
     Quota = "refused_quota",
+    /// Half-open INVITEs of unknown sources that were ended to make room for another one.
+    HalfOpenShed = "half_open_shed",
     /// Requests of unknown sources passed over without an answer while applications are behind: their repetitions come.
     PassedOver = "passed_over",
     /// Requests refused without an answer: their unknown source was answered often enough.

@@ -5,6 +5,7 @@
 //! that it does: a request that is passed over comes again (RFC 3261 §17.1), an answer that is not sent is one that no forged address gets.
 pub(crate) mod bucket;
 pub mod config;
+mod half_open;
 pub mod source;
 mod sources;
 pub(crate) mod usage;
@@ -18,7 +19,9 @@ use crate::time::Time;
 use crate::totals::Total;
 use crate::transaction::key::Digester;
 use crate::transport::Origin;
+use crate::uas::Arrival;
 use bucket::Bucket;
+use half_open::HalfOpen;
 use sip::Method;
 use sources::Sources;
 use std::net::IpAddr;
@@ -66,6 +69,8 @@ pub(crate) enum Quota {
     Source,
     /// All strangers together do.
     Strangers,
+    /// All strangers together hold as many half-open INVITEs as they may; one of those may go.
+    HalfOpen,
 }
 
 /// What an engine knows of those who send to it.
@@ -73,6 +78,7 @@ pub(crate) struct Admit {
     config: Admission,
     sources: Sources,
     pub(crate) usage: Usage,
+    pub(crate) half_open: HalfOpen,
     /// Requests of all strangers together, their responses, and the refusals that are answered.
     requests: Bucket,
     responses: Bucket,
@@ -88,6 +94,7 @@ impl Admit {
             config,
             sources: Sources::new(digester.clone()),
             usage: Usage::default(),
+            half_open: HalfOpen::default(),
             requests: Bucket::default(),
             responses: Bucket::default(),
             refusals: Bucket::default(),
@@ -196,9 +203,20 @@ impl Admit {
             return Some(Quota::Source);
         }
         let all = self.usage.strangers();
-        let is_full = reached(all.transactions, config.strangers_transactions)
-            || invite && reached(all.half_open, config.strangers_half_open);
-        (ticket.is_strangers && is_full).then_some(Quota::Strangers)
+        if !ticket.is_strangers {
+            return None;
+        }
+        if reached(all.transactions, config.strangers_transactions) {
+            return Some(Quota::Strangers);
+        }
+        let is_full = invite && reached(all.half_open, config.strangers_half_open);
+        is_full.then_some(Quota::HalfOpen)
+    }
+
+    /// A transaction ends.
+    pub(crate) fn close(&mut self, id: TransactionId, ticket: Ticket) {
+        self.half_open.close(id);
+        self.usage.close(ticket);
     }
 }
 
@@ -263,34 +281,57 @@ impl Engine {
         answers
     }
 
-    /// Which quota another request of this method from this origin would exceed; counted when one is.
-    pub(crate) fn exceeded_quota(&mut self, origin: &Origin, method: &Method) -> Option<Quota> {
-        let exceeded = self.admit.exceeded(self.now, origin.peer.ip(), method)?;
-        let what = match exceeded {
-            Quota::Source => "its source holds as much as one may (admission quotas)",
-            Quota::Strangers => "unknown sources hold as much as they may together",
-        };
-        self.note_refused(Total::Quota, origin, method, what);
-        Some(exceeded)
+    /// Which quota another request of this method from this origin would exceed.
+    pub(crate) fn exceeded_quota(&self, origin: &Origin, method: &Method) -> Option<Quota> {
+        self.admit.exceeded(self.now, origin.peer.ip(), method)
     }
 
     /// Counts a transaction that opens.
-    pub(crate) fn open_ticket(&mut self, origin: &Origin, method: &Method) -> Option<Ticket> {
-        let is_half_open = *method == Method::Invite;
+    pub(crate) fn open_ticket(
+        &mut self,
+        id: TransactionId,
+        arrival: &Arrival<'_>,
+    ) -> Option<Ticket> {
+        let is_half_open = arrival.head.method == Method::Invite;
         let ticket = self
             .admit
-            .ticket(self.now, origin.peer.ip(), is_half_open)?;
+            .ticket(self.now, arrival.origin.peer.ip(), is_half_open)?;
         self.admit.usage.open(ticket);
+        // Those within a call are no new callers' to push out.
+        if ticket.is_strangers && is_half_open && arrival.head.to_tag.is_empty() {
+            self.admit.half_open.open(id, self.now);
+        }
         Some(ticket)
+    }
+
+    /// The half-open INVITE that is missed least. One that has waited for less than T1, which is what a round trip takes (RFC 3261
+    /// §17.1.1.1), is missed: its sender had no time to show himself yet.
+    pub(crate) fn oldest_half_open(&self) -> Option<TransactionId> {
+        self.admit.half_open.least(self.now, self.config.timers.t1)
+    }
+
+    /// Whether the source of this transaction has shown itself since it sent it: then it is not a stranger's any more.
+    pub(crate) fn recognise(&mut self, id: TransactionId) -> bool {
+        let Some(server) = self.servers.get_mut(id) else {
+            return false;
+        };
+        let address = server.origin.peer.ip();
+        if self.admit.standing(self.now, address) == Standing::Stranger {
+            return false;
+        }
+        self.admit.half_open.close(id);
+        let Some(ticket) = server.ticket.as_mut() else {
+            return false;
+        };
+        self.admit.usage.recognise(ticket);
+        true
     }
 
     /// The INVITE of this transaction is acknowledged, or somebody else's to acknowledge.
     pub(crate) fn close_half_open(&mut self, id: TransactionId) {
-        if let Some(ticket) = self
-            .servers
-            .get_mut(id)
-            .and_then(|server| server.ticket.as_mut())
-        {
+        self.admit.half_open.close(id);
+        let server = self.servers.get_mut(id);
+        if let Some(ticket) = server.and_then(|server| server.ticket.as_mut()) {
             self.admit.usage.acknowledge(ticket);
         }
     }

@@ -71,6 +71,13 @@ impl Usage {
         }
     }
 
+    /// Its source is no stranger any more.
+    pub(crate) fn recognise(&mut self, ticket: &mut Ticket) {
+        self.close(*ticket);
+        ticket.is_strangers = false;
+        self.open(*ticket);
+    }
+
     /// A dialog begins.
     pub(crate) fn open_dialog(&mut self, ticket: Ticket) {
         self.change(ticket, |held| held.dialogs += 1);

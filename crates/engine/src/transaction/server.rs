@@ -69,6 +69,14 @@ impl ServerTransaction {
         }
     }
 
+    /// Whether it is an INVITE that was refused and not acknowledged.
+    pub(crate) fn awaits_only_acknowledgement(&self) -> bool {
+        matches!(
+            self.machine,
+            ServerMachine::Invite(ServerInvite::Completed(_))
+        )
+    }
+
     /// Whether it is one of another method than INVITE without any response yet.
     pub(crate) fn is_silent(&self) -> bool {
         self.machine == ServerMachine::NonInvite(ServerNonInvite::Trying)

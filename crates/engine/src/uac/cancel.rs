@@ -168,7 +168,8 @@ fn derived(invite: &Message, method: &Method, to: Vec<u8>) -> Option<Build> {
     )
 }
 
-pub(super) fn cancel_request(invite: &Bytes, draft: &Draft) -> Option<Bytes> {
+/// The CANCEL of this INVITE, with the header fields of `draft` that a CANCEL may have (RFC 3261 §9.1).
+pub(crate) fn cancel_request(invite: &Bytes, draft: &Draft) -> Option<Bytes> {
     let invite = Message::parse(invite.clone(), &unlimited()).ok()?;
     let to = invite.header(HeaderName::To)?.value().into_owned();
     let mut build = derived(&invite, &Method::Cancel, to)?;

@@ -7,6 +7,7 @@ pub(crate) mod in_dialog;
 pub(crate) mod malformed;
 pub(crate) mod refuse;
 pub(crate) mod respond;
+pub(crate) mod shed;
 pub(crate) mod silence;
 pub(crate) mod via;
 
@@ -200,16 +201,16 @@ impl Engine {
             self.totals.add(Total::Full);
             return self.refuse_busy(arrival);
         }
-        if let Some(quota) = self.exceeded_quota(&arrival.origin, &head.method) {
-            // There may be room when it comes again.
-            if quota == Quota::Source || !self.may_be_forged(&arrival.origin) {
-                self.refuse_busy(arrival);
-            }
-            return;
+        let quota = self.exceeded_quota(&arrival.origin, &head.method);
+        if let Some(quota) = quota.filter(|quota| *quota != Quota::HalfOpen) {
+            return self.refuse_surplus(arrival, quota);
         }
         let patience = self.patience(&arrival.origin);
         match self.applications.select(&head.method, patience) {
             Selection::Application(application) => {
+                if quota.is_some() && !self.shed_half_open() {
+                    return self.refuse_surplus(arrival, Quota::HalfOpen);
+                }
                 let id = self.open_server(
                     arrival,
                     Owner::Application(application),
@@ -318,7 +319,7 @@ impl Engine {
             offers: false,
             retransmit: None,
             timeout: None,
-            ticket: self.open_ticket(&arrival.origin, &arrival.head.method),
+            ticket: self.open_ticket(id, arrival),
         };
         self.servers.insert(id, transaction);
         self.apply_server(id, effects);

@@ -2,6 +2,7 @@
 //!
 //! The To tag follows from the request, so that its repetitions get the same answer. An ACK is never answered.
 use super::{Arrival, via};
+use crate::admit::Quota;
 use crate::engine::Engine;
 use crate::totals::Total;
 use crate::transaction::server::ServerTransaction;
@@ -34,6 +35,20 @@ impl Engine {
         let destination = via::response_destination(&arrival.head.via, &arrival.origin);
         self.totals.add(Total::ResponsesOut);
         self.transmit(destination, build.finish(b""), TransmitToken::NONE);
+    }
+
+    /// What exceeds a quota of admission: 503, unless it may be somebody else's address that it comes from and all of those fill it.
+    /// There may be room when it comes again.
+    pub(crate) fn refuse_surplus(&mut self, arrival: &Arrival<'_>, quota: Quota) {
+        let what = match quota {
+            Quota::Source => "its source holds as much as one may (admission quotas)",
+            Quota::Strangers => "unknown sources hold as much as they may together",
+            Quota::HalfOpen => "unknown sources have as many half-open calls as they may together",
+        };
+        self.note_refused(Total::Quota, &arrival.origin, &arrival.head.method, what);
+        if quota == Quota::Source || !self.may_be_forged(&arrival.origin) {
+            self.refuse_busy(arrival);
+        }
     }
 
     /// 503 with Retry-After (RFC 3261 §21.5.4).

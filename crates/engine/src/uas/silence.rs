@@ -86,6 +86,7 @@ impl Engine {
     /// another request.
     pub(crate) fn fall_silent(&mut self, id: TransactionId) {
         let long = self.config.timers.long();
+        self.close_half_open(id);
         if let Some(transaction) = self.servers.get_mut(id) {
             transaction.owner = Owner::Engine;
             transaction.request = None;

@@ -1,5 +1,7 @@
 //! Parties that are no engines: a test writes their messages by hand, and reads what came to their addresses.
 #![allow(dead_code)] // Each test file uses its part.
+pub mod caller;
+
 use simnet::{HostId, Packet, World};
 use std::net::SocketAddr;
 use std::time::Duration;
