@@ -55,6 +55,7 @@ __all__ = [
     "Via",
     "__version__",
     "check_tls",
+    "give_back_memory",
     "glare_back_off",
     "install_logging",
     "parse_uri",
@@ -1031,6 +1032,9 @@ def parse_uri(text: str) -> Uri:
 
 def reason_phrase(status: int) -> str:
     """The usual reason phrase of a status; that of its class when it is not registered (RFC 3261 §21, IANA)."""
+
+def give_back_memory() -> None:
+    """Gives back to the system what memory is free: the C library keeps what lies between things in use. Some milliseconds."""
 
 def glare_back_off(is_call_id_owner: bool, random: int) -> float:
     """How long to wait before an INVITE or UPDATE that got 491 is sent again (RFC 3261 §14.1); seconds.

@@ -264,7 +264,9 @@ class Agent(Links, Requesting):
             return
         self._running.add(request)
         handling = run(self.handler, request, self._running)
-        request._task = _start(handling, request._dispatcher.loop, request.msg.method)
+        task = _start(handling, request._dispatcher.loop, request.msg.method)
+        if not task.done():
+            request._task = task
 
     def _cancelled(self, request: Request) -> None:
         cancelled(request)

@@ -146,6 +146,13 @@ class Calls:
             for at, call in self._ended
         )
 
+    def forget_ended(self) -> None:
+        """Gives back what is not needed: the room of a table that is empty, and the calls that ended long ago."""
+        if not self._calls:
+            self._calls.clear()
+        while self._ended and self._ended[0][1].dispatcher.loop.time() - self._ended[0][0] > _ENDED_FOR:
+            self._ended.popleft()
+
     def _name(self, key: tuple[int, DialogReference], call: _Call) -> None:
         names = call.names()
         if names is not None and self._names is not None:

@@ -22,11 +22,12 @@ import weakref
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from dracht import _core
 from dracht.errors import ConnectionLost, DrachtError
 from dracht.link.base import CdrKind, DialogId, DialogReference, Link, Origin, TransactionId
 from dracht.message import event_of
 from dracht.request import Request
-from dracht.response import Response, SentResponse
+from dracht.response import SentResponse
 from dracht.sending import SentRequest
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ _LINGER = 64.0
 # How often what lingered so long is looked for; seconds. Not with each call: finding the first entry of a dict passes over all
 # that were deleted before it.
 _ROUND = 1.0
+# How many dialogs are a crowd, with how many left it has gone, and how long after that memory is given back, seconds: when the
+# last handlers have ended, and when the calls that ended last need not be known any longer.
+_CROWD, _LEFT = 1024, 128
+_GIVE_BACK = (2.0, 8.0, 35.0)
 
 
 class Dispatcher:
@@ -54,6 +59,7 @@ class Dispatcher:
         "answers",
         "clients",
         "confirmed",
+        "crowded",
         "established",
         "initiated",
         "invites",
@@ -79,6 +85,7 @@ class Dispatcher:
         self.watchers: dict[tuple[str, str], list[Watcher]] = {}
         self.initiated: set[DialogId] = set()
         self.looked = 0.0
+        self.crowded = False
 
     # ---- what the link tells
 
@@ -124,7 +131,6 @@ class Dispatcher:
         elif method == "PRACK" and self._prack_received(transaction, dialog, message, origin):
             return
         request = Request(self, transaction, dialog, message, origin, method in ("ACK", "CANCEL"))
-        request.res = Response(request)
         if method == "NOTIFY" and self.watchers and self._notify_received(request):
             return
         if method == "INVITE":
@@ -154,7 +160,6 @@ class Dispatcher:
         """The engine ended a dialog itself: the handler is told with the BYE."""
         self.call_over(dialog)
         request = Request(self, "", dialog, message, origin, True)
-        request.res = Response(request)
         self.agent._handle(request)
 
     def subscription_ended(self, dialog: DialogId, event: str, is_notifier: bool, reason: str) -> None:
@@ -180,6 +185,23 @@ class Dispatcher:
         """A BYE of ours was answered."""
         self.established.discard(dialog)
         self.initiated.discard(dialog)
+        held = len(self.established)
+        if held >= _CROWD:
+            self.crowded = True
+        elif self.crowded and held < _LEFT:
+            self.crowded = False
+            for after in _GIVE_BACK:
+                self.loop.call_later(after, self._give_back)
+
+    def _give_back(self) -> None:
+        """Gives back what a crowd of calls took: empty tables keep their room, what little stays much memory."""
+        for table in (self.established, self.initiated, self.answers, self.invites, self.confirmed):
+            if not table:
+                table.clear()
+        self.link.forget_written()
+        if self.agent.calls is not None:
+            self.agent.calls.forget_ended()
+        _core.give_back_memory()
 
     def call_over(self, dialog: DialogId) -> None:
         """The call of a dialog is over, or has moved to another engine."""
@@ -227,7 +249,6 @@ class Dispatcher:
         # RFC 3262 §3: a PRACK that matches gets a 2xx, one that does not 481. An engine that matches itself only passes
         # on what does, so that what is unknown here was sent reliably without this agent's knowledge.
         request = Request(self, transaction, dialog, message, origin)
-        request.res = Response(request)
         request.res.send(200)
         return True
 

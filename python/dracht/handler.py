@@ -65,6 +65,8 @@ async def run(handler: Handler, request: Request, running: set[Request]) -> None
             _answer(request, 500, None)
     finally:
         running.discard(request)
+        # An INVITE stays until its ACK; what ran for it need not.
+        request._task = None
 
 
 def unreadable(request: Request, error: Exception) -> ParseError | None:

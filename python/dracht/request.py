@@ -6,13 +6,13 @@ It holds no state of its transaction beyond what the application must be told: t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from dracht.dialogid import DialogHandle
 from dracht.link.base import DialogId, Forking, Origin, PathPolicy, ProxyOptions, TransactionId
-from dracht.message import HeadersInput, RequestView, header_list
+from dracht.message import DraftHeaders, HeadersInput, RequestView, header_list
 from dracht.proxy import Proxying, ProxyResult, check_words, is_target, seconds, target_text
 
 if TYPE_CHECKING:
@@ -43,12 +43,16 @@ class Request(RequestView):
     """
 
     __slots__ = (
+        "_answer_headers",
+        "_before_send",
         "_cancel",
         "_consumed",
         "_dialog",
         "_dispatcher",
+        "_final",
         "_started",
         "_state",
+        "_status",
         "_task",
         "_transaction",
         "_uri",
@@ -56,10 +60,10 @@ class Request(RequestView):
         "msg",
         "origin",
         "proxied",
-        "res",
     )
 
-    res: Response
+    # Set by `dracht.response`, which needs this module.
+    _answering: ClassVar[type[Response]]
     msg: Message
 
     def __init__(
@@ -86,6 +90,17 @@ class Request(RequestView):
         self._started = False
         self._uri: Uri | None = None
         self._state: SimpleNamespace | None = None
+        self._status = 0
+        self._final = False
+        self._answer_headers: DraftHeaders | None = None
+        self._before_send: list[Callable[[int, DraftHeaders], None]] | None = None
+
+    @property
+    def res(self) -> Response:
+        """How it is answered."""
+        # Not kept: two objects that hold one another stay until the garbage collector comes by, which in a process that has
+        # become quiet after a flood it does not, and with them their messages.
+        return self._answering(self)
 
     @property
     def agent(self) -> Agent:
@@ -199,7 +214,7 @@ class Request(RequestView):
     @property
     def handled(self) -> bool:
         """Whether nothing more is to be done: a final response was sent, it was proxied or dropped, or the caller cancelled."""
-        return self.proxied or self._cancel is not None or self.generated or self.res.final
+        return self.proxied or self._cancel is not None or self.generated or self._final
 
     def drop(self) -> None:
         """Forgets it: the caller gets no answer, and neither do its repetitions. For what should not be answered at all.

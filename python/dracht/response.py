@@ -31,31 +31,42 @@ _ACK_LIMIT = 40.0
 
 
 class Response:
-    """How a request is answered."""
+    """How a request is answered. What was sent is kept with the request: every `Response` of one knows the same."""
 
-    __slots__ = ("_before", "_headers", "final", "req", "status")
+    __slots__ = ("req",)
 
     def __init__(self, req: Request) -> None:
         self.req = req
-        self.status = 0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Response) and other.req is self.req
+
+    def __hash__(self) -> int:
+        return hash(self.req)
+
+    @property
+    def status(self) -> int:
         """The status sent last; 0 before any."""
-        self.final = False
+        return self.req._status
+
+    @property
+    def final(self) -> bool:
         """Whether a final response was sent."""
-        self._headers: DraftHeaders | None = None
-        self._before: list[BeforeSend] | None = None
+        return self.req._final
 
     @property
     def headers(self) -> DraftHeaders:
         """Header fields that every response from now on carries besides its own; for middleware."""
-        if self._headers is None:
-            self._headers = DraftHeaders()
-        return self._headers
+        headers = self.req._answer_headers
+        if headers is None:
+            headers = self.req._answer_headers = DraftHeaders()
+        return headers
 
     def before_send(self, hook: BeforeSend) -> BeforeSend:
         """Calls `hook(status, headers)` before each response goes out; it may change the header fields. Also a decorator."""
-        if self._before is None:
-            self._before = []
-        self._before.append(hook)
+        if self.req._before_send is None:
+            self.req._before_send = []
+        self.req._before_send.append(hook)
         return hook
 
     def send(
@@ -91,21 +102,21 @@ class Response:
         if not 101 <= status <= 699:
             raise ValueError(f"a response has a status from 101 to 699, not {status}")
         req = self.req
-        if self.final or req.proxied:
+        if req._final or req.proxied:
             self._refuse()
         if reason and ("\n" in reason or "\r" in reason):
             raise ValueError("a reason phrase has no line breaks")
         fields = header_list(headers)
-        if self._headers or self._before or reliable:
+        if req._answer_headers or req._before_send or reliable:
             fields = self._complete(status, fields, reliable)
         dispatcher = req._dispatcher
         sent = SentResponse(dispatcher, self, status)
         if req.generated or req._cancel is not None:
             sent.moot()
             return sent
-        self.status = status
+        req._status = status
         if status >= 200:
-            self.final = True
+            req._final = True
             dispatcher.final_given(req, status)
         link = dispatcher.link
         link.respond(
@@ -121,7 +132,8 @@ class Response:
         raise CommandFailed("already-answered", f"{self.req!r} got its final response, {self.status}")
 
     def _complete(self, status: int, fields: list[tuple[str, str]], reliable: bool) -> list[tuple[str, str]]:
-        draft = DraftHeaders(self._headers.items() if self._headers else None)
+        headers = self.req._answer_headers
+        draft = DraftHeaders(headers.items() if headers else None)
         for name, _ in fields:
             if name in draft:
                 del draft[name]
@@ -132,12 +144,15 @@ class Response:
                 raise ValueError(f"reliable= is for provisional responses (RFC 3262 §3), not for {status}")
             if not any("100rel" in value for value in draft.getall("Require")):
                 draft.add("Require", "100rel")
-        for hook in self._before or ():
+        for hook in self.req._before_send or ():
             hook(status, draft)
         return draft.items()
 
     def __repr__(self) -> str:
         return f"<Response to {self.req.msg.method}: {self.status or 'none yet'}>"
+
+
+Request._answering = Response
 
 
 class SentResponse(Sending, MessageView):
@@ -178,7 +193,10 @@ class SentResponse(Sending, MessageView):
             self._dispatcher.final_failed(self.res.req)
             if self.res.status == self.status and not isinstance(error, ConnectionLost):
                 # The engine did not take it, so that another can be sent (an invalid header field, say).
-                self.res.final = getattr(error, "code", "") in ("unknown-transaction", "already-answered")
+                self.res.req._final = getattr(error, "code", "") in (
+                    "unknown-transaction",
+                    "already-answered",
+                )
         if self.res.req.cancelled or self._message is not None:
             # It was overtaken by the engine's own answer: to a CANCEL, or because the application took too long.
             self._seen = True
@@ -230,9 +248,7 @@ class SentResponse(Sending, MessageView):
             if not self._dispatcher.link.ready:
                 raise ConnectionLost(f"the connection to {self._dispatcher.link.name} is gone")
             raise RequestTimeout(f"the {self.status} was not acknowledged")
-        request = Request(self._dispatcher, *self._ack)
-        request.res = Response(request)
-        return request
+        return Request(self._dispatcher, *self._ack)
 
     def _what(self) -> str:
         return f"the {self.status} to {self.res.req!r}"

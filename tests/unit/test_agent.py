@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -49,6 +51,64 @@ async def settled(agent: Agent) -> None:
 
 async def nothing(req: Request, res: Response) -> None:
     pass
+
+
+# ---- what stays
+
+
+async def test_a_request_that_is_over_is_freed_without_the_garbage_collector() -> None:
+    async def handler(req: Request, res: Response) -> None:
+        res.headers["X-Kept"] = "1"
+        res.send(200)
+        assert req.res == res
+        assert (req.res.status, req.res.final) == (200, True)
+
+    def alive() -> int:
+        return sum(isinstance(one, Request) for one in gc.get_objects())
+
+    async with serving(handler) as (agent, link):
+        link.receive("OPTIONS")
+        await settled(agent)
+        gc.collect()
+        gc.disable()
+        try:
+            before = alive()
+            for _ in range(20):
+                link.receive("OPTIONS")
+                await settled(agent)
+            link.given.clear()
+            await asyncio.sleep(0)
+            assert alive() <= before + 1
+        finally:
+            gc.enable()
+
+
+async def test_what_a_crowd_of_calls_needed_is_given_back_when_it_has_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def handler(req: Request, res: Response) -> None:
+        res.send(200)
+
+    monkeypatch.setattr("dracht.dispatch._CROWD", 64)
+    monkeypatch.setattr("dracht.dispatch._LEFT", 8)
+    monkeypatch.setattr("dracht.dispatch._GIVE_BACK", (0.0,))
+    async with serving(handler) as (agent, link):
+        for number in range(100):
+            link.receive("INVITE", call_id=f"{number}@h")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        (dispatcher,) = agent._dispatchers
+        dialogs = list(dispatcher.established)
+        assert len(dialogs) == 100
+        tables = (dispatcher.established, dispatcher.answers, dispatcher.invites)
+        crowded = [sys.getsizeof(table) for table in tables]
+        for dialog in dialogs:
+            link.receive("BYE", dialog=dialog)
+        await asyncio.sleep(0.01)
+        await settled(agent)
+        assert not any(tables)
+        for table, size in zip(tables, crowded, strict=True):
+            assert sys.getsizeof(table) < size / 4
 
 
 # ---- handlers

@@ -8,7 +8,7 @@ import logging
 from typing import Any, cast
 
 import pytest
-from dracht import Digest, Request, Response, SipError
+from dracht import Digest, Request, SipError
 from dracht._core import Message
 from dracht.digest import Challenger, Identity, ha1, userhash
 from dracht.digest.answering import Answering
@@ -41,9 +41,7 @@ def request(
         f"To: <sip:a@h>\r\nCall-ID: c\r\nCSeq: 1 {method}\r\n{lines}Content-Length: {len(body)}\r\n\r\n"
     )
     message = Message.parse(data.encode("utf-8", "surrogateescape") + body)
-    made = Request(cast(Any, None), 1, None, message, MemoryOrigin("udp", (peer, 5060)))
-    made.res = Response(made)
-    return made
+    return Request(cast(Any, None), 1, None, message, MemoryOrigin("udp", (peer, 5060)))
 
 
 async def refused(challenger: Challenger, req: Request) -> SipError:
@@ -419,7 +417,7 @@ async def test_authentication_info_confirms_and_renews(proxy: bool) -> None:
         req = request(*client.credentials())
         await challenger.authenticate(req)
         headers = DraftHeaders()
-        for hook in req.res._before or ():
+        for hook in req._before_send or ():
             hook(status, headers)
         return headers
 

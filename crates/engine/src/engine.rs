@@ -292,6 +292,13 @@ impl Engine {
         self.timers.next_deadline()
     }
 
+    /// Gives back the room of the queues, which are empty between two turns.
+    pub(crate) fn shrink_queues(&mut self) {
+        self.transmits.shrink_to_fit();
+        self.events.shrink_to_fit();
+        self.questions.shrink_to_fit();
+    }
+
     /// How often a dialog was looked at since the start: the work that a message makes, for tests.
     #[cfg(debug_assertions)]
     #[doc(hidden)]

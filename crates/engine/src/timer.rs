@@ -55,6 +55,8 @@ pub(crate) struct TimerQueue<K> {
     heap_dead: usize,
     sequence: u64,
     live: usize,
+    /// The generation of a new slot: past those of the slots that were given back.
+    first: NonZeroU32,
 }
 
 impl<K: Copy> TimerQueue<K> {
@@ -68,6 +70,23 @@ impl<K: Copy> TimerQueue<K> {
             heap_dead: 0,
             sequence: 0,
             live: 0,
+            first: NonZeroU32::MIN,
+        }
+    }
+
+    /// Gives back the room that is not needed.
+    pub(crate) fn shrink(&mut self) {
+        while let Some(slot) = self.slots.pop_if(|slot| slot.key.is_none()) {
+            // A token of it that somebody still holds names no timer that is set later.
+            self.first = self.first.max(slot.generation);
+        }
+        let slots = self.slots.len();
+        self.free.retain(|slot| (*slot as usize) < slots);
+        self.slots.shrink_to_fit();
+        self.free.shrink_to_fit();
+        self.heap.shrink_to_fit();
+        for lane in &mut self.lanes {
+            lane.entries.shrink_to_fit();
         }
     }
 
@@ -196,7 +215,7 @@ impl<K: Copy> TimerQueue<K> {
                 return (index, slot.generation);
             }
         }
-        let generation = NonZeroU32::MIN;
+        let generation = self.first;
         self.slots.push(Slot {
             generation,
             lane,
@@ -354,5 +373,30 @@ mod tests {
                 < 2 * SLACK + 2
         );
         assert!(queue.slots.len() <= 2);
+    }
+
+    #[test]
+    fn room_is_given_back_and_a_token_from_before_stays_stale() {
+        let mut queue = TimerQueue::new();
+        let tokens: Vec<_> = (0..10_000_u32)
+            .map(|n| queue.set(Time::ZERO, ms(u64::from(n % 100)), n))
+            .collect();
+        for token in tokens.iter().skip(1) {
+            queue.cancel(*token);
+        }
+        queue.shrink();
+        assert_eq!(queue.slots.capacity(), 1);
+        assert!(queue.free.is_empty());
+        for n in 0..10_000_u32 {
+            queue.set(Time::ZERO, ms(200), n);
+        }
+        for token in tokens.iter().skip(1) {
+            queue.cancel(*token);
+        }
+        assert_eq!(queue.len(), 10_001);
+        assert_eq!(fire_all(&mut queue).len(), 10_001);
+        queue.shrink();
+        assert_eq!(queue.slots.capacity(), 0);
+        assert!(queue.lanes.iter().all(|lane| lane.entries.capacity() == 0));
     }
 }

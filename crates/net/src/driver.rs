@@ -100,7 +100,8 @@ impl Driver {
 
     /// Sets the sleep when the next timer comes before what it is set for. One that moved away is found when it ends.
     fn arm(&self, armed: &mut Option<Time>, sleep: Pin<&mut Sleep>) {
-        let Some(next) = self.engine.poll_timeout() else {
+        let timeouts = [self.engine.poll_timeout(), self.memory.next()];
+        let Some(next) = timeouts.into_iter().flatten().min() else {
             return;
         };
         let next = slackened(next.max(self.timers_from));
@@ -120,8 +121,9 @@ impl Driver {
             now = self.receive(now, &mut receive);
             self.handle_timers(now);
             self.drain(&mut send);
-            if self.memory.has_left(self.engine.held()) {
-                self.engine.shrink();
+            let held = self.engine.held() + self.pool.len();
+            if self.memory.is_due(now, held) {
+                self.engine.shrink(now);
                 memory::give_back();
             }
             self.batches = Some((receive, send));

@@ -31,5 +31,6 @@ pub use bind::plan;
 pub use config::{Companion, ServerConfig, StreamConfig};
 pub use error::StartError;
 pub use listen::{ListenError, ListenSpec};
+pub use memory::give_back as give_back_memory;
 pub use resolve::DnsConfig;
 pub use server::Server;

@@ -45,6 +45,12 @@ fn glare_back_off(is_call_id_owner: bool, random: u64) -> f64 {
     ::engine::dialog::glare::back_off(is_call_id_owner, random).as_secs_f64()
 }
 
+/// Gives back to the system what memory is free. It takes some milliseconds.
+#[pyfunction]
+fn give_back_memory(py: Python<'_>) {
+    py.detach(::net::give_back_memory);
+}
+
 /// The Rust half of dracht: SIP messages, and an engine in this process.
 #[pymodule(gil_used = false)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -80,6 +86,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(parse_uri, module)?)?;
     module.add_function(wrap_pyfunction!(reason_phrase, module)?)?;
     module.add_function(wrap_pyfunction!(glare_back_off, module)?)?;
+    module.add_function(wrap_pyfunction!(give_back_memory, module)?)?;
     module.add_function(wrap_pyfunction!(logging::install_logging, module)?)?;
     module.add_function(wrap_pyfunction!(start::tls::check_tls, module)?)?;
     Ok(())

@@ -192,6 +192,9 @@ class Link(Protocol):
     async def close(self) -> None:
         """Closes it for good. Completions that wait are failed. Calling it again does nothing."""
 
+    def forget_written(self) -> None:
+        """A crowd of calls has left: what is only kept for a failure that may follow at once is kept no longer."""
+
     def route(self, method: str) -> None:
         """Asks for new requests of a method, `*` for all; `cdr:attempt`, `cdr:start`, `cdr:stop` for call detail records."""
 

@@ -63,6 +63,9 @@ class ConnectionLink:
 
     # ---- commands
 
+    def forget_written(self) -> None:
+        """Nothing is kept: the engine says of each response what became of it."""
+
     def respond(
         self,
         transaction: TransactionId,

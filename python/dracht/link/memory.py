@@ -210,6 +210,9 @@ class MemoryLink:
 
     # ---- commands
 
+    def forget_written(self) -> None:
+        """Nothing is kept that could be forgotten."""
+
     def route(self, method: str) -> None:
         """Keeps the route."""
         self.routes[method] = None

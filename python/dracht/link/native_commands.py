@@ -55,6 +55,10 @@ class NativeCommands:
             raise ConnectionLost("the engine does not run")
         return self._engine
 
+    def forget_written(self) -> None:
+        """Forgets the responses that were written before it was called last: a failure would have followed by now."""
+        self._written_before, self._written = self._written, {}
+
     def _flush_soon(self) -> None:
         if not self._flushing and self._loop is not None:
             self._flushing = True

@@ -21,6 +21,11 @@ impl Bucket {
         self.0 = full + each;
         true
     }
+
+    /// Whether nothing is missing from it.
+    pub(crate) fn is_full(self, now: Time) -> bool {
+        self.0 <= now
+    }
 }
 
 #[cfg(test)]
@@ -39,5 +44,7 @@ mod tests {
         now = now + Duration::from_secs(60);
         assert_eq!(taken(now, 100), 5, "it does not save more than the burst");
         assert!(Bucket::default().take(now, None));
+        assert!(!bucket.is_full(now));
+        assert!(bucket.is_full(now + Duration::from_millis(500)));
     }
 }

@@ -103,6 +103,13 @@ impl Admit {
         }
     }
 
+    /// Forgets what need not be remembered, and gives back the room of it.
+    pub(crate) fn forget(&mut self, now: Time) {
+        self.sources.forget(now);
+        self.usage.shrink();
+        self.learned.shrink_to_fit();
+    }
+
     fn standing(&self, now: Time, address: IpAddr) -> Standing {
         if self.config.trusts(address) {
             return Standing::Trusted;

@@ -30,6 +30,11 @@ impl Entry {
     pub(crate) fn is_known(&self, now: Time) -> bool {
         self.known_until > now
     }
+
+    /// Whether it says no more than an empty place.
+    fn is_idle(&self, now: Time) -> bool {
+        !self.is_known(now) && self.messages.is_full(now) && self.refused.is_full(now)
+    }
 }
 
 /// The table.
@@ -74,6 +79,21 @@ impl Sources {
             let rest = entry.known_until.max(now);
             Some((rest, entry.messages))
         })
+    }
+
+    /// Forgets the sources of which nothing is to be remembered: strangers whose buckets are full. A flood touches every set, and a set
+    /// that stays keeps the page of memory that it lies in, whatever else lay there.
+    pub(crate) fn forget(&mut self, now: Time) {
+        for place in &mut self.sets {
+            if let Some(set) = place {
+                for entry in set.iter_mut().filter(|entry| entry.is_idle(now)) {
+                    *entry = Entry::default();
+                }
+                if set.iter().all(|entry| entry.source == Source::default()) {
+                    *place = None;
+                }
+            }
+        }
     }
 
     /// The source's own place, an empty one, or that of the entry with the least `worth`.
@@ -150,6 +170,13 @@ mod tests {
             entry.is_some_and(|entry| entry.is_known(now))
         });
         assert_eq!(known.count(), 1000);
+        // A stranger is remembered until its bucket is full again, a known source for as long as it is known.
+        sources.forget(now);
+        assert!(sources.len() > 20_000);
+        sources.forget(now + Duration::from_secs(10));
+        assert_eq!(sources.len(), 1000);
+        sources.forget(now + Duration::from_secs(3600));
+        assert!(sources.sets.iter().all(Option::is_none));
         assert!(std::mem::size_of::<Entry>() * PLACES * SETS <= 2 << 20);
     }
 
