@@ -18,10 +18,12 @@ from dracht.server.status import ask_status
 from bench.cases import DRACHT, ROOT, SECRET
 from bench.processes import Running, free_port, resident_bytes, running, wait_for_tcp
 
-__all__ = ["ATTACKS", "BAR", "Outcome", "Server", "attack", "rest", "started"]
+__all__ = ["ATTACKS", "BAR", "MARGIN", "Outcome", "Server", "attack", "rest", "returned", "started"]
 
 BAR = 0.1
 """Seconds within which 99 of 100 requests of calls that there are must be answered."""
+MARGIN = 20.0
+"""Megabytes that a server may hold at rest beyond what it held when it had served a few calls and nothing else."""
 _ATTACK = "bench.hostile"
 ATTACKS = ("quiet", "garbage", "invites", "slow", "idle", "sipvicious", "all")
 """What there is: nothing (to compare with), and each of the floods; `all` is all of them at once."""
@@ -184,6 +186,17 @@ def rest(server: Server, seconds: float = 90.0) -> tuple[float, dict[str, int]]:
         if not left or time.monotonic() > deadline:
             return server.resident() / 1e6, left
         time.sleep(1.0)
+
+
+def returned(server: Server, warmed: float, margin: float = MARGIN, seconds: float = 60.0) -> float:
+    """Waits until the server holds no more than `margin` megabytes beyond `warmed`; the megabytes then, or when time is up.
+
+    Memory is given back at once, after 10 s, and by applications for the last time after 35 s.
+    """
+    deadline = time.monotonic() + seconds
+    while (size := server.resident() / 1e6) > warmed + margin and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return size
 
 
 def _figures(values: list[float]) -> dict[str, float]:

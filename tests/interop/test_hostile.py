@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.hostile.running import attack, rest, started
+from bench.hostile.running import attack, rest, returned, started
 
 SECONDS = 1.5
 RATES = {"garbage": 20_000, "invites": 1_000, "slow": 100, "idle": 300}
@@ -38,3 +38,16 @@ def test_calls_go_on_through_floods_and_nothing_is_left(tmp_path: Path, way: str
                 assert outcome.generators[0]["opened"] == RATES[name], outcome
         _, left = rest(server, 60.0)
         assert not left
+
+
+@pytest.mark.parametrize("way", ["embedded", "connected"])
+def test_memory_comes_back_after_a_flood_of_half_open_invites(tmp_path: Path, way: str) -> None:
+    # 6,000 half-open ones take some forty megabytes. What may stay lies between things that are in use.
+    with started(tmp_path, way, t1=0.05) as server:
+        attack(server, "quiet", SECONDS, RATES, tmp_path)
+        warmed, _ = rest(server, 60.0)
+        outcome = attack(server, "invites", 3.0, {**RATES, "invites": 2_000}, tmp_path)
+        assert outcome.resident["most"] > warmed + 25, outcome
+        _, left = rest(server, 60.0)
+        assert not left
+        assert returned(server, warmed, 18.0) < warmed + 18, outcome
