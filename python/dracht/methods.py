@@ -33,13 +33,13 @@ class _TwoSided(MethodDecorator):
         super().__init__(app, method)
         self._app = app
 
-    def _given(self, first: tuple[Any, ...], options: dict[str, Any], needed: str) -> Any:
-        """What a decorator does with what it was given; None where something is asked for, which has `needed`."""
+    def _called(self, first: tuple[Any, ...], options: dict[str, Any], needed: str) -> Any:
+        """What a decorator does with what it was given, or with `needed` what the agent's method of that name does."""
+        name = self._method.lower()
         if needed in options:
-            return None
+            return getattr(self._app.agent, name)(*first, **options)
         if (first and callable(first[0])) or (not first and set(options) <= {"in_dialog"}):
             return super().__call__(*first, **options)
-        name = self._method.lower()
         raise TypeError(
             f"app.{name} takes a handler, as @app.{name}, or what to ask for: app.{name}(uri, {needed}=...)"
         )
@@ -72,8 +72,7 @@ class SubscribeMethod(_TwoSided):
     ) -> Subscription: ...
     def __call__(self, *first: Any, **options: Any) -> Any:
         """Registers a handler, or subscribes (RFC 6665): await the result, or `async with` it. Arguments as `Agent.subscribe`."""
-        done = self._given(first, options, "event")
-        return self._app.agent.subscribe(*first, **options) if done is None else done
+        return self._called(first, options, "event")
 
 
 class ReferMethod(_TwoSided):
@@ -100,8 +99,7 @@ class ReferMethod(_TwoSided):
     ) -> Referral: ...
     def __call__(self, *first: Any, **options: Any) -> Any:
         """Registers a handler, or asks another party to call somebody (RFC 3515). Arguments as `Agent.refer`."""
-        done = self._given(first, options, "refer_to")
-        return self._app.agent.refer(*first, **options) if done is None else done
+        return self._called(first, options, "refer_to")
 
 
 class PublishMethod(_TwoSided):
@@ -129,5 +127,4 @@ class PublishMethod(_TwoSided):
     ) -> Publication: ...
     def __call__(self, *first: Any, **options: Any) -> Any:
         """Registers a handler, or publishes event state (RFC 3903). Arguments as `Agent.publish`."""
-        done = self._given(first, options, "event")
-        return self._app.agent.publish(*first, **options) if done is None else done
+        return self._called(first, options, "event")

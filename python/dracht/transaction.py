@@ -1,7 +1,7 @@
 """`ClientTransaction`: a request of ours, from sending to its final response.
 
-What the application sees as one request may be several transactions on the wire: `retrying` says when and how it is sent again.
-Retransmissions and the ACK of a failed INVITE are the engine's. It is above 400 lines for its docstrings: one class, one life.
+What the application sees as one request may be several transactions on the wire: `attempting` sends it, and sends it again.
+Retransmissions and the ACK of a failed INVITE are the engine's.
 """
 
 from __future__ import annotations
@@ -11,22 +11,14 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from dracht.attempting import Attempts
 from dracht.dialogid import DialogHandle
 from dracht.errors import CommandFailed, DrachtError, RequestTimeout
 from dracht.incoming import IncomingResponse
 from dracht.link.base import DialogId, DialogReference, Origin, TransactionId
 from dracht.message import HeadersInput, header_list
-from dracht.retrying import (
-    Again,
-    Asked,
-    Attempt,
-    Retries,
-    again_headers,
-    pinned_hop,
-    places_after,
-    places_before,
-)
-from dracht.sending import Sending, SentRequest
+from dracht.retrying import Attempt, Retries, places_after, places_before
+from dracht.sending import SentRequest
 
 if TYPE_CHECKING:
     from dracht._core import Message
@@ -46,7 +38,7 @@ def _is_gone(method: str, status: int) -> bool:
     return method == "OPTIONS" and status == 481
 
 
-class ClientTransaction(Sending):
+class ClientTransaction(Attempts):
     """A request of ours.
 
     Iterating gives every response from the first one on, however late the iteration begins, and ends with the final one.
@@ -55,27 +47,9 @@ class ClientTransaction(Sending):
 
     __slots__ = (
         "__weakref__",
-        "_abandoned",
-        "_body",
-        "_cancelled",
-        "_cause",
-        "_deadline",
-        "_dialog",
-        "_headers",
         "_keep_forks",
-        "_led",
-        "_next_hop",
-        "_pause",
-        "_retries",
-        "_session_timer",
         "_taken",
-        "_transaction",
-        "_uri",
-        "attempts",
-        "final_response",
         "forks",
-        "method",
-        "responses",
     )
 
     def __init__(
@@ -95,33 +69,22 @@ class ClientTransaction(Sending):
         keep_forks: bool = False,
         session_timer: bool = True,
     ) -> None:
-        super().__init__(dispatcher)
-        self.method = method
+        super().__init__(
+            dispatcher,
+            method,
+            uri,
+            headers,
+            body,
+            dialog=dialog,
+            next_hop=next_hop,
+            retries=Retries(auth, glare=retry_glare, interval=retry_interval),
+            timeout=timeout,
+            session_timer=session_timer,
+        )
         self._keep_forks = keep_forks
         self._taken = 0
-        self._uri = uri
-        self._headers = headers
-        self._body = body
-        self._dialog = dialog
-        self._next_hop = next_hop
-        self._session_timer = session_timer
-        self._deadline = None if timeout is None else dispatcher.loop.time() + timeout
-        self._transaction: TransactionId | None = None
-        self._cancelled: list[tuple[str, str]] | None = None
-        self._abandoned = False
-        self._retries = Retries(auth, glare=retry_glare, interval=retry_interval)
-        self._cause = ("first", 0)
-        # What led to the attempt under way: the transaction before, and its response.
-        self._led: tuple[TransactionId, IncomingResponse] | None = None
-        # Between two attempts: the response that led to the next, and the timer that begins it.
-        self._pause: tuple[IncomingResponse, asyncio.TimerHandle] | None = None
-        self.responses: list[IncomingResponse] = []
-        """Every response so far, those excepted after which it was sent again."""
-        self.final_response: IncomingResponse | None = None
         self.forks: list[IncomingResponse] = []
         """The 2xx of further forks of an INVITE: calls of their own, which the agent ends unless it is to keep them."""
-        self.attempts: list[Attempt] = []
-        """Every time it was put on the wire: why, the request as sent, and the status that led to it."""
 
     # ---- what the application does
 
@@ -359,64 +322,10 @@ class ClientTransaction(Sending):
     def _has(self, at: int) -> _Reached:
         return lambda: len(self.responses) > at
 
-    def _append(self, response: IncomingResponse) -> None:
-        self.responses.append(response)
-        if self._waiters is not None:
-            self._wake()
-
-    def _send(self) -> None:
-        headers = [*self._headers, *self._retries.fields]
-        self._dispatcher.link.request(
-            self.method,
-            self._uri,
-            headers,
-            self._body,
-            self._dialog,
-            self._next_hop,
-            self,
-            self._session_timer,
-        )
-
     def _cancel(self, transaction: TransactionId, fields: list[tuple[str, str]]) -> SentRequest:
         sent = SentRequest(self._dispatcher, "CANCEL")
         self._dispatcher.link.cancel(transaction, fields, sent)
         return sent
-
-    def _asked(self) -> Asked:
-        return Asked(self.msg, self._dialog, self._dispatcher.owns)
-
-    def _goes_again(self, transaction: TransactionId, response: IncomingResponse) -> bool:
-        """Sends the request again where a rule says so, at once or after a pause; says whether it does."""
-        dispatcher = self._dispatcher
-        if (
-            response.status < 400
-            or self._cancelled is not None
-            or self._abandoned
-            or not dispatcher.link.ready
-        ):
-            return False
-        try:
-            again = self._retries.after(self._asked(), response.msg, self._body)
-        except Exception as error:
-            # The application's choice of credentials failed, or what it chose cannot be written: whoever waits is told.
-            self.failed(error)
-            return True
-        if again is None or self._is_too_late(again.delay):
-            return False
-        if again.delay:
-            self._wait_before(again, transaction, response)
-        else:
-            self._send_again(transaction, response, again)
-        return True
-
-    def _is_too_late(self, delay: float) -> bool:
-        """Whether it would not be sent before the application has given up."""
-        return self._deadline is not None and self._dispatcher.loop.time() + delay >= self._deadline
-
-    def _wait_before(self, again: Again, transaction: TransactionId, response: IncomingResponse) -> None:
-        # It stays in the table, so that it is told when the link is lost, and a drain waits for it.
-        timer = self._dispatcher.loop.call_later(again.delay, self._send_again, transaction, response, again)
-        self._pause = (response, timer)
 
     def _wait_again(self, transaction: TransactionId, response: IncomingResponse) -> None:
         """The engine could not send it again yet, as another request of the dialog is under way (RFC 3261 §14.1): it waits once
@@ -431,30 +340,6 @@ class ClientTransaction(Sending):
         else:
             self.final_response = response
             self._append(response)
-
-    def _send_again(self, transaction: TransactionId, response: IncomingResponse, again: Again) -> None:
-        self._pause = None
-        self._dispatcher.clients.pop(transaction, None)
-        self._led = (transaction, response)
-        asked = self.msg
-        if again.cause == "challenge" and self._dialog is None and self._next_hop is None:
-            self._next_hop = pinned_hop(asked, response.origin)
-        self._headers = again_headers(asked, self._headers, again, self._dialog is not None)
-        self._cause = (again.cause, response.status)
-        self._transaction = None
-        self._send()
-
-    def _end_pause(self) -> bool:
-        """Does not send it again after all: what led to it is the final response. Says whether it waited for that."""
-        if self._pause is None or self._transaction is None:
-            return False
-        response, timer = self._pause
-        self._pause = None
-        timer.cancel()
-        self._dispatcher.clients.pop(self._transaction, None)
-        self.final_response = response
-        self._append(response)
-        return True
 
     async def _until(self, reached: _Reached, deadline: float | None = None) -> None:
         """Waits until `reached()`; raises what failed, and RequestTimeout at the deadline (a time of the loop)."""

@@ -458,7 +458,7 @@ async def test_a_server_connects_to_us_and_is_answered() -> None:
 
 
 async def test_an_unread_link_does_not_grow_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dracht.link.connection._MAX_UNSENT", 1_000_000)
+    monkeypatch.setattr("dracht.link.stream._MAX_UNSENT", 1_000_000)
     async with connected() as (agent, _):
         losses: list[Exception] = []
         agent.on_lost(losses.append)

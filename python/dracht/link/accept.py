@@ -7,7 +7,6 @@ has happened on it for a while, no call of it lasts, and nothing is awaited.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import ssl
 from collections.abc import Callable, Sequence
@@ -55,11 +54,7 @@ class AcceptedLink(ConnectionLink):
         """Closes the connection."""
         connection = self._connection
         if connection is not None:
-            connection.close()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1.0):
-                    await asyncio.shield(connection.closed)
-            connection.fail(ConnectionLost("closed"))
+            await connection.leave()
 
     def route(self, method: str) -> None:
         """Nothing: the server sends what it connected for."""

@@ -109,12 +109,7 @@ class ControlLink(ConnectionLink):
         keeper, self._keeper = self._keeper, None
         connection = self._connection
         if connection is not None:
-            connection.close()
-            with contextlib.suppress(TimeoutError):
-                # What was written goes out first; a server that does not read it must not keep us.
-                async with asyncio.timeout(1.0):
-                    await asyncio.shield(connection.closed)
-            connection.fail(ConnectionLost("closed"))
+            await connection.leave()
         if keeper is not None and keeper is not asyncio.current_task():
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)

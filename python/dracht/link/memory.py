@@ -183,13 +183,8 @@ class MemoryLink:
     ) -> None:
         """A response to a request that was given arrives."""
         asked = self._requests[given.transaction]
-        to = asked.header("To") or ""
         fields = [
-            ("Via", asked.header("Via") or ""),
-            ("From", asked.header("From") or ""),
-            ("To", to if ";tag=" in to else f"{to};tag=remote"),
-            ("Call-ID", asked.call_id),
-            ("CSeq", asked.header("CSeq") or ""),
+            *_answering(asked, "remote"),
             *header_list(headers),
         ]
         message = _message(f"SIP/2.0 {status} {reason_phrase(status)}", fields, body_bytes(body))
@@ -244,13 +239,8 @@ class MemoryLink:
             session_timer=session_timer,
             completion=completion,
         )
-        to = asked.header("To") or ""
         fields = [
-            ("Via", asked.header("Via") or ""),
-            ("From", asked.header("From") or ""),
-            ("To", to if ";tag=" in to else f"{to};tag=local"),
-            ("Call-ID", asked.call_id),
-            ("CSeq", asked.header("CSeq") or ""),
+            *_answering(asked, "local"),
             *headers,
         ]
         if 100 < status < 200 and any(
@@ -400,6 +390,18 @@ class MemoryLink:
         if self._receiver is None:
             raise ConnectionLost("the link was not opened")
         return self._receiver
+
+
+def _answering(asked: Message, tag: str) -> list[tuple[str, str]]:
+    """The header fields that a response has from its request (RFC 3261 §8.2.6.2)."""
+    to = asked.header("To") or ""
+    return [
+        ("Via", asked.header("Via") or ""),
+        ("From", asked.header("From") or ""),
+        ("To", to if ";tag=" in to else f"{to};tag={tag}"),
+        ("Call-ID", asked.call_id),
+        ("CSeq", asked.header("CSeq") or ""),
+    ]
 
 
 def _message(start: str, fields: Sequence[tuple[str, str]], body: bytes) -> Message:
