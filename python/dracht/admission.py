@@ -84,6 +84,15 @@ class Admission:
     """Messages a second of a known source."""
     known_burst: int = 20_000
     """How many of those may come at once."""
+    byte_rate: int | None = 2_000_000
+    """Bytes a second of a stranger's messages, counted before they are parsed. 2,000 for each message of `rate`: no peer that
+    sends what phones send reaches it, and whoever sends the largest datagrams there are is held to 31 a second."""
+    byte_burst: int = 4_000_000
+    """How many of those may come at once."""
+    known_byte_rate: int | None = 20_000_000
+    """Bytes a second of a known source's messages."""
+    known_byte_burst: int = 40_000_000
+    """How many of those may come at once."""
     strangers_rate: int | None = 5_000
     """Requests a second of all strangers together, and again so many responses."""
     strangers_burst: int = 5_000

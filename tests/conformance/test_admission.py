@@ -159,6 +159,18 @@ async def test_a_source_past_its_rate_is_dropped_and_another_is_served(stations:
         await phone.expect(200)
 
 
+async def test_a_source_past_its_bytes_is_dropped_and_another_is_served(stations: Stations) -> None:
+    admission = Admission(trusted=[], byte_rate=1, byte_burst=10_000)
+    station = await stations.start(fine, "message", "options", admission=admission)
+    phone = await stations.phone("127.0.0.5")
+    for _ in range(10):
+        await phone.leg(station.address).send("MESSAGE", body=b"x" * 3_000)
+    await is_served(stations, station, "127.0.0.6")
+    assert station.counts()["dropped_bytes"] == 7
+    for _ in range(3):
+        await phone.expect(200)
+
+
 async def test_loopback_is_trusted_unless_it_is_said_otherwise(stations: Stations) -> None:
     station = await stations.start(fine, "options")
     phone = await stations.phone()

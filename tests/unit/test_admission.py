@@ -20,6 +20,7 @@ from .control_peer import ControlPeer
         ({"trusted": ["10.0.0.0/33"]}, "no address or network"),
         ({"rate": 0}, "rate=0"),
         ({"burst": 0}, "burst=0"),
+        ({"byte_rate": 0}, "byte_rate=0"),
         ({"half_open": -1}, "half_open=-1"),
         ({"known_for": -1.0}, "known_for"),
         ({"ban": 0.0}, "ban=0"),

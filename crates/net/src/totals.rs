@@ -52,6 +52,8 @@ totals! {
     dropped_garbage => "dropped_garbage",
     /// Messages past the rate of their source.
     dropped_rate => "dropped_rate",
+    /// Messages past the rate of bytes of their source.
+    dropped_bytes => "dropped_bytes",
     /// Messages past the rate of all unknown sources together.
     dropped_strangers => "dropped_strangers",
     /// Requests that a filter fits: dropped, answered, or their source banned.

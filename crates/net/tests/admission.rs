@@ -233,3 +233,59 @@ fn malformed_messages_are_answered_now_and_then() {
     assert!((40..=45).contains(&silent), "{silent}");
     assert!(receive(&peer).0.starts_with("SIP/2.0 400"));
 }
+
+/// An OPTIONS request with a body of so many bytes.
+fn large(transport: &str, local: SocketAddr, call_id: &str, body: usize) -> String {
+    options(transport, local, call_id, &"x".repeat(body))
+}
+
+#[test]
+fn a_source_past_its_bytes_is_dropped_and_another_is_served() {
+    let (server, _application, _events) = start(strict(1, |admission| {
+        admission.limits.byte_rate = Some(Rate::new(1, 50_000));
+    }));
+    let to = address(&server, Transport::Udp);
+    let peer = udp_peer("127.0.0.7:0");
+    let local = peer.local_addr().unwrap();
+    for number in 0..20 {
+        let text = large("UDP", local, &format!("large{number}"), 9_000);
+        peer.send_to(text.as_bytes(), to).unwrap();
+    }
+    // What still fits is taken.
+    let small = options("UDP", local, "small", "");
+    peer.send_to(small.as_bytes(), to).unwrap();
+    wait(&server, "dropped_bytes", 15);
+    wait(&server, "requests_in_options", 6);
+    is_served(&server, "127.0.0.8:0", "other");
+    assert_eq!(total(&server.counts(), "dropped_rate"), 0);
+}
+
+#[test]
+fn a_connection_is_held_to_the_rate_and_the_bytes_of_its_source() {
+    for (rate, bytes, reason) in [
+        (Some(Rate::new(1, 5)), None, "dropped_rate"),
+        (None, Some(Rate::new(1, 50_000)), "dropped_bytes"),
+    ] {
+        let (server, _application, _events) = start(strict(1, |admission| {
+            admission.limits.rate = rate;
+            admission.limits.byte_rate = bytes;
+        }));
+        // Two connections of one source: it is not asked how many it has.
+        let to = address(&server, Transport::Tcp);
+        for connection in 0..2 {
+            let mut peer = TcpPeer::connect(to);
+            let local = peer.stream.local_addr().unwrap();
+            for number in 0..10 {
+                let call_id = format!("large{connection}-{number}");
+                peer.write(&large("TCP", local, &call_id, 9_500));
+            }
+            let taken = |counts: &[engine::counts::Counts]| total(counts, "requests_in_options");
+            let counts = wait_for(&server, "all of them", |counts| {
+                total(counts, reason) + taken(counts) == 10 * (connection + 1)
+            });
+            // A slow machine lets in one more for each second.
+            assert!((5..=7).contains(&taken(&counts)), "{reason}: {counts:?}");
+        }
+        is_served(&server, "127.0.0.8:0", "other");
+    }
+}

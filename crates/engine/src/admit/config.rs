@@ -18,6 +18,12 @@ impl Rate {
     pub const fn new(per_second: u32, burst: u32) -> Rate {
         Rate { per_second, burst }
     }
+
+    /// How long it takes for so many to come.
+    pub(crate) fn time_of(self, amount: u32) -> Duration {
+        let each = u64::from(self.per_second.max(1));
+        Duration::from_nanos(u64::from(amount) * 1_000_000_000 / each)
+    }
 }
 
 /// What a source may cost, by its standing. All of it is counted in each shard for itself; none of it holds for trusted sources.
@@ -32,6 +38,10 @@ pub struct Admission {
     pub rate: Option<Rate>,
     /// Messages of a known source: 10,000/s, 20,000 at once.
     pub known_rate: Option<Rate>,
+    /// Bytes of a stranger's messages: 2,000,000/s, 4,000,000 at once, which is 2,000 for each message of `rate`.
+    pub byte_rate: Option<Rate>,
+    /// Bytes of a known source's messages: 20,000,000/s, 40,000,000 at once.
+    pub known_byte_rate: Option<Rate>,
     /// Requests of all strangers together, and again so many responses: 5,000/s, 5,000 at once.
     pub strangers_rate: Option<Rate>,
     /// Answers that the engine itself gives to a stranger whose requests it refuses or cannot read: 10/s, 20 at once; then silence.
@@ -91,6 +101,8 @@ impl Default for Admission {
             trusted: loopback.into_iter().flatten().collect(),
             rate: Some(Rate::new(1_000, 2_000)),
             known_rate: Some(Rate::new(10_000, 20_000)),
+            byte_rate: Some(Rate::new(2_000_000, 4_000_000)),
+            known_byte_rate: Some(Rate::new(20_000_000, 40_000_000)),
             strangers_rate: Some(Rate::new(5_000, 5_000)),
             refused_rate: Some(Rate::new(10, 20)),
             known_for: Duration::from_secs(3600),

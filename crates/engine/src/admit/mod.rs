@@ -58,6 +58,8 @@ pub struct Ban {
 pub enum Surplus {
     /// Its source sends more than a source may.
     Source,
+    /// Its source sends more bytes than a source may.
+    Bytes,
     /// All strangers together do.
     Strangers,
 }
@@ -120,17 +122,30 @@ impl Admit {
         }
     }
 
-    fn take(&mut self, now: Time, address: IpAddr, is_response: bool) -> Result<Standing, Surplus> {
+    fn take(
+        &mut self,
+        now: Time,
+        address: IpAddr,
+        is_response: bool,
+        bytes: usize,
+    ) -> Result<Standing, Surplus> {
         if self.config.trusts(address) {
             return Ok(Standing::Trusted);
         }
         let source = Source::of(address);
-        let (rate, known_rate) = (self.config.rate, self.config.known_rate);
+        let config = &self.config;
         if let Some(entry) = self.sources.stranger(now, source) {
             let is_known = entry.is_known(now);
-            let rate = if is_known { known_rate } else { rate };
+            let (rate, byte_rate) = if is_known {
+                (config.known_rate, config.known_byte_rate)
+            } else {
+                (config.rate, config.byte_rate)
+            };
             if !entry.messages.take(now, rate) {
                 return Err(Surplus::Source);
+            }
+            if !entry.bytes.take_many(now, byte_rate, bytes) {
+                return Err(Surplus::Bytes);
             }
             if is_known {
                 return Ok(Standing::Known);
@@ -234,7 +249,8 @@ impl Engine {
         self.admit.standing(now, address)
     }
 
-    /// Whether a message from `address` is to be taken at all, before anything is read of it but its start. Each call counts as one.
+    /// Whether a message of so many bytes from `address` is to be taken at all, before anything is read of it but its start. Each call
+    /// counts as one.
     ///
     /// # Errors
     /// [`Surplus`]: it is to be dropped.
@@ -243,8 +259,9 @@ impl Engine {
         now: Time,
         address: IpAddr,
         is_response: bool,
+        bytes: usize,
     ) -> Result<Standing, Surplus> {
-        self.admit.take(now, address, is_response)
+        self.admit.take(now, address, is_response, bytes)
     }
 
     /// A source that has shown to this engine that it gets what is sent to it: the engines of the other shards are to be told.

@@ -19,6 +19,8 @@ pub(crate) struct Entry {
     source: Source,
     /// Of what it sends.
     pub(crate) messages: Bucket,
+    /// Of the bytes of that.
+    pub(crate) bytes: Bucket,
     /// Of what is answered although it is refused.
     pub(crate) refused: Bucket,
     /// Until when it is known.

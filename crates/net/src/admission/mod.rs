@@ -149,11 +149,18 @@ impl Driver {
             self.note_dropped(now, origin, bytes, "no SIP message", "");
             return false;
         };
-        let standing = match self.engine.admit(now, address, start.method.is_none()) {
+        let is_response = start.method.is_none();
+        let admitted = self.engine.admit(now, address, is_response, bytes.len());
+        let standing = match admitted {
             Ok(standing) => standing,
             Err(Surplus::Source) => {
                 self.totals.dropped_rate += 1;
                 self.note_dropped(now, origin, bytes, "its source sends too much", "");
+                return false;
+            }
+            Err(Surplus::Bytes) => {
+                self.totals.dropped_bytes += 1;
+                self.note_dropped(now, origin, bytes, "its source sends too many bytes", "");
                 return false;
             }
             Err(Surplus::Strangers) => {

@@ -21,6 +21,8 @@ pub fn read(admission: Option<&Bound<'_, PyAny>>) -> PyResult<AdmissionConfig> {
         trusted: prefixes(given)?,
         rate: rate("rate", "burst")?,
         known_rate: rate("known_rate", "known_burst")?,
+        byte_rate: rate("byte_rate", "byte_burst")?,
+        known_byte_rate: rate("known_byte_rate", "known_byte_burst")?,
         strangers_rate: rate("strangers_rate", "strangers_burst")?,
         refused_rate: rate("refused_rate", "refused_burst")?,
         known_for: time("known_for")?,
