@@ -2,8 +2,8 @@
 
 A *stranger* has shown nothing yet; over UDP its address may be forged. A *known* source has shown that it gets what is sent
 to it: an ACK with our tag, a request in a dialog, a response to our request, credentials that the application accepted.
-*Trusted* networks are named here. A source is an IPv4 address or the /64 of an IPv6 one. Everything is counted in each shard
-for itself.
+*Trusted* networks are named here. A source is an IPv4 address or the /64 of an IPv6 one. All but its
+connections and bans is counted in each shard for itself: multiply by the number of shards for what a server takes.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Admission:
     dialogs: int = 100_000
     """Dialogs that one source has opened."""
     connections: int = 1_000
-    """Stream connections that one source may have at a time."""
+    """Stream connections that one source may have at a time, in all shards together."""
     stranger_event_age: float = 0.05
     """How far the application may be behind for a stranger's new request over UDP to be let in, in seconds. Past it the
     request is passed over in silence, and its repetition tries again."""

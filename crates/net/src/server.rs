@@ -1,5 +1,5 @@
 //! A running server: its shards' threads, and the handle through which applications and operators reach them.
-use crate::admission::{AdmissionConfig, Gate};
+use crate::admission::{AdmissionConfig, Gate, Held};
 use crate::applications::Applications;
 use crate::bind::{self, Opened, Sockets};
 use crate::config::{Companion, ServerConfig, StreamConfig};
@@ -52,6 +52,7 @@ struct Shard {
     engine: Config,
     limits: sip::Limits,
     admission: Arc<AdmissionConfig>,
+    held: Held,
     stream: StreamConfig,
     tls: Option<Arc<tls::Store>>,
     resolver: Resolver,
@@ -90,6 +91,7 @@ impl Server {
         let handle = Arc::new(Handle::new(inboxes.clone(), hostports, replier));
         let listeners: Arc<[Listener]> = listeners.into();
         let admission = Arc::new(config.admission.clone());
+        let held = Held::default();
         let mut companions = std::mem::take(&mut config.companions);
         companions.extend(config.tls.clone().and_then(tls::watch));
         let server = Server {
@@ -109,6 +111,7 @@ impl Server {
                 engine: engine_config(number, &config, &server.listeners),
                 limits: config.limits.clone(),
                 admission: admission.clone(),
+                held: held.clone(),
                 stream: config.stream.clone(),
                 tls: config.tls.clone(),
                 resolver: names.resolver(number),
@@ -355,7 +358,7 @@ impl Shard {
             applications: Applications::new(number),
             totals: Totals::default(),
             log: LogLimit::default(),
-            gate: Gate::new(self.admission),
+            gate: Gate::new(self.admission, self.held),
             memory: Memory::default(),
             batches: Some((ReceiveBatch::new(), SendBatch::new())),
             hang_ups: Vec::new(),

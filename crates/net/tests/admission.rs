@@ -289,3 +289,23 @@ fn a_connection_is_held_to_the_rate_and_the_bytes_of_its_source() {
         is_served(&server, "127.0.0.8:0", "other");
     }
 }
+
+#[test]
+fn the_connections_of_a_source_are_counted_for_all_shards_together() {
+    let (server, _application, _events) = start(strict(4, |admission| admission.connections = 3));
+    let to = address(&server, Transport::Tcp);
+    let open = |counts: &[engine::counts::Counts]| -> usize {
+        counts.iter().map(|shard| shard.connections).sum()
+    };
+    let peers: Vec<TcpPeer> = (0..3).map(|_| TcpPeer::connect(to)).collect();
+    wait_for(&server, "three", |counts| open(counts) == 3);
+    // Their ports lead them to any shard.
+    for _ in 0..20 {
+        assert_eq!(TcpPeer::connect(to).read_to_end(), "");
+    }
+    assert_eq!(total(&server.counts(), "connections_refused_source"), 20);
+    drop(peers);
+    wait_for(&server, "none", |counts| open(counts) == 0);
+    let _again: Vec<TcpPeer> = (0..3).map(|_| TcpPeer::connect(to)).collect();
+    wait_for(&server, "three again", |counts| open(counts) == 3);
+}

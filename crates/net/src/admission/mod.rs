@@ -4,9 +4,11 @@
 mod bans;
 mod drops;
 mod filter;
+mod held;
 mod scan;
 
 pub use filter::{Action, Filter, Pattern};
+pub(crate) use held::Held;
 
 use crate::driver::{Driver, guarded};
 use crate::inbox::Item;
@@ -30,7 +32,7 @@ pub struct AdmissionConfig {
     pub limits: Admission,
     /// Rules about requests of sources that are not trusted; the first that fits decides.
     pub filters: Vec<Filter>,
-    /// Stream connections that one source, which is not trusted, may have at a time, in each shard: 1,000.
+    /// Stream connections that one source, which is not trusted, may have at a time, in all shards together: 1,000.
     pub connections: usize,
 }
 
@@ -52,7 +54,7 @@ pub(crate) struct Gate {
     drops: Drops,
     /// The accepted connections of sources that are not trusted.
     connections: FxHashMap<ConnectionId, Source>,
-    per_source: FxHashMap<Source, usize>,
+    held: Held,
 }
 
 /// A ban, as shards tell it one another.
@@ -65,13 +67,13 @@ pub(crate) struct NewBan {
 }
 
 impl Gate {
-    pub fn new(config: Arc<AdmissionConfig>) -> Gate {
+    pub fn new(config: Arc<AdmissionConfig>, held: Held) -> Gate {
         Gate {
             config,
             bans: Bans::default(),
             drops: Drops::default(),
             connections: FxHashMap::default(),
-            per_source: FxHashMap::default(),
+            held,
         }
     }
 
@@ -101,8 +103,7 @@ impl Gate {
         if self.config.limits.trusts(peer) {
             return Ok(());
         }
-        let held = self.per_source.get(&Source::of(peer)).copied();
-        if held.unwrap_or(0) >= self.config.connections {
+        if self.held.of(Source::of(peer)) >= self.config.connections {
             return Err("its source has as many as one may");
         }
         Ok(())
@@ -113,21 +114,15 @@ impl Gate {
         if !self.config.limits.trusts(peer) {
             let source = Source::of(peer);
             if self.connections.insert(connection, source).is_none() {
-                *self.per_source.entry(source).or_default() += 1;
+                self.held.add(source);
             }
         }
     }
 
     /// A connection is closed.
     pub fn closed(&mut self, connection: ConnectionId) {
-        let Some(source) = self.connections.remove(&connection) else {
-            return;
-        };
-        if let Some(count) = self.per_source.get_mut(&source) {
-            *count -= 1;
-            if *count == 0 {
-                self.per_source.remove(&source);
-            }
+        if let Some(source) = self.connections.remove(&connection) {
+            self.held.remove(source);
         }
     }
 }
