@@ -17,6 +17,7 @@ It keeps no state of dialogs: in-dialog requests are new requests to the handler
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import weakref
 from itertools import takewhile
@@ -201,6 +202,9 @@ class Dispatcher:
         self.link.forget_written()
         if self.agent.calls is not None:
             self.agent.calls.forget_ended()
+        if not self.established:
+            # The interpreter's lists of free objects keep pages until a full collection, which is to delay nobody's call.
+            gc.collect()
         _core.give_back_memory()
 
     def call_over(self, dialog: DialogId) -> None:
