@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from dracht import Dns
+from dracht import Dns, Tls
 from dracht.doctor import (
     Finding,
     Machine,
@@ -34,6 +34,7 @@ from dracht.doctor import addresses as addresses_checks
 from dracht.doctor.machine import Address, Network
 from dracht.doctor.situation import is_private
 
+from tests.interop.certificates import Authority
 from tests.nameserver import NameServer
 
 LOOPBACK = "sip:127.0.0.1:0;transport=udp"
@@ -259,6 +260,38 @@ def test_a_clock_in_the_past_is_told(tmp_path: Path) -> None:
     here.now = 0.0
     assert "1970-01-01" in found(clock.clock(here))["clock-wrong"].seen
     assert clock.is_synchronised() in (True, False, None)
+
+
+def test_a_clock_that_is_behind_what_has_happened_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "dracht.toml"
+    file.write_text("")
+    here = Situation({"listen": (LOOPBACK,)}, file=file)
+    assert "clock-behind" not in found(clock.clock(here))
+    os.utime(file, (here.now + 7200, here.now + 7200))
+    finding = found(clock.clock(here))["clock-behind"]
+    assert finding.seen.startswith("The clock is behind by at least 2 hours: it says ")
+    assert f"{file} was written at " in finding.seen
+
+
+def test_a_certificate_of_the_future_shows_a_clock_that_is_behind(tmp_path: Path) -> None:
+    issued = Authority(tmp_path).issue("sip.example.com", begun=-3, days=30)
+    here = Situation({"listen": (LOOPBACK,), "tls": Tls(certificates=[issued.pair])})
+    finding = found(clock.clock(here))["clock-behind"]
+    assert "behind by at least 3 days" in finding.seen
+    assert f"the certificate {issued.certificate} became valid at" in finding.seen
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "checks"),
+    [(0, 20_000, set()), (0, 9_500_000, {"clock-loose"}), (5, 16_000_000, {"clock-free"})],
+)
+def test_what_the_kernel_knows_of_its_clock_is_told(
+    state: int, error: int, checks: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "_asked", lambda: (state, SimpleNamespace(maxerror=error)))
+    findings = found(clock.clock(situation(tmp_path)))
+    assert set(findings) == checks
+    assert all("9.5 s" in one.seen for name, one in findings.items() if name == "clock-loose")
 
 
 def test_what_stands_between_this_machine_and_the_internet_is_told(tmp_path: Path) -> None:

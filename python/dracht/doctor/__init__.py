@@ -1,7 +1,7 @@
 """`dracht doctor`: which addresses peers would see, and what is likely wrong. One check per function, a few per file.
 
 A check is given the `Situation` and gives `Finding`s. It sends nothing, except where its opening comment says so, and changes
-nothing.
+nothing. A server that runs is looked at by `live`, from wherever its peers may be.
 """
 
 from __future__ import annotations

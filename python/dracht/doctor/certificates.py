@@ -18,12 +18,12 @@ from dracht.doctor.finding import Finding
 from dracht.doctor.machine import address_of
 from dracht.doctor.situation import Situation
 
-__all__ = ["Certificate", "certificates", "read"]
+__all__ = ["Certificate", "certificates", "covers", "day", "read", "seconds"]
 
-_PARTIAL_CHAIN = 0x80000  # X509_V_FLAG_PARTIAL_CHAIN: a certificate may be trusted by itself
-_NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME
-_SOON = 14 * 86_400  # seconds
-_SECURE = ("tls", "wss")
+PARTIAL_CHAIN = 0x80000  # X509_V_FLAG_PARTIAL_CHAIN: a certificate may be trusted by itself
+NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME
+SOON = 14 * 86_400  # seconds
+SECURE = ("tls", "wss")
 
 
 class Certificate(NamedTuple):
@@ -40,7 +40,7 @@ def certificates(situation: Situation) -> Iterator[Finding]:
     """The certificates of `[tls]`, and the listeners that show them."""
     tls = situation.options.get("tls")
     pairs = [(Path(chain), Path(key)) for chain, key in getattr(tls, "certificates", None) or ()]
-    listeners = [one for one in situation.listeners if one.transport in _SECURE]
+    listeners = [one for one in situation.listeners if one.transport in SECURE]
     if listeners and not pairs:
         yield Finding(
             "problem",
@@ -60,7 +60,7 @@ def certificates(situation: Situation) -> Iterator[Finding]:
         yield from _believed(one, tls)
     hosts = dict.fromkeys(one.advertised[0] for one in listeners if one.advertised is not None)
     for host in hosts if usable else ():
-        if not any(_covers(name, host) for one in usable for name in one.names):
+        if not any(covers(name, host) for one in usable for name in one.names):
             names = ", ".join(name for one in usable for name in one.names) or "no name at all"
             yield Finding(
                 "problem",
@@ -79,13 +79,13 @@ def read(chain: Path, key: Path) -> Certificate:
     )
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
-    client.verify_flags = ssl.VerifyFlags(_PARTIAL_CHAIN | _NO_CHECK_TIME)
+    client.verify_flags = ssl.VerifyFlags(PARTIAL_CHAIN | NO_CHECK_TIME)
     client.load_verify_locations(cadata=first[0] if first else "")
     seen: Any = _shown(server, client, None)
     names = tuple(
         str(value) for kind, value in seen.get("subjectAltName", ()) if kind in ("DNS", "IP Address")
     )
-    return Certificate(chain, key, names, _seconds(seen["notBefore"]), _seconds(seen["notAfter"]))
+    return Certificate(chain, key, names, seconds(seen["notBefore"]), seconds(seen["notAfter"]))
 
 
 def _server(chain: Path, key: Path) -> ssl.SSLContext:
@@ -121,12 +121,14 @@ def _shown(server: ssl.SSLContext, client: ssl.SSLContext, name: str | None) -> 
     return one.getpeercert()
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """A date as OpenSSL writes it, in seconds since the epoch."""
     return calendar.timegm(time.strptime(text, "%b %d %H:%M:%S %Y GMT"))
 
 
-def _day(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d", time.gmtime(seconds))
+def day(moment: float) -> str:
+    """The day of a moment, in seconds since the epoch."""
+    return time.strftime("%Y-%m-%d", time.gmtime(moment))
 
 
 def _unusable(chain: Path, key: Path, error: Exception) -> Finding:
@@ -153,21 +155,21 @@ def _dates(one: Certificate, now: float) -> Iterator[Finding]:
         yield Finding(
             "problem",
             "certificate-expired",
-            f"{one.path} has expired on {_day(one.ends)}: everybody who looks will refuse it.",
+            f"{one.path} has expired on {day(one.ends)}: everybody who looks will refuse it.",
             "Renew it. A running server takes the new files by itself (or at SIGHUP), without closing a connection.",
         )
     elif now < one.begins:
         yield Finding(
             "problem",
             "certificate-early",
-            f"{one.path} is valid from {_day(one.begins)} on only, and the clock of this machine says {_day(now)}.",
+            f"{one.path} is valid from {day(one.begins)} on only, and the clock of this machine says {day(now)}.",
             "See whether the clock is right; else wait.",
         )
-    elif one.ends - now < _SOON:
+    elif one.ends - now < SOON:
         yield Finding(
             "warning",
             "certificate-expires",
-            f"{one.path} expires on {_day(one.ends)}, in {(one.ends - now) / 86_400:.0f} days.",
+            f"{one.path} expires on {day(one.ends)}, in {(one.ends - now) / 86_400:.0f} days.",
             "Renew it, and see why nothing did it by itself.",
         )
 
@@ -185,7 +187,7 @@ def _private(one: Certificate) -> Iterator[Finding]:
 def _believed(one: Certificate, tls: object) -> Iterator[Finding]:
     """Whether a peer that trusts the usual authorities, and those that are configured, believes it; dates are another matter."""
     client = ssl.create_default_context()
-    client.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
+    client.verify_flags |= ssl.VerifyFlags(NO_CHECK_TIME)
     client.check_hostname = False
     for path in getattr(tls, "authorities", None) or ():
         try:
@@ -213,7 +215,7 @@ def _believed(one: Certificate, tls: object) -> Iterator[Finding]:
         )
 
 
-def _covers(name: str, host: str) -> bool:
+def covers(name: str, host: str) -> bool:
     """Whether a certificate's name is that of a host (RFC 5922 §7.2, RFC 6125 §6.4.3: `*` is one label, the first)."""
     address = address_of(host)
     if address is not None:

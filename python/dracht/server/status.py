@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +15,7 @@ from dracht.admission import network as find_network
 from dracht.errors import AuthenticationFailed, ConnectionLost, ControlProtocolError
 from dracht.link.frame import FrameReader, write_frame
 
-__all__ = ["ask_ban", "ask_status"]
+__all__ = ["ask_ban", "ask_listeners", "ask_status"]
 
 
 async def ask_status(host: str, port: int, secret: str, *, timeout: float = 5.0) -> dict[str, Any]:
@@ -36,6 +37,14 @@ async def ask_status(host: str, port: int, secret: str, *, timeout: float = 5.0)
     return answer
 
 
+async def ask_listeners(
+    host: str, port: int, secret: str, *, tls: ssl.SSLContext | None = None, timeout: float = 5.0
+) -> list[str]:
+    """The SIP listeners of the server on that control port, as peers are told: `transport/host:port`. Raises as `ask_status`."""
+    _, text = await _asked(host, port, secret, timeout, tls=tls)
+    return [one for one in text.partition("|")[0].split(",") if one]
+
+
 async def ask_ban(
     host: str, port: int, secret: str, network: str, seconds: float | None, *, timeout: float = 5.0
 ) -> None:
@@ -47,18 +56,22 @@ async def ask_ban(
         await _asked(host, port, secret, timeout, "ban", find_network(network), milliseconds)
 
 
-async def _asked(host: str, port: int, secret: str, timeout: float, *question: str) -> tuple[str, str]:
-    """Authenticates, asks one question, and goes; the server's name and the text of its answer."""
-    name = f"tcp://{f'[{host}]' if ':' in host else host}:{port}"
+async def _asked(
+    host: str, port: int, secret: str, timeout: float, *question: str, tls: ssl.SSLContext | None = None
+) -> tuple[str, str]:
+    """Authenticates, asks one question, and goes; the server's name and the text of its answer, or without a question of its
+    welcome."""
+    name = f"{'tcp' if tls is None else 'tls'}://{f'[{host}]' if ':' in host else host}:{port}"
     try:
         async with asyncio.timeout(timeout):
-            reader, writer = await asyncio.open_connection(host, port)
+            reader, writer = await asyncio.open_connection(host, port, ssl=tls)
             try:
                 frames = FrameReader()
                 word, text = await _ask(name, frames, reader, writer, "authenticate", secret, "")
                 if word != "OK":
                     raise AuthenticationFailed(f"{name} refused the secret")
-                word, text = await _ask(name, frames, reader, writer, *question)
+                if question:
+                    word, text = await _ask(name, frames, reader, writer, *question)
             finally:
                 writer.close()
                 with suppress(OSError):
