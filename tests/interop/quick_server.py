@@ -14,11 +14,18 @@ from dracht import _core
 
 
 def main(listen: str, control: str, secret: str) -> None:
-    """Serves until SIGTERM. On SIGUSR1 gives free memory back to the system, so that what is resident is what is in use."""
+    """Serves until SIGTERM. On SIGUSR1 gives free memory back to the system, so that what is resident is what is in use, and says
+    so in a line."""
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    signal.signal(signal.SIGUSR1, lambda *_: trim(0) if trim is not None else None)
+
+    def give_back(*_: object) -> None:
+        if trim is not None:
+            trim(0)
+        print("memory given back", flush=True)
+
+    signal.signal(signal.SIGUSR1, give_back)
     _core.install_logging("warning")
     engine = _core.Engine.start(
         [listen],

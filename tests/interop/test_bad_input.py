@@ -66,8 +66,11 @@ class Target:
         ]:  # `run` and `status`
             assert time.monotonic() < deadline, held
             time.sleep(0.1)
+        before = self.server.output().count("memory given back")
         self.server.process.send_signal(signal.SIGUSR1)
-        time.sleep(0.5)
+        while self.server.output().count("memory given back") == before:
+            assert time.monotonic() < deadline + 10.0, self.server.output()[-3000:]
+            time.sleep(0.02)
         return resident_bytes(self.server.pid)
 
 

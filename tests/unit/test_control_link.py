@@ -399,11 +399,15 @@ async def test_cancelling_the_task_sends_cancel_even_before_the_invite_is_out() 
 
 
 async def test_an_early_update_is_answered_under_its_own_cseq() -> None:
+    updated = asyncio.Event()
+
     async def handler(req: Request, res: Response) -> None:
         if req.method == "UPDATE":
-            await res.send(200)
+            sending = res.send(200)
+            updated.set()
+            await sending
         else:
-            await asyncio.sleep(0.05)
+            await updated.wait()
             await res.send(486)
 
     async with connected(handler, "invite") as (_, peer):

@@ -1,0 +1,163 @@
+"""What `dracht serve --check` finds before anything is opened, each mistake with its file and line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from dracht.server.configuration import ConfigurationError, configure
+
+MINIMUM = '[server]\nsecret = "x"\n'
+
+
+def file_of(folder: Path, text: str) -> Path:
+    path = folder / "dracht.toml"
+    path.write_text(text)
+    return path
+
+
+def issued(folder: Path, name: str) -> tuple[str, str]:
+    """The files of a certificate and its key."""
+    made = trustme.CA().issue_cert(name)
+    chain, key = folder / f"{name}.pem", folder / f"{name}.key"
+    chain.write_bytes(b"".join(one.bytes() for one in made.cert_chain_pems))
+    made.private_key_pem.write_to_path(str(key))
+    return chain.name, key.name
+
+
+def wrong(folder: Path, text: str, given: dict[str, Any] | None = None, **environment: str) -> list[str]:
+    """What `dracht serve --check` finds in a file, the folder left out."""
+    with pytest.raises(ConfigurationError) as caught:
+        configure(file_of(folder, text), environment, given, with_files=True)
+    return [one.replace(f"{folder}/", "") for one in caught.value.mistakes]
+
+
+def test_every_listener_and_address_that_cannot_be_read_is_told_with_its_line(tmp_path: Path) -> None:
+    text = """
+[server]
+secret = "x"
+listen = [
+  "sip:*:5060",
+  "sip:nowhere.example:5060",
+  "sip:*:70000",
+  "sip:*:5062;transport=sctp",
+]
+advertise = "198.51.100.7:x"
+control = "9022"
+"""
+    found = wrong(tmp_path, text)
+    assert [one.partition(": cannot")[0] for one in found[:3]] == ["dracht.toml:4: [server] listen"] * 3
+    assert ["nowhere.example" in found[0], "70000" in found[1], "sctp" in found[2]] == [True] * 3
+    assert found[3].startswith('dracht.toml:10: [server] advertise: cannot advertise "198.51.100.7:x"')
+    assert found[4] == (
+        "dracht.toml:11: [server] control: '9022' is not HOST:PORT, as 127.0.0.1:9022 or [::1]:9022"
+    )
+    assert len(found) == 5
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (
+            'listen = ["sip:*:5060", "sip:*:5060;transport=tcp"]',
+            "dracht.toml:3: [server] listen: sip:*:5060;transport=tcp: 0.0.0.0:5060 is taken by tcp of sip:*:5060: "
+            "choose another port",
+        ),
+        (
+            'listen = ["sip:127.0.0.1:9022"]\ncontrol = "127.0.0.1:9022"',
+            "dracht.toml:4: [server] control: 127.0.0.1:9022 is taken by tcp of sip:127.0.0.1:9022: choose another port",
+        ),
+        (
+            'listen = ["sips:*"]',
+            "dracht.toml:3: [server] listen: sips:* has no certificate to show: give certificates in [tls], "
+            "or --tls-certificate and --tls-key",
+        ),
+        (
+            'control = "tls://*:9023"',
+            "dracht.toml:3: [server] control: tls://*:9023 has no certificate to show: give certificates in [tls], "
+            "or --tls-certificate and --tls-key",
+        ),
+    ],
+)
+def test_what_cannot_be_opened_together_is_told_before_anything_is(
+    lines: str, message: str, tmp_path: Path
+) -> None:
+    assert wrong(tmp_path, MINIMUM + lines + "\n") == [message]
+
+
+def test_two_transports_may_have_one_port_and_port_0_is_any(tmp_path: Path) -> None:
+    listen = 'listen = ["sip:*:5060;transport=udp", "sip:*:5060;transport=tcp", "sip:*:0", "sip:*:0"]\n'
+    config, _ = configure(file_of(tmp_path, MINIMUM + listen), with_files=True)
+    assert len(config.listen) == 4
+
+
+def test_a_control_port_of_an_unknown_name_is_told(tmp_path: Path) -> None:
+    (found,) = wrong(tmp_path, MINIMUM + 'control = "nowhere.invalid:9022"\n')
+    assert found.startswith("dracht.toml:3: [server] control: nowhere.invalid has no address (")
+
+
+@pytest.mark.parametrize(("secret", "sign"), [("a|b", "a `|`"), ("a\\nb", "a line break")])
+def test_a_secret_that_nobody_could_send_is_told(secret: str, sign: str, tmp_path: Path) -> None:
+    (found,) = wrong(tmp_path, f'[server]\nsecret = "{secret}"\n')
+    assert found == (
+        f"dracht.toml:2: [server] secret: the secret holds {sign}, and no application could authenticate with it"
+    )
+    (tmp_path / "token").write_text(secret.replace("\\n", "\n"))
+    (found,) = wrong(tmp_path, '[server]\nsecret_file = "token"\n')
+    assert found.startswith("token: the secret holds")
+
+
+def test_certificates_that_cannot_be_used_are_each_told_with_the_line(tmp_path: Path) -> None:
+    good, other = issued(tmp_path, "a.example"), issued(tmp_path, "b.example")
+    (tmp_path / "empty.pem").write_text("")
+    text = f"""{MINIMUM}
+[tls]
+verify = false
+certificates = [
+  ["{good[0]}", "{good[1]}"],
+  ["{good[0]}", "{other[1]}"],
+  ["missing.pem", "{good[1]}"],
+]
+authorities = ["empty.pem"]
+reload_interval = 1
+"""
+    mismatch, missing, empty = wrong(tmp_path, text)
+    assert mismatch.startswith("dracht.toml:6: [tls] certificates: item 2: b.example.key: is not the key of ")
+    assert missing.startswith("dracht.toml:6: [tls] certificates: item 3: missing.pem: cannot be read: ")
+    assert empty.startswith("dracht.toml:11: [tls] authorities: item 1: empty.pem")
+    config, _ = configure(file_of(tmp_path, text))
+    assert config.tls is not None, (
+        "without --check the start reads the files, and says what is wrong with them"
+    )
+
+
+def test_certificates_of_the_command_line_are_told_by_their_options(tmp_path: Path) -> None:
+    given = {"tls": {"certificates": [(tmp_path / "no.pem", tmp_path / "no.key")]}}
+    (found,) = wrong(tmp_path, MINIMUM, given)
+    assert found.startswith("--tls-certificate: item 1: no.pem")
+
+
+def test_certificates_that_are_right_are_taken(tmp_path: Path) -> None:
+    chain, key = issued(tmp_path, "a.example")
+    text = f'{MINIMUM}listen = ["sips:*"]\n[tls]\ncertificates = [["{chain}", "{key}"]]\n'
+    config, _ = configure(file_of(tmp_path, text), with_files=True)
+    assert config.tls is not None
+    assert config.tls.certificates == ((tmp_path / chain, tmp_path / key),)
+
+
+def test_a_mistake_in_a_table_has_the_line_of_the_key_that_it_speaks_of(tmp_path: Path) -> None:
+    text = MINIMUM + '[network]\nrelay_unsigned = "drop"\nlocal_networks = ["10.0.0.1/8"]\n'
+    (found,) = wrong(tmp_path, text)
+    assert found.startswith(
+        "dracht.toml:5: [network] local_networks: local_networks: 10.0.0.1/8 has host bits"
+    )
+    text = MINIMUM + "[session_timers]\nmin_se = 200\nsession_expires = 100\n"
+    (found,) = wrong(tmp_path, text)
+    assert (
+        found
+        == "dracht.toml:5: [session_timers] session_expires: session_expires=100 is less than min_se=200"
+    )
+    (found,) = wrong(tmp_path, MINIMUM, {"listen": ("nonsense",)})
+    assert found.startswith('--listen: cannot listen on "nonsense"')
