@@ -29,9 +29,9 @@ _READY = 20.0  # seconds
 _DRACHT = (sys.executable, "-m", "dracht.cli")
 
 
-def dracht(places: Places, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs a `dracht` command on the server's machine to its end."""
-    command = places.command("server", *_DRACHT, *arguments)
+def dracht(places: Places, *arguments: str, at: str = "server") -> subprocess.CompletedProcess[str]:
+    """Runs a `dracht` command at a place to its end: on the server's machine, or a phone's."""
+    command = places.command(at, *_DRACHT, *arguments)
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 

@@ -235,6 +235,21 @@ def test_the_command_learns_the_listeners_from_the_control_port(tmp_path: Path) 
     assert "give --secret TEXT or DRACHT_SECRET" in without.stderr
 
 
+def test_a_control_port_over_tls_is_asked_when_its_authority_is_trusted(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    tls = Tls(certificates=[authority.issue("127.0.0.1", days=60).pair])
+    with Server(
+        ServerConfig(["sip:127.0.0.1:0;transport=udp"], "tls://127.0.0.1:0", SECRET, tls=tls)
+    ) as server:
+        arguments = ("doctor", "--live", server.control_url, "--secret", SECRET, "--json")
+        done = dracht(*arguments, "--tls-authority", str(authority.file))
+        distrusting = dracht(*arguments)
+        expected = [text.replace("/", " ") for text in server.hostports]
+    assert [one["target"] for one in json.loads(done.stdout)["live"]] == expected
+    assert distrusting.returncode == 1
+    assert "certificate verify failed" in distrusting.stderr
+
+
 def test_the_command_tells_people_what_a_server_with_an_application_shows() -> None:
     with Process("answer", "--listen", "sip:127.0.0.1:0") as answering:
         port = answering.until(r"127\.0\.0\.1:(\d+)")[1]

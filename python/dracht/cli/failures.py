@@ -48,7 +48,8 @@ def explained(doing: str) -> Iterator[None]:
     except Failure:
         raise
     except ValueError as error:
-        raise Failure(explain(error, doing), 2) from error
+        # A certificate that is not believed is a ValueError as well, and no mistake in the command line.
+        raise Failure(explain(error, doing), 1 if isinstance(error, OSError) else 2) from error
     except (OSError, DrachtError, TimeoutError) as error:
         raise Failure(explain(error, doing)) from error
 
