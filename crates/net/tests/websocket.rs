@@ -182,6 +182,30 @@ fn a_keep_alive_of_a_script_is_answered() {
 }
 
 #[test]
+fn pongs_that_are_not_read_are_bounded_and_their_connection_closed() {
+    for bytes in [125, 0] {
+        let (server, _application) = with(StreamConfig {
+            write_queue: 32 * 1024,
+            ..StreamConfig::default()
+        });
+        let mut socket = connect(address(&server, Transport::Ws));
+        let mut ping = vec![0x89, 0x80 | bytes, 0, 0, 0, 0];
+        ping.resize(6 + usize::from(bytes), 0);
+        let pings = ping.repeat(1000);
+        // The kernel's buffers take some megabytes of pongs, then the queue takes 32 KiB, then it is over.
+        let is_closed =
+            (0..64_000_000 / pings.len()).any(|_| socket.get_mut().write_all(&pings).is_err());
+        assert!(is_closed, "the connection was kept: {:?}", server.counts());
+        wait_for(&server, "it is forgotten", |counts| {
+            connections(counts) == 0
+        });
+        let mut other = connect(address(&server, Transport::Ws));
+        other.send(Message::text(options_text("other"))).unwrap();
+        assert!(read_text(&mut other).contains("Call-ID: other\r\n"));
+    }
+}
+
+#[test]
 fn closing_is_answered() {
     let (server, _application) = with(StreamConfig::default());
     let mut socket = connect(address(&server, Transport::Ws));

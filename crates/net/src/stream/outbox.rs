@@ -22,6 +22,9 @@ const SLICES: usize = 32;
 /// What a connection may have waiting however much waits for others, in bytes.
 const SHARE: usize = 64 * 1024;
 
+/// Up to where what the layers want written is added to what they wanted before, in bytes.
+const MERGED: usize = 4096;
+
 /// Where a connection is in its life.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(super) enum Phase {
@@ -200,9 +203,7 @@ impl Outbox {
             return Err(TransmitError::Closed);
         }
         let bytes = outgoing.transmit.bytes;
-        let all = self.limits.waiting.load(Ordering::Relaxed);
-        let after = state.bytes + bytes.len();
-        if after > self.limits.own || (after > SHARE && all + bytes.len() > self.limits.all) {
+        if !self.has_room(&state, bytes.len()) {
             drop(state);
             self.close(TransmitError::Congested, inboxes);
             return Err(TransmitError::Congested);
@@ -219,6 +220,18 @@ impl Outbox {
             state.unencoded.push_back(queued);
             Ok(())
         }
+    }
+
+    /// Whether so many bytes more may wait.
+    fn has_room(&self, state: &State, more: usize) -> bool {
+        let all = self.limits.waiting.load(Ordering::Relaxed);
+        let after = state.bytes + more;
+        after <= self.limits.own && (after <= SHARE || all + more <= self.limits.all)
+    }
+
+    /// Whether more waits than may: what `receive` queued, the peer alone asked for.
+    pub fn is_congested(&self) -> bool {
+        !self.has_room(&self.lock(), 0)
     }
 
     /// Queues the answer to a keep-alive (RFC 5626 §4.4.1), unless messages wait: they keep the connection alive too.
@@ -284,7 +297,7 @@ impl Outbox {
         for queued in unsent
             .into_iter()
             .chain(unencoded)
-            .filter(|queued| queued.token != TransmitToken::NONE)
+            .filter(|queued| !queued.is_own())
         {
             if let Some(inbox) = inboxes.get(usize::from(queued.from)) {
                 inbox.push(Item::Undelivered(queued.token, error));
@@ -303,6 +316,11 @@ impl Queued {
             from: 0,
         }
     }
+
+    /// Whether nobody is told what becomes of it.
+    fn is_own(&self) -> bool {
+        self.token == TransmitToken::NONE
+    }
 }
 
 impl State {
@@ -320,8 +338,17 @@ impl State {
     /// Queues what the layers want written. Records and frames must go in the order in which they were made.
     fn queue_out(&mut self) {
         let out = self.layer.take_out();
-        if !out.is_empty() {
-            self.queue(Queued::own(Bytes::from(out)));
+        if out.is_empty() {
+            return;
+        }
+        // Behind what is being written small pieces become one: a pong of two bytes is not to cost what an entry does.
+        let is_behind = self.queue.len() > 1;
+        match self.queue.back_mut() {
+            Some(last) if is_behind && last.is_own() && last.bytes.len() < MERGED => {
+                last.bytes = [last.bytes.as_ref(), &out].concat().into();
+                self.add(out.len());
+            }
+            _ => self.queue(Queued::own(Bytes::from(out))),
         }
     }
 

@@ -58,6 +58,14 @@ impl Connection {
         }
         // What the layers owe the peer. An error shows at the next read.
         let _ = self.outbox.write();
+        if self.outbox.is_congested() {
+            self.tell(
+                "the peer does not read",
+                "more waits for it than may, answers to its pings among it".to_owned(),
+                false,
+            );
+            self.outbox.close(TransmitError::Congested, &self.inboxes);
+        }
     }
 
     /// Since when the peer owes the rest of what it began. Handshakes have a deadline of their own.
