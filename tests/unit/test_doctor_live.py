@@ -106,7 +106,8 @@ def test_a_server_that_wants_a_certificate_of_ours_is_shown_the_configured_one(t
     assert all(one.answer is None and one.failure for one in without)
 
 
-def test_what_does_not_answer_is_told_and_why() -> None:
+def test_what_does_not_answer_is_told_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dracht.doctor.asking._REPEATED", (0.05, 0.05))
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent,
         socket.create_server(("127.0.0.1", 0)) as deaf,

@@ -95,6 +95,8 @@ def ask(target: Target, pair: tuple[str, str] | None = None) -> Answer:
         return Answer(Message.parse(data), own, time.monotonic() - began)
     except TimeoutError:
         raise Unanswered("no answer within 4 s") from None
+    except (ConnectionResetError, BrokenPipeError):
+        raise Unanswered("the connection was closed without an answer") from None
     except ConnectionRefusedError:
         raise Unanswered("refused: nothing listens there") from None
     except ParseError as error:
