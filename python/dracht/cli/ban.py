@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dracht.cli.failures import Failure, explained
-from dracht.cli.options import Control, Secret
+from dracht.cli.options import Control, Secret, TlsAuthority, control_tls
 from dracht.cli.output import say
 from dracht.server.config import host_and_port
 from dracht.server.status import ask_ban
@@ -20,6 +20,7 @@ def ban(
     lift: Annotated[bool, typer.Option("--lift", help="Lift a ban of exactly this network.")] = False,
     control: Control = "127.0.0.1:9022",
     secret: Secret = None,
+    tls_authority: TlsAuthority = None,
 ) -> None:
     """Take nothing from an address or network for a while; `dracht status` lists who is banned."""
     if not secret:
@@ -28,5 +29,6 @@ def ban(
         )
     with explained(f"asking {control} to ban {network}"):
         host, port = host_and_port(control or "")
-        asyncio.run(ask_ban(host, port, secret, network, None if lift else seconds))
+        tls = control_tls(control or "", tls_authority)
+        asyncio.run(ask_ban(host, port, secret, network, None if lift else seconds, tls=tls))
     say(f"{network}: {'heard again' if lift else f'nothing is taken from it for {seconds:g} s'}")

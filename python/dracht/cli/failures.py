@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,11 @@ class Failure(Exception):
 def explain(error: BaseException, doing: str) -> str:
     """One line for `error`, which came up while `doing` ("listening on sip:*:5060")."""
     advice = ""
-    if isinstance(error, OSError):
+    if isinstance(error, ssl.SSLCertVerificationError):
+        advice = "use the name in its certificate; for an authority of your own give --tls-authority FILE"
+    elif isinstance(error, ssl.SSLError) and error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
+        advice = "it does not speak TLS: start the server with --control tls://, or write tcp://"
+    elif isinstance(error, OSError):
         advice = {
             errno.EADDRINUSE: _IN_USE,
             errno.EADDRNOTAVAIL: "this machine does not have that address: use one of its own, or `*` for all",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import ssl
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from dracht.cli.failures import Failure
+from dracht.tls import Tls
 
 Listen = Annotated[
     list[str] | None,
@@ -37,7 +39,9 @@ Secret = Annotated[
 Control = Annotated[
     str | None,
     typer.Option(
-        "--control", metavar="HOST:PORT", help="Where the control protocol is accepted, as 127.0.0.1:9022."
+        "--control",
+        metavar="HOST:PORT",
+        help="Where the control protocol is accepted, as 127.0.0.1:9022; tls://HOST:PORT over TLS.",
     ),
 ]
 TlsCertificate = Annotated[
@@ -147,6 +151,16 @@ def tls_options(certificate: Path | None, key: Path | None, authorities: list[Pa
     if authorities:
         given["authorities"] = authorities
     return given
+
+
+def control_tls(control: str, authorities: list[Path] | None) -> ssl.SSLContext | None:
+    """What a control port is verified with, where `tls://` says that it speaks TLS."""
+    if not control.startswith("tls://"):
+        return None
+    for path in authorities or ():
+        if not path.is_file():
+            raise Failure(f"--tls-authority {path}: no such file", 2)
+    return Tls(**tls_options(None, None, authorities)).client_context()
 
 
 def links(listen: list[str] | None, connect: list[str] | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from dracht.cli.failures import Failure, explained
-from dracht.cli.options import Control, Json, Secret
+from dracht.cli.options import Control, Json, Secret, TlsAuthority, control_tls
 from dracht.cli.output import is_person, say, show_table
 from dracht.server.config import host_and_port
 from dracht.server.status import ask_status
@@ -27,7 +27,12 @@ TABLES = (
 )
 
 
-def status(control: Control = "127.0.0.1:9022", secret: Secret = None, as_json: Json = False) -> None:
+def status(
+    control: Control = "127.0.0.1:9022",
+    secret: Secret = None,
+    tls_authority: TlsAuthority = None,
+    as_json: Json = False,
+) -> None:
     """Show the tables of a running server, a column per shard, and its totals since the start."""
     if not secret:
         raise Failure(
@@ -35,7 +40,8 @@ def status(control: Control = "127.0.0.1:9022", secret: Secret = None, as_json: 
         )
     with explained(f"asking {control} for its status"):
         host, port = host_and_port(control or "")
-        answer = asyncio.run(ask_status(host, port, secret))
+        tls = control_tls(control or "", tls_authority)
+        answer = asyncio.run(ask_status(host, port, secret, tls=tls))
     if as_json:
         print(json.dumps(answer, indent=2))
         return

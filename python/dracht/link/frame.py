@@ -11,6 +11,8 @@ __all__ = ["MAX_PAYLOAD", "FrameReader", "write_frame"]
 MAX_PAYLOAD = 1024 * 1024
 """The longest payload that is accepted, in bytes; the largest SIP message is 65,535."""
 _DIGITS = 8
+# How an alert of TLS begins (RFC 8446 §5.1): what a server that speaks TLS answers to anything else.
+_ALERT = b"\x15\x03"
 
 
 class FrameReader:
@@ -53,7 +55,8 @@ class FrameReader:
             if mark < 0:
                 part = data[at : at + _DIGITS + 1]
                 if len(part) > _DIGITS or not part.isdigit():
-                    self._refuse(f"a frame begins with its length and `#`, not with {part!r}")
+                    hint = "; it speaks TLS: write tls://" if part.startswith(_ALERT) else ""
+                    self._refuse(f"a frame begins with its length and `#`, not with {part!r}{hint}")
                     return payloads
                 self._needed = size - at + 1
                 break

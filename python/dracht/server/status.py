@@ -18,16 +18,22 @@ from dracht.link.frame import FrameReader, write_frame
 __all__ = ["ask_ban", "ask_listeners", "ask_status"]
 
 
-async def ask_status(host: str, port: int, secret: str, *, timeout: float = 5.0) -> dict[str, Any]:
+async def ask_status(
+    host: str, port: int, secret: str, *, tls: ssl.SSLContext | None = None, timeout: float = 5.0
+) -> dict[str, Any]:
     """What the server on that control port holds: `version`, `clients`, `bans`, and `shards` with their tables and totals.
 
+    Args:
+        tls: what to verify the server with, where it speaks TLS; None: it is asked in clear.
+        timeout: how long it may take, in seconds.
+
     Raises:
-        OSError: nothing listens there.
+        OSError: nothing listens there, or, over TLS, nobody who is trusted (`ssl.SSLError`).
         AuthenticationFailed: it refused the secret.
         ConnectionLost: it closed the connection, or did not answer within `timeout` seconds.
         ControlProtocolError: it does not speak the protocol, or does not know the question.
     """
-    name, text = await _asked(host, port, secret, timeout, "status")
+    name, text = await _asked(host, port, secret, timeout, "status", tls=tls)
     try:
         answer = json.loads(text)
     except ValueError as error:
@@ -46,14 +52,21 @@ async def ask_listeners(
 
 
 async def ask_ban(
-    host: str, port: int, secret: str, network: str, seconds: float | None, *, timeout: float = 5.0
+    host: str,
+    port: int,
+    secret: str,
+    network: str,
+    seconds: float | None,
+    *,
+    tls: ssl.SSLContext | None = None,
+    timeout: float = 5.0,
 ) -> None:
     """Has the server take nothing from a network for so long; None lifts such a ban. Raises as `ask_status`, and ValueError."""
     if seconds is None:
-        await _asked(host, port, secret, timeout, "unban", find_network(network))
+        await _asked(host, port, secret, timeout, "unban", find_network(network), tls=tls)
     else:
         milliseconds = str(max(1, round(seconds * 1000)))
-        await _asked(host, port, secret, timeout, "ban", find_network(network), milliseconds)
+        await _asked(host, port, secret, timeout, "ban", find_network(network), milliseconds, tls=tls)
 
 
 async def _asked(
