@@ -94,7 +94,8 @@ class Admission:
     known_byte_burst: int = 40_000_000
     """How many of those may come at once."""
     strangers_rate: int | None = 5_000
-    """Requests a second of all strangers together, and again so many responses."""
+    """Requests a second of all strangers together over UDP, and again so many responses; an address that has a
+    connection is a true one."""
     strangers_burst: int = 5_000
     """How many of those may come at once."""
     refused_rate: int | None = 10

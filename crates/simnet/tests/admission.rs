@@ -5,9 +5,11 @@
 mod raw;
 
 use engine::admit::{Admission, Rate};
+use engine::command::Respond;
 use engine::event::Event;
-use raw::caller::{ask, bye, call, invite};
-use raw::{arrived, values};
+use raw::caller::{ask, bye, call, invite, request};
+use raw::{arrived, send, values};
+use simnet::actions::draft;
 use simnet::host::config;
 use simnet::{Faults, HostId, World};
 use std::time::Duration;
@@ -104,6 +106,80 @@ fn acknowledged_calls_are_no_half_open_ones() {
         world.run(Duration::from_millis(20));
     }
     assert_eq!(world.counts(bob).total("refused_quota").unwrap(), 0);
+}
+
+/// How often the final response to an INVITE that is never acknowledged is sent to `peer`: 4 times to a stranger, else 11.
+fn repeats(world: &mut World, bob: HostId, peer: &str) -> usize {
+    invite(world, bob, peer, "never", 486);
+    world.run(Duration::from_secs(40));
+    let finals = world.strays();
+    finals.iter().filter(|p| p.answers(486, "INVITE")).count()
+}
+
+/// Whoever was told a tag or a branch can send it on from any address that he makes up.
+#[test]
+fn what_was_told_to_one_address_makes_no_other_one_known() {
+    let (mut world, bob) = world(|_| {});
+    let tag = invite(&mut world, bob, PEER, "refused", 404);
+    let forged = request(PEER, "ACK", 1, "refused", &tag);
+    send(&mut world, OTHER, bob, forged);
+    let tag = call(&mut world, bob, PEER, "answered");
+    send(
+        &mut world,
+        OTHER,
+        bob,
+        request(PEER, "OPTIONS", 1, "answered", &tag),
+    );
+    world.run(Duration::from_millis(50));
+    world.events(bob);
+    world.strays();
+    assert_eq!(repeats(&mut world, bob, OTHER), 4);
+    world.events(bob);
+    bye(&mut world, bob, PEER, "answered", &tag);
+    assert_eq!(repeats(&mut world, bob, PEER), 11);
+}
+
+/// A request of `from` outside any call that gets this response.
+fn answered(world: &mut World, bob: HostId, text: String, status: u16, headers: &[(&str, &str)]) {
+    send(world, OTHER, bob, text);
+    let asked = world.request(bob);
+    world.act(bob, |actions| {
+        actions.command(|id| {
+            engine::Command::Respond(Respond {
+                id,
+                transaction: asked.transaction,
+                status,
+                reason: String::new(),
+                draft: draft(headers, b""),
+            })
+        });
+    });
+    world.sent(bob);
+}
+
+#[test]
+fn credentials_show_their_source_when_they_repeat_what_was_told_there() {
+    let challenge = "Digest realm=\"b\", nonce=\"told\", qop=\"auth\"";
+    for (is_challenged, nonce, count) in
+        [(true, "told", 11), (true, "other", 4), (false, "told", 4)]
+    {
+        let (mut world, bob) = world(|_| {});
+        if is_challenged {
+            let text = request(OTHER, "REGISTER", 1, "first", "");
+            let headers = [("WWW-Authenticate", challenge)];
+            answered(&mut world, bob, text, 401, &headers);
+        }
+        let credentials =
+            format!("Authorization: Digest username=\"x\", nonce=\"{nonce}\"\r\nContent-Length");
+        let text =
+            request(OTHER, "REGISTER", 2, "first", "").replace("Content-Length", &credentials);
+        answered(&mut world, bob, text, 200, &[]);
+        assert_eq!(
+            repeats(&mut world, bob, OTHER),
+            count,
+            "{is_challenged} {nonce}"
+        );
+    }
 }
 
 /// How often the final response to an INVITE that is never acknowledged is sent.

@@ -268,3 +268,30 @@ fn a_registration_behind_a_nat_gets_a_path_that_leads_back_through_it() {
     world.run(Duration::from_secs(40));
     world.rest();
 }
+
+/// A registrar tells the Path to whoever registers (RFC 3327 §5.3). Its flow may give way to the Contact once it is gone; with a
+/// request-URI of somebody's choice that would be a way to anywhere.
+#[test]
+fn the_path_of_a_connection_that_is_gone_leads_nowhere_by_itself() {
+    let (mut world, proxy) = world(Unsigned::Refuse);
+    let config = simnet::host::config(HostId(0));
+    let key = engine::flow::Signer::new(config.network.key.as_ref().unwrap());
+    let gone = engine::flow::Flow::Connection(engine::id::ConnectionId(77));
+    let to_victim = format!("sip:x@{VICTIM}");
+    for is_soft in [true, false] {
+        let token = key.flow(gone, is_soft, None);
+        for uri in [&*to_victim, "sip:x@browser.invalid"] {
+            let more = format!("Route: <sip:{token}@192.0.2.1:5060;lr>\r\n");
+            let call = format!("call{is_soft}{}", uri.len());
+            let text = request("MESSAGE", uri, &call, ";tag=any", &more);
+            let status = if is_soft {
+                "403 Forbidden"
+            } else {
+                "430 Flow Failed"
+            };
+            refused(&mut world, proxy, text, status);
+        }
+    }
+    world.run(Duration::from_secs(40));
+    world.rest();
+}

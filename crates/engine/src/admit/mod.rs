@@ -4,6 +4,7 @@
 //! It refuses to look into a message: `net`'s admission reads bytes, the engine's rooms say what a source has shown. Loss is the worst
 //! that it does: a request that is passed over comes again (RFC 3261 §17.1), an answer that is not sent is one that no forged address gets.
 pub(crate) mod bucket;
+mod challenges;
 pub mod config;
 mod half_open;
 pub mod source;
@@ -21,6 +22,7 @@ use crate::transaction::key::Digester;
 use crate::transport::Origin;
 use crate::uas::Arrival;
 use bucket::Bucket;
+use challenges::Challenges;
 use half_open::HalfOpen;
 use sip::Method;
 use sources::Sources;
@@ -86,6 +88,7 @@ pub(crate) struct Admit {
     responses: Bucket,
     refusals: Bucket,
     learned: Vec<Source>,
+    challenges: Challenges,
     digester: Digester,
 }
 
@@ -101,6 +104,7 @@ impl Admit {
             responses: Bucket::default(),
             refusals: Bucket::default(),
             learned: Vec::new(),
+            challenges: Challenges::default(),
             digester,
         }
     }
@@ -110,6 +114,7 @@ impl Admit {
         self.sources.forget(now);
         self.usage.shrink();
         self.learned.shrink_to_fit();
+        self.challenges.forget(now);
     }
 
     fn standing(&self, now: Time, address: IpAddr) -> Standing {
@@ -126,6 +131,7 @@ impl Admit {
         &mut self,
         now: Time,
         address: IpAddr,
+        is_connected: bool,
         is_response: bool,
         bytes: usize,
     ) -> Result<Standing, Surplus> {
@@ -150,6 +156,10 @@ impl Admit {
             if is_known {
                 return Ok(Standing::Known);
             }
+        }
+        // The address of a connection is not forged, and a flood of datagrams whose addresses are is not to be held against it.
+        if is_connected {
+            return Ok(Standing::Stranger);
         }
         // A flood of requests is not to keep out the answers to what is asked from here.
         let all = if is_response {
@@ -249,7 +259,7 @@ impl Engine {
         self.admit.standing(now, address)
     }
 
-    /// Whether a message of so many bytes from `address` is to be taken at all, before anything is read of it but its start. Each call
+    /// Whether a message of so many bytes that came so is to be taken at all, before anything is read of it but its start. Each call
     /// counts as one.
     ///
     /// # Errors
@@ -257,11 +267,14 @@ impl Engine {
     pub fn admit(
         &mut self,
         now: Time,
-        address: IpAddr,
+        origin: &Origin,
         is_response: bool,
         bytes: usize,
     ) -> Result<Standing, Surplus> {
-        self.admit.take(now, address, is_response, bytes)
+        let is_connected = origin.transport.is_reliable();
+        let address = origin.peer.ip();
+        self.admit
+            .take(now, address, is_connected, is_response, bytes)
     }
 
     /// A source that has shown to this engine that it gets what is sent to it: the engines of the other shards are to be told.
@@ -275,8 +288,16 @@ impl Engine {
         self.admit.learn(self.now, source);
     }
 
-    /// A message showed that its source gets what is sent to it: it repeats what only we can have told it.
-    pub(crate) fn note_known(&mut self, origin: &Origin) {
+    /// A message repeats what we told `told`. Where it comes from there, its source gets what is sent to it; from elsewhere it may
+    /// come with a forged address, from somebody whom we told.
+    pub(crate) fn note_shown(&mut self, origin: &Origin, told: IpAddr) {
+        if Source::of(origin.peer.ip()) == Source::of(told) {
+            self.note_known(origin);
+        }
+    }
+
+    /// The source of a message gets what is sent to it.
+    fn note_known(&mut self, origin: &Origin) {
         let address = origin.peer.ip();
         if self.admit.config.trusts(address) {
             return;

@@ -21,6 +21,8 @@ pub struct Forwarding {
     stay_in_path: bool,
     /// Max-Breadth to write; none: as it is. What is relayed in a dialog forks nowhere here.
     breadth: Option<u32>,
+    /// Whether nothing but a flow lets it pass, so that it goes down that or nowhere.
+    pub by_flow_only: bool,
 }
 
 impl Forwarding {
@@ -34,6 +36,7 @@ impl Forwarding {
             withheld: forward::Withheld::default(),
             stay_in_path: false,
             breadth: None,
+            by_flow_only: false,
         }
     }
 
@@ -138,7 +141,9 @@ pub fn in_dialog(request: &Arc<Message>, own: &dyn OwnNames) -> InDialog {
         return InDialog::Reject(refused(482, CommandError::Loop));
     }
     let path = Path::onward(&route, &route.request_uri, own);
-    InDialog::Relay(Forwarding::following(Arc::clone(request), path))
+    let mut forwarding = Forwarding::following(Arc::clone(request), path);
+    forwarding.by_flow_only = !route.passage.is_bound;
+    InDialog::Relay(forwarding)
 }
 
 /// The stateless proxy: the request goes to the first target, each time to the same (RFC 3261 §16.11).
@@ -158,5 +163,6 @@ pub fn stateless(order: ProxyOrder, own: &dyn OwnNames) -> Result<Forwarding, Re
         request: order.request,
         path,
         headers: order.headers,
+        by_flow_only: false,
     })
 }

@@ -38,10 +38,12 @@ pub struct Passage {
 }
 
 impl Passage {
-    /// Whether the request may pass: it belongs to a call that passed here before, or goes nowhere but down a flow that it was given.
+    /// Whether the request may pass: it belongs to a call that passed here before, or goes nowhere but down a flow that it was given. One
+    /// that may go elsewhere once its flow is gone is no such: whoever registers by way of us is told it, and would have the rest of
+    /// the world for it.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
-        self.is_bound || self.flow.is_some()
+        self.is_bound || self.flow.is_some_and(|flow| !flow.is_soft)
     }
 
     fn note(&mut self, token: Token) {

@@ -60,7 +60,6 @@ impl Engine {
         message: Message,
         wire_bytes: usize,
     ) {
-        self.note_known(&origin);
         let Some(transaction) = self.clients.get(id) else {
             return;
         };

@@ -114,6 +114,10 @@ impl Engine {
             return Ok(located);
         }
         let failed = || gone("its connection is closed");
+        // What is relayed without an application goes nowhere else for a token of no call.
+        if matches!(plan, Plan::Relay(forwarding, _) if forwarding.by_flow_only) {
+            return Err(failed());
+        }
         let elsewhere = elsewhere.ok_or_else(failed)?;
         // A browser keeps its host when it comes back over another connection.
         if let Ok(Host::Name(host)) = Uri::parse(&elsewhere).map(|uri| uri.host())

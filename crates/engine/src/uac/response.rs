@@ -43,7 +43,10 @@ impl Engine {
             wire_bytes,
         };
         // Its branch is one that we made up.
-        self.note_known(&origin);
+        let asked = self.clients.get(id).and_then(|client| client.destination);
+        if let Some(asked) = asked {
+            self.note_shown(&origin, asked.peer.ip());
+        }
         let Some(transaction) = self.clients.get_mut(id) else {
             return;
         };

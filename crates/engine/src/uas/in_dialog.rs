@@ -64,7 +64,10 @@ impl Engine {
             return self.refuse_busy(arrival);
         }
         // Its To tag is one that we made up.
-        self.note_known(&arrival.origin);
+        if let Some(dialog) = self.dialogs.get(id) {
+            let told = dialog.origin.peer.ip();
+            self.note_shown(&arrival.origin, told);
+        }
         match self.judge(id, arrival) {
             Verdict::Deliver => self.deliver_in_dialog(id, arrival),
             Verdict::End => {
@@ -225,7 +228,8 @@ impl Engine {
         };
         dialog.active = self.now;
         let owner = dialog.owner;
-        self.note_known(&arrival.origin);
+        let told = dialog.origin.peer.ip();
+        self.note_shown(&arrival.origin, told);
         self.close_half_open(answer.transaction);
         self.timers.cancel(answer.retransmit);
         self.timers.cancel(answer.timeout);

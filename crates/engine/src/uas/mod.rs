@@ -157,10 +157,11 @@ impl Engine {
             return self.apply_server(id, effects);
         }
         let shows = transaction.local_tag.as_deref() == Some(head.to_tag);
+        let told = transaction.destination.peer.ip();
         let effects = transaction.on_ack(&self.config.timers);
         if shows {
             // The tag is one that we made up. Of a 2xx the dialog takes the ACK.
-            self.note_known(&origin);
+            self.note_shown(&origin, told);
         }
         if !effects.contains(&Effect::Emit) {
             self.close_half_open(id);

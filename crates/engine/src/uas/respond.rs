@@ -160,14 +160,10 @@ impl Engine {
         transaction.response = message.bytes();
         let (destination, method) = (transaction.destination, transaction.method.clone());
         let effects = transaction.on_response(status, &self.config.timers);
-        // The application accepted its credentials, for which it needed a challenge of ours.
-        if (200..300).contains(&status)
-            && (request.header(HeaderName::Authorization).is_some()
-                || request.header(HeaderName::ProxyAuthorization).is_some())
-        {
-            if let Some(origin) = self.servers.get(id).map(|server| server.origin) {
-                self.note_known(&origin);
-            }
+        match status {
+            401 | 407 => self.note_challenged(destination.peer.ip(), message),
+            200..300 => self.note_accepted(id, &request),
+            _ => {}
         }
         let dialog = self.answered(id, application, &request, message);
         self.apply_server(id, effects);

@@ -145,7 +145,7 @@ impl Driver {
             return false;
         };
         let is_response = start.method.is_none();
-        let admitted = self.engine.admit(now, address, is_response, bytes.len());
+        let admitted = self.engine.admit(now, origin, is_response, bytes.len());
         let standing = match admitted {
             Ok(standing) => standing,
             Err(Surplus::Source) => {

@@ -132,8 +132,10 @@ impl Ledger {
         if transmit.destination.transport.is_reliable()
             || via
                 .branch()
-                .is_none_or(|branch| !branch.starts_with("z9hG4bK"))
+                .and_then(|branch| branch.strip_prefix("z9hG4bK"))
+                .is_none_or(str::is_empty)
         {
+            // Of RFC 2543, or a cookie with nothing behind it (RFC 4475 §3.1.1.5): more than the branch tells those apart.
             return;
         }
         let value = |name| {
