@@ -24,6 +24,8 @@ const SAME: Duration = Duration::from_secs(4);
 #[derive(Default)]
 pub struct Ledger {
     pending: HashMap<(ApplicationId, CommandId), Outcome>,
+    /// Commands of applications that went. One that comes back under its number, as none does outside of here, may hear of them.
+    past: HashSet<(ApplicationId, CommandId)>,
     /// The final answers that applications were told they have given.
     answered: HashSet<TransactionId>,
     /// The final responses that applications were told of, with the dialog of a 2xx.
@@ -54,7 +56,13 @@ impl Ledger {
 
     /// An application is gone, and hears no more.
     pub fn forget(&mut self, application: ApplicationId) {
-        self.pending.retain(|(owner, _), _| *owner != application);
+        let (gone, left) = self
+            .pending
+            .drain()
+            .partition(|((owner, _), _)| *owner == application);
+        self.pending = left;
+        let gone: HashMap<_, _> = gone;
+        self.past.extend(gone.into_keys());
     }
 
     /// No command waits any more.
@@ -67,6 +75,9 @@ impl Ledger {
     }
 
     fn settle(&mut self, application: ApplicationId, command: CommandId, event: &Event) {
+        if self.past.contains(&(application, command)) {
+            return;
+        }
         let outcome = self.pending.remove(&(application, command));
         let expected = match event {
             Event::Failed(_) => outcome.is_some(),
