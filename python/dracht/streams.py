@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 __all__ = ["Streams"]
 
@@ -34,7 +35,17 @@ class Streams:
     ping_interval: float = 30.0
     """A WebSocket whose peer was silent for this long is asked whether it lives (RFC 7118 §6); 0: never."""
     pong_timeout: float = 10.0
-    """How long the answer to that may take."""
+    """How long the answer to that may take, and the answer to a keep-alive (RFC 5626 §4.4.1)."""
+    keep_alive: Literal["registered", "opened"] = "registered"
+    """Which connections over TCP and TLS that we opened are kept alive: `registered`, those over which a registration was
+    accepted, while it lasts, as calls come back over them; `opened`, all, as to a trunk behind a firewall. Others end when they
+    are idle."""
+    keep_alive_interval: float = 120.0
+    """How often a keep-alive goes over those at least (RFC 5626 §4.4.1: 120 s), more often where the registrar's Flow-Timer says
+    so; 0: never. A peer that answered one before, or agreed to do so, and does not answer within `pong_timeout`, is given up."""
+    unanswered: int = 3
+    """How many requests in a row may go unanswered, with nothing else heard from the peer, before their connection is closed and
+    the next one opens another; 0: any number. One may be lost to a slow application, three are a dead connection."""
     origins: Sequence[str] = ()
     """The origins, as `https://phone.example.com`, whose pages may open a WebSocket here; empty: all. Browsers tell the
     truth about it, other programs need not: it protects users of browsers, and authenticates nobody."""
@@ -66,7 +77,11 @@ class Streams:
             seconds = getattr(self, name)
             if not 0 < seconds < math.inf:
                 raise ValueError(f"Streams: {name} is a number of seconds above 0, not {seconds!r}")
-        if not 0 <= self.ping_interval < math.inf:
-            raise ValueError(
-                f"Streams: ping_interval is a number of seconds from 0, not {self.ping_interval!r}"
-            )
+        for name in ("ping_interval", "keep_alive_interval"):
+            seconds = getattr(self, name)
+            if not 0 <= seconds < math.inf:
+                raise ValueError(f"Streams: {name} is a number of seconds from 0, not {seconds!r}")
+        if self.keep_alive not in ("registered", "opened"):
+            raise ValueError(f"Streams: keep_alive is 'registered' or 'opened', not {self.keep_alive!r}")
+        if self.unanswered < 0:
+            raise ValueError(f"Streams: unanswered is a number from 0, not {self.unanswered!r}")

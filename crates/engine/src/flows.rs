@@ -14,6 +14,7 @@ use sip::header::via::Via;
 use sip::{Host, Message};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// How many hosts one connection may have: a browser has one.
 const MOST_HOSTS: usize = 8;
@@ -25,6 +26,15 @@ pub struct Learnt {
     pub origin: Origin,
     /// The host that its peer gave itself; none: there is nothing more to know than that it is open.
     pub host: Option<Box<str>>,
+}
+
+/// A request over a stream that was left without any answer until its time was up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unanswered {
+    /// Where it went.
+    pub destination: Destination,
+    /// The domain that the server had to prove, over TLS.
+    pub server_name: Option<Arc<str>>,
 }
 
 struct Open {
@@ -40,8 +50,7 @@ pub(crate) struct Flows {
     open: FxHashMap<ConnectionId, Open>,
     hosts: FxHashMap<Box<str>, ConnectionId>,
     learnt: VecDeque<Learnt>,
-    /// Stream destinations whose peer left a request without an answer until its time was up.
-    unanswered: VecDeque<Destination>,
+    unanswered: VecDeque<Unanswered>,
 }
 
 impl Flows {
@@ -138,8 +147,8 @@ impl Flows {
         }
     }
 
-    pub(crate) fn push_unanswered(&mut self, destination: Destination) {
-        self.unanswered.push_back(destination);
+    pub(crate) fn push_unanswered(&mut self, unanswered: Unanswered) {
+        self.unanswered.push_back(unanswered);
     }
 }
 
@@ -170,7 +179,7 @@ impl Engine {
 
     /// Where a request went over a stream and was left without any answer until its time was up: the driver closes a connection to
     /// which that happens several times in a row.
-    pub fn poll_unanswered(&mut self) -> Option<Destination> {
+    pub fn poll_unanswered(&mut self) -> Option<Unanswered> {
         self.flows.unanswered.pop_front()
     }
 

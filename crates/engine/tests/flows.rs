@@ -462,7 +462,7 @@ fn a_stream_that_leaves_a_request_unanswered_is_named() {
     sent_request(&mut engine);
     assert!(engine.poll_unanswered().is_none());
     engine.handle_timeout(Time::START + Duration::from_secs(33));
-    let destination = engine.poll_unanswered().unwrap();
+    let destination = engine.poll_unanswered().unwrap().destination;
     assert_eq!(destination.peer.to_string(), "203.0.113.8:5060");
     options_to(&mut engine, "sip:a@203.0.113.8", None);
     engine.handle_timeout(Time::START + Duration::from_secs(70));

@@ -87,6 +87,15 @@ impl fmt::Debug for ServerConfig {
     }
 }
 
+/// Which of the connections over TCP and TLS that we opened are kept alive (RFC 5626 §4.4.1).
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum KeepAlive {
+    /// Those over which a registration was accepted, while it lasts: requests for it may come back over them alone.
+    Registered,
+    /// All.
+    Opened,
+}
+
 /// Bounds of stream connections. Each shard holds its own connections.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StreamConfig {
@@ -112,13 +121,18 @@ pub struct StreamConfig {
     /// closed, so that many peers that do not read cannot take the memory that one may not.
     pub write_queues: usize,
     /// How many requests in a row may go unanswered, with nothing heard from the peer between them, before its connection is given up
-    /// and another opened: 3.
+    /// and another opened: 3; 0: any number.
     pub unanswered: u32,
     /// A WebSocket whose peer was silent for 30 s is asked whether it lives (RFC 7118 §6); zero: never. The answers are traffic:
     /// a browser that is there stays connected.
     pub ping_interval: Duration,
-    /// How long the answer to that may take: 10 s.
+    /// How long the answer to that, or to a keep-alive over TCP or TLS, may take: 10 s.
     pub pong_timeout: Duration,
+    /// Which connections over TCP and TLS are kept alive: those registered over. Others are to end when they are idle.
+    pub keep_alive: KeepAlive,
+    /// How often at least a keep-alive goes over those: 120 s, as RFC 5626 §4.4.1 has it, or the registrar's Flow-Timer where that is
+    /// shorter; zero: never.
+    pub keep_alive_interval: Duration,
     /// The origins (`https://phone.example.com`) whose pages may open a WebSocket here; empty: all.
     pub origins: Vec<String>,
     /// How many connections may wait to be accepted.
@@ -140,6 +154,8 @@ impl Default for StreamConfig {
             unanswered: 3,
             ping_interval: Duration::from_secs(30),
             pong_timeout: Duration::from_secs(10),
+            keep_alive: KeepAlive::Registered,
+            keep_alive_interval: Duration::from_secs(120),
             origins: Vec::new(),
             backlog: 1024,
         }

@@ -247,7 +247,7 @@ impl Driver {
                     engine.handle_learnt(now, &learnt)
                 });
             }
-            Item::Unanswered(destination) => self.pool.unanswered(&destination, &mut self.totals),
+            Item::Unanswered(unanswered) => self.pool.unanswered(&unanswered, &mut self.totals),
             _ => {}
         }
     }

@@ -7,9 +7,10 @@ use crate::stream::{Accepted, Fault, Key};
 use bytes::Bytes;
 use engine::admit::{Ban, Source};
 use engine::counts::Counts;
+use engine::flows::Unanswered;
 use engine::id::{ApplicationId, ConnectionId, ResolveId};
 use engine::seam::Events;
-use engine::transport::{Destination, Origin, PeerCertificate};
+use engine::transport::{Origin, PeerCertificate};
 use engine::{
     Command, Learnt, ResolveError, Resolved, TargetNews, Transmit, TransmitError, TransmitToken,
 };
@@ -49,7 +50,7 @@ pub(crate) enum Item {
     /// What is known of a connection of another shard, which is open.
     OpenElsewhere(Learnt),
     /// A request that another shard sent over a connection of ours was left without an answer.
-    Unanswered(Destination),
+    Unanswered(Unanswered),
     /// The peer of a connection, of this shard or another, proved to have this certificate.
     Certified(ConnectionId, Arc<PeerCertificate>),
     /// The peer of a connection of ours asks for requests to this name of its own to take it (RFC 5923).

@@ -57,12 +57,13 @@ impl Driver {
                 inbox.push(Item::Learnt(learnt));
             }
         }
-        while let Some(destination) = self.engine.poll_unanswered() {
-            let owner = destination.connection.map_or(self.shard, stream::shard);
+        while let Some(unanswered) = self.engine.poll_unanswered() {
+            let connection = unanswered.destination.connection;
+            let owner = connection.map_or(self.shard, stream::shard);
             if owner == self.shard {
-                self.pool.unanswered(&destination, &mut self.totals);
+                self.pool.unanswered(&unanswered, &mut self.totals);
             } else if let Some(inbox) = self.inboxes.get(usize::from(owner)) {
-                inbox.push(Item::Unanswered(destination));
+                inbox.push(Item::Unanswered(unanswered));
             }
         }
     }

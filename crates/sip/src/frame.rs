@@ -14,8 +14,8 @@ pub enum Frame {
     Message(Message),
     /// A keep-alive to be answered with CRLF: the second of two CRLFs between messages.
     Ping,
-    /// One CRLF between messages: the answer to a ping, or the first half of one. Whoever waits for an answer takes it, any
-    /// other ignores it.
+    /// One CRLF between messages: the answer to a ping, or the first half of one. Whoever waits for an answer takes it
+    /// ([`Framer::take_pong`]), any other ignores it.
     Pong,
 }
 
@@ -52,6 +52,11 @@ impl Framer {
         if !self.failed {
             self.buffer.extend_from_slice(bytes);
         }
+    }
+
+    /// The CRLF that came last was the answer to a ping of ours: it is no first half of one of the peer's.
+    pub fn take_pong(&mut self) {
+        self.half_ping = false;
     }
 
     /// The bytes that are held and belong to no frame yet: after an error, from the start of the message that is wrong.

@@ -3,6 +3,7 @@
 use crate::dispatch::Incoming;
 use crate::engine::Engine;
 use crate::event::CommandError;
+use crate::flows::Unanswered;
 use crate::id::{ResolveId, TransactionId};
 use crate::proxy::BranchFailure;
 use crate::proxying::failure_of;
@@ -144,9 +145,16 @@ impl Engine {
     /// Notes that a stream gave no answer at all to a request.
     fn note_unanswered(&mut self, id: TransactionId) {
         let silent = self.clients.get(id).filter(|client| client.is_silent());
-        let destination = silent.and_then(|client| client.destination);
-        if let Some(destination) = destination.filter(|to| to.transport.is_reliable()) {
-            self.flows.push_unanswered(destination);
+        let unanswered = silent.and_then(|client| {
+            let destination = client.destination?;
+            let is_stream = destination.transport.is_reliable();
+            is_stream.then(|| Unanswered {
+                destination,
+                server_name: client.server_name.clone(),
+            })
+        });
+        if let Some(unanswered) = unanswered {
+            self.flows.push_unanswered(unanswered);
         }
     }
 

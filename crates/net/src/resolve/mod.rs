@@ -7,7 +7,7 @@ mod config;
 mod locate;
 mod naptr;
 mod once;
-mod random;
+pub(crate) mod random;
 mod record;
 mod servers;
 mod srv;

@@ -2,6 +2,7 @@
 //!
 //! What the bytes come to is `receiving.rs`'s; what a message means is the engine's. A stream that cannot be read costs this connection
 //! only.
+use super::keep_alive::KeepsAlive;
 use super::outbox::{Outbox, Phase};
 use super::reuse::Key;
 use crate::config::StreamConfig;
@@ -48,8 +49,9 @@ pub(super) struct Connection {
     pub partial_since: Option<Instant>,
     /// Until when TLS and WebSocket have to be agreed upon.
     pub handshake_until: Option<Instant>,
-    /// When we asked the peer whether it lives.
+    /// When we asked the peer of a WebSocket whether it lives.
     pub ping_sent: Option<Instant>,
+    pub keeps_alive: KeepsAlive,
     /// What the peer proved to be.
     pub certificate: Option<Arc<PeerCertificate>>,
     /// The name that it asked for last by an `alias` (RFC 5923).
@@ -71,6 +73,7 @@ impl Connection {
         match timeout_at(deadline, connect(source, self.origin.peer)).await {
             Ok(Ok(stream)) => {
                 self.origin.local = stream.local_addr().unwrap_or(self.origin.local);
+                self.keeps_alive.opened(Instant::now());
                 self.run(stream).await;
                 self.ended(self.failure.unwrap_or(TransmitError::Closed));
             }

@@ -1,5 +1,6 @@
 //! Streams (TCP, TLS, WebSocket): accepting, opening and keeping connections, one task each. Messages go to the shard that owns their call.
 mod connection;
+mod keep_alive;
 mod layer;
 mod listener;
 mod outbox;

@@ -234,13 +234,17 @@ impl Outbox {
         !self.has_room(&self.lock(), 0)
     }
 
-    /// Queues the answer to a keep-alive (RFC 5626 §4.4.1), unless messages wait: they keep the connection alive too.
-    pub fn push_keep_alive(&self) {
+    /// Queues a keep-alive or the answer to one (RFC 5626 §4.4.1), unless messages wait: they keep the connection alive too. Says
+    /// whether it did.
+    pub fn push_keep_alive(&self, line_ends: &'static [u8]) -> bool {
         let mut state = self.lock();
-        if state.phase == Phase::Open && state.queue.is_empty() && state.layer.is_ready() {
-            // One that cannot be encoded any more needs no answer.
-            let _ = state.encode(Queued::own(Bytes::from_static(b"\r\n")));
-        }
+        // One that cannot be encoded any more is not needed.
+        state.phase == Phase::Open
+            && state.queue.is_empty()
+            && state.layer.is_ready()
+            && state
+                .encode(Queued::own(Bytes::from_static(line_ends)))
+                .is_ok()
     }
 
     /// Writes what waits, as far as the kernel takes it. An error is the connection's end.

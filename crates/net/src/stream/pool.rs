@@ -5,6 +5,7 @@
 //! domains only that the peer's own certificate proved (RFC 5923 §5, §8). The `alias` of RFC 5923 is followed over TLS alone: over TCP nothing
 //! proves that a sent-by belongs to the peer, so that anybody could draw another's requests to himself (RFC 5923 §9).
 use super::connection::Connection;
+use super::keep_alive::KeepsAlive;
 use super::layer::{Failure, Layer, WebSocketRules};
 use super::listener::Accepted;
 use super::outbox::{Outbox, OutboxLimits};
@@ -15,6 +16,7 @@ use crate::tls;
 use crate::totals::Totals;
 use engine::TransmitError;
 use engine::config::Listener;
+use engine::flows::Unanswered;
 use engine::id::ConnectionId;
 use engine::transport::{Destination, ListenerId, Origin, Transport};
 use rustc_hash::FxHashMap;
@@ -235,17 +237,20 @@ impl Pool {
 
     /// A request that went to this destination was left without any answer until its time was up. Several in a row, with nothing heard
     /// between them, and the connection is as good as dead: it is closed, and the next request opens another.
-    pub fn unanswered(&mut self, destination: &Destination, totals: &mut Totals) {
-        let id = destination
-            .connection
-            .or_else(|| self.reuse.find(destination, None));
+    pub fn unanswered(&mut self, unanswered: &Unanswered, totals: &mut Totals) {
+        let destination = &unanswered.destination;
+        let id = destination.connection.or_else(|| {
+            self.reuse
+                .find(destination, unanswered.server_name.as_ref())
+        });
         let Some(entry) = id.and_then(|id| self.connections.get(&id)) else {
             return;
         };
-        if entry.outbox.unanswered() >= self.config.unanswered && entry.outbox.is_usable() {
+        let most = self.config.unanswered;
+        if entry.outbox.unanswered() >= most && most > 0 && entry.outbox.is_usable() {
             totals.given_up += 1;
             tracing::info!(
-                peer = %destination.peer, transport = %destination.transport, requests = self.config.unanswered,
+                peer = %destination.peer, transport = %destination.transport, requests = most,
                 "closing a connection: requests in a row went unanswered, and nothing else came"
             );
             entry.outbox.close(TransmitError::Closed, &self.inboxes);
@@ -338,6 +343,7 @@ impl Pool {
             partial_since: None,
             handshake_until: None,
             ping_sent: None,
+            keeps_alive: KeepsAlive::new(&self.config, new.transport),
             certificate: None,
             alias: None,
             failure: None,

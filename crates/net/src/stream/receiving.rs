@@ -81,13 +81,15 @@ impl Connection {
     /// Takes the next part of a stream of messages. Says whether something in it was complete.
     fn frames(&mut self, bytes: &[u8]) -> bool {
         self.framer.push(bytes);
-        let mut was_complete = false;
+        let (mut was_complete, mut is_lone) = (false, false);
         while let Some(frame) = self.framer.next() {
             was_complete = true;
+            is_lone = false;
             match frame {
                 Ok(Frame::Message(message)) => self.hand_in(message),
                 Ok(Frame::Ping) => self.answer_keep_alive(),
-                Ok(Frame::Pong) => {}
+                // Another line end behind it, and it was half a ping.
+                Ok(Frame::Pong) => is_lone = true,
                 Err(error) => {
                     self.is_reading = false;
                     let held = self.framer.buffered();
@@ -97,11 +99,15 @@ impl Connection {
                 }
             }
         }
+        let (now, pong_timeout) = (self.last_read, self.config.pong_timeout);
+        if is_lone && self.keeps_alive.answered(now, pong_timeout) {
+            self.framer.take_pong();
+        }
         was_complete
     }
 
     fn answer_keep_alive(&self) {
-        self.outbox.push_keep_alive();
+        self.outbox.push_keep_alive(b"\r\n");
         // An error shows at the next read.
         let _ = self.outbox.write();
     }
@@ -124,6 +130,7 @@ impl Connection {
     /// Gives a message to the shard that owns its call.
     fn hand_in(&mut self, message: Message) {
         self.note_alias(&message);
+        self.keeps_alive.note(&message, self.last_read);
         let shards = u8::try_from(self.inboxes.len()).unwrap_or(u8::MAX);
         let owner = if shards == 1 {
             0

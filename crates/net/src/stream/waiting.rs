@@ -13,6 +13,8 @@ pub(super) enum Awaited {
     Handshake,
     /// The moment to ask whether the peer lives.
     Silence,
+    /// The moment to send a keep-alive (RFC 5626 §4.4.1).
+    KeepAlive,
     Pong,
 }
 
@@ -36,11 +38,14 @@ impl Connection {
             Some(sent) => (sent + config.pong_timeout, Awaited::Pong),
             None => (last_read + config.ping_interval, Awaited::Silence),
         });
+        let kept = self.keeps_alive.deadline(last_read, config.pong_timeout);
+        let kept = kept.filter(|_| status.is_ready && self.is_reading);
         let others = [
             partial.map(|at| (at, Awaited::RestOfMessage)),
             blocked.map(|at| (at, Awaited::RoomToWrite)),
             self.handshake_until.map(|at| (at, Awaited::Handshake)),
             alive,
+            kept,
         ];
         let first = (idle, Awaited::Traffic);
         let earlier = |a: (Instant, Awaited), b: (Instant, Awaited)| if b.0 < a.0 { b } else { a };
@@ -56,10 +61,21 @@ impl Connection {
                 self.outbox.ping();
                 return self.outbox.write().is_ok();
             }
+            Awaited::KeepAlive => {
+                // Where something waits to be written, that is asking enough: `write_timeout` is its limit.
+                let is_sent = self.outbox.push_keep_alive(b"\r\n\r\n");
+                self.keeps_alive.asked(Instant::now(), is_sent);
+                return self.outbox.write().is_ok();
+            }
             Awaited::Traffic => tracing::debug!(%peer, "closing an idle connection"),
-            Awaited::Pong => {
+            Awaited::Pong if self.ping_sent.is_some() => {
                 tracing::debug!(%peer, "closing a WebSocket whose peer does not answer a ping")
             }
+            Awaited::Pong => self.tell(
+                "closed a connection",
+                "the peer does not answer a keep-alive any more".to_owned(),
+                false,
+            ),
             Awaited::RoomToWrite => self.tell(
                 "closed a connection",
                 "the peer does not read".to_owned(),

@@ -1,6 +1,7 @@
 //! Reads `Streams` (`python/dracht/streams.py`, which documents each attribute), by attribute.
 use super::duration;
 use net::StreamConfig;
+use net::config::KeepAlive;
 use pyo3::prelude::*;
 
 /// What `Streams` says; the defaults for None.
@@ -19,6 +20,12 @@ pub fn config(given: Option<&Bound<'_, PyAny>>) -> PyResult<StreamConfig> {
         write_timeout: seconds("write_timeout")?,
         ping_interval: seconds("ping_interval")?,
         pong_timeout: seconds("pong_timeout")?,
+        keep_alive: match given.getattr("keep_alive")?.extract::<String>()?.as_str() {
+            "opened" => KeepAlive::Opened,
+            _ => KeepAlive::Registered,
+        },
+        keep_alive_interval: seconds("keep_alive_interval")?,
+        unanswered: given.getattr("unanswered")?.extract()?,
         origins: given.getattr("origins")?.extract()?,
         ..StreamConfig::default()
     })
