@@ -164,13 +164,14 @@ impl Network {
     /// Whether a request comes from a user agent whose Contact is not believed: straight, and by one of the rules.
     #[must_use]
     pub fn is_behind_nat(&self, request: &Message, origin: &Origin) -> bool {
-        if request.values(HeaderName::Via).nth(1).is_some() {
-            return false;
-        }
-        let via_differs = request
-            .top_via()
-            .is_ok_and(|via| self.disbelieves_via(&via, origin));
-        via_differs || self.has_distrusted_contact(request, origin)
+        let is_straight = || request.values(HeaderName::Via).nth(1).is_none();
+        // No Via is read where no rule asks for it, as by default.
+        let via_differs = self.nat.via_differs
+            && is_straight()
+            && request
+                .top_via()
+                .is_ok_and(|via| self.disbelieves_via(&via, origin));
+        via_differs || (self.has_distrusted_contact(request, origin) && is_straight())
     }
 
     /// Whether the rule about Via says so.
