@@ -165,8 +165,12 @@ impl Engine {
     }
 
     /// A response to a request that was forwarded without state goes where its next Via says (RFC 3261 §16.11). False when it
-    /// is no such response.
+    /// is no such response, and to an answer to an ACK, which nobody answers (RFC 3261 §17).
     pub(crate) fn relay_response(&mut self, message: &Message) -> bool {
+        let method = message.cseq().ok().map(|cseq| cseq.method);
+        if method == Some(Method::Ack) {
+            return false;
+        }
         let ours = message.top_via().is_ok_and(|via| {
             let marked = via
                 .branch()
@@ -178,9 +182,7 @@ impl Engine {
         }
         let answered = !self.ways.is_empty()
             && (200..300).contains(&message.status())
-            && message
-                .cseq()
-                .is_ok_and(|cseq| cseq.method == Method::Invite);
+            && method == Some(Method::Invite);
         if answered {
             if let Some(branch) = message.top_via().ok().and_then(|via| via.branch()) {
                 self.way_answered(branch);
