@@ -239,6 +239,8 @@ impl Engine {
 
     /// Forgets a client transaction, its timers, its question to the resolver, and what its dialogs kept for it.
     pub(crate) fn remove_client(&mut self, id: TransactionId) {
+        // Over a reliable transport nothing is left of an INVITE that got its final response.
+        self.forget_wanted_cancel(id);
         if let Some(transaction) = self.clients.remove(id) {
             self.stop_waiting(id, transaction.flow.as_deref());
             for token in [transaction.retransmit, transaction.timeout]
