@@ -21,6 +21,11 @@ use crate::uas::via::unlimited;
 use sip::{Address, Message, Method};
 use std::sync::Arc;
 
+/// Every request of ours has a tag in its From, which responses repeat (RFC 3261 §8.2.6.2): without it they would name another dialog.
+fn has_from_tag(response: &Message) -> bool {
+    response.from().is_ok_and(|from| from.tag().is_some())
+}
+
 impl Engine {
     /// A response came.
     pub(crate) fn receive_response(&mut self, origin: Origin, message: Message, wire_bytes: usize) {
@@ -51,7 +56,7 @@ impl Engine {
             return;
         };
         let forwarded = matches!(transaction.user, User::Branch(..) | User::Relay(_));
-        if !forwarded && is_too_much(&incoming.message) {
+        if !forwarded && (is_too_much(&incoming.message) || !has_from_tag(&incoming.message)) {
             return self.totals.add(Total::Invalid);
         }
         // Somebody is there: no other address will be tried, the request is not written again. After a 100 there may be a 503 yet.

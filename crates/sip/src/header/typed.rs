@@ -43,9 +43,9 @@ impl Message {
         let address = self.address(name)?;
         match address.params.get_raw("tag") {
             Some(None) => Err(HeaderError::new(name, "its tag has no value")),
-            Some(Some(tag)) if tag.bytes().any(|byte| byte.is_ascii_whitespace()) => {
-                Err(HeaderError::new(name, "its tag has white space in it"))
-            }
+            Some(Some(tag)) if tag.bytes().any(|byte| byte <= b' ' || byte == 0x7f) => Err(
+                HeaderError::new(name, "its tag has white space or a control character in it"),
+            ),
             _ => Ok(address),
         }
     }
@@ -103,7 +103,7 @@ impl Message {
     /// The From.
     ///
     /// # Errors
-    /// Missing, more than one, or unreadable; a tag without a value, or with white space in it.
+    /// Missing, more than one, or unreadable; a tag without a value, or with white space or a control character in it.
     pub fn from(&self) -> Result<Address<'_>, HeaderError> {
         self.party(HeaderName::From)
     }
@@ -111,7 +111,7 @@ impl Message {
     /// The To.
     ///
     /// # Errors
-    /// Missing, more than one, or unreadable; a tag without a value, or with white space in it.
+    /// Missing, more than one, or unreadable; a tag without a value, or with white space or a control character in it.
     pub fn to(&self) -> Result<Address<'_>, HeaderError> {
         self.party(HeaderName::To)
     }
