@@ -1,10 +1,14 @@
-"""The application under attack: answers INVITE, and whatever else, with 200. Nothing is trusted, loopback neither."""
+"""The application under attack: answers INVITE, and whatever else, with 200. Nothing is trusted, loopback neither.
+
+`python -m bench.hostile.application JSON`, with the arguments of `App.run`; `certificate` is a pair of files for TLS.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 
-from dracht import Admission, App, Request, Response
+from dracht import Admission, App, Request, Response, Tls
 
 app = App()
 
@@ -28,10 +32,8 @@ async def options(req: Request, res: Response) -> None:
 
 
 if __name__ == "__main__":
-    way, where, control, secret, t1 = sys.argv[1:]
-    if way == "embedded":
-        admission = Admission(trusted=[])
-        listen = f"sip:{where};transport=udp,tcp"
-        app.run(listen=listen, control=control, secret=secret, admission=admission, shards=2, t1=float(t1))
-    else:
-        app.run(connect=f"tcp://{control}", secret=secret)
+    arguments = json.loads(sys.argv[1])
+    if "listen" in arguments:
+        arguments["admission"] = Admission(trusted=[])
+        arguments["tls"] = Tls(certificates=[tuple(arguments.pop("certificate"))])
+    app.run(**arguments)

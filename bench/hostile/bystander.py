@@ -8,6 +8,7 @@ on counting.
 from __future__ import annotations
 
 import json
+import os
 import select
 import socket
 import sys
@@ -36,20 +37,25 @@ class Call:
         self.socket.bind((self.host, 0))
         self.socket.connect(("127.0.0.1", self.port))
 
+    @property
+    def name(self) -> str:
+        """What no other call has, of this run or an earlier one."""
+        return f"{os.getpid()}x{self.socket.getsockname()[1]}x{self.number}"
+
     def _text(self, method: str, branch: str) -> bytes:
-        own = self.socket.getsockname()[1]
+        own, name = self.socket.getsockname()[1], self.name
         tag = f";tag={self.to_tag}" if self.to_tag else ""
         return (
             f"{method} sip:service@127.0.0.1:{self.port} SIP/2.0\r\nVia: SIP/2.0/UDP {self.host}:{own};branch={branch}\r\n"
-            f"Max-Forwards: 70\r\nFrom: <sip:by@{self.host}>;tag=by{own}\r\nTo: <sip:service@127.0.0.1>{tag}\r\n"
-            f"Call-ID: by-{own}-{self.number}\r\nCSeq: {self.sequence} {method}\r\nContact: <sip:by@{self.host}:{own}>\r\n"
+            f"Max-Forwards: 70\r\nFrom: <sip:by@{self.host}>;tag=by{name}\r\nTo: <sip:service@127.0.0.1>{tag}\r\n"
+            f"Call-ID: by{name}\r\nCSeq: {self.sequence} {method}\r\nContact: <sip:by@{self.host}:{own}>\r\n"
             "Content-Length: 0\r\n\r\n"
         ).encode()
 
     def ask(self, method: str) -> float | None:
         """Sends a request; the seconds to its 2xx, or None when there is none within 32 s."""
         self.sequence += 1
-        branch = f"z9hG4bKby{self.socket.getsockname()[1]}x{self.sequence}"
+        branch = f"z9hG4bKby{self.name}x{self.sequence}"
         request = self._text(method, branch)
         begun = time.monotonic()
         next_repeat = begun
@@ -85,7 +91,7 @@ def main(port: int, count: int) -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     times: dict[str, list[float]] = {"re-INVITE": [], "BYE": [], "new call": []}
-    turn = 0
+    turn = repeated = 0
     while not _is_told():
         took = calls[turn % count].ask("INVITE")
         turn += 1
@@ -100,6 +106,7 @@ def main(port: int, count: int) -> None:
                 times["new call"].append(took)
             else:
                 failed += 1
+            repeated += new.repeated
             new.socket.close()
         time.sleep(_PAUSE)
     for call in calls:
@@ -108,7 +115,7 @@ def main(port: int, count: int) -> None:
             failed += 1
         else:
             times["BYE"].append(took)
-    repeated = sum(call.repeated for call in calls)
+    repeated += sum(call.repeated for call in calls)
     print(json.dumps({"times": times, "failed": failed, "repeated": repeated}), flush=True)
 
 

@@ -17,6 +17,8 @@ from dracht.server.status import ask_status
 
 from bench.cases import DRACHT, ROOT, SECRET
 from bench.processes import Running, free_port, resident_bytes, running, wait_for_tcp
+from tests.interop.certificates import Authority
+from tests.interop.peers.sipvicious import available, modes, scan
 
 __all__ = ["ATTACKS", "BAR", "MARGIN", "Outcome", "Server", "attack", "rest", "returned", "started"]
 
@@ -35,6 +37,9 @@ class Server:
     """What is attacked."""
 
     port: int
+    """Of UDP and TCP."""
+    tls: int
+    ws: int
     control: int
     processes: Sequence[Running]
 
@@ -82,49 +87,62 @@ class Outcome:
 @contextmanager
 def started(folder: Path, way: str, *, t1: float = 0.5) -> Iterator[Server]:
     """A server that trusts nobody, and its application. With a shorter T1 transactions end sooner, for those who cannot wait."""
-    port, control = free_port(), free_port()
-    module = [sys.executable, "-m", "bench.hostile.application"]
+    port, tls, ws, control = (free_port() for _ in range(4))
+    listen = [f"sip:127.0.0.1:{port};transport=udp,tcp"]
+    listen += [f"sip:127.0.0.1:{tls};transport=tls", f"sip:127.0.0.1:{ws};transport=ws"]
+    certificate = list(Authority(folder).issue("localhost").pair)
     path = {"PYTHONPATH": f"{ROOT / 'python'}:{ROOT}"}
+
+    def application(**options: object) -> list[str]:
+        return [sys.executable, "-m", f"{_ATTACK}.application", json.dumps({**options, "secret": SECRET})]
+
+    address = f"127.0.0.1:{control}"
     if way == "embedded":
-        command = [*module, way, f"127.0.0.1:{port}", f"127.0.0.1:{control}", SECRET, str(t1)]
+        command = application(listen=listen, control=address, certificate=certificate, shards=2, t1=t1)
         with running("application", command, folder, path) as one:
             wait_for_tcp(control, one)
-            yield Server(port, control, [one])
+            yield Server(port, tls, ws, control, [one])
         return
     config = folder / "dracht.toml"
     config.write_text(
-        f'[server]\nlisten = ["sip:127.0.0.1:{port};transport=udp,tcp"]\ncontrol = "127.0.0.1:{control}"\n'
-        f'secret = "{SECRET}"\nshards = 2\n\n[timers]\nt1 = {t1}\n\n[admission]\ntrusted = []\n'
+        f'[server]\nlisten = {json.dumps(listen)}\ncontrol = "{address}"\nsecret = "{SECRET}"\nshards = 2\n\n'
+        f"[tls]\ncertificates = {json.dumps([certificate])}\n\n[timers]\nt1 = {t1}\n\n[admission]\ntrusted = []\n"
     )
     with running("serve", [DRACHT, "serve", "--config", config], folder, path) as server:
         wait_for_tcp(control, server)
-        command = [*module, way, "-", f"127.0.0.1:{control}", SECRET, str(t1)]
-        with running("application", command, folder, path) as application:
-            yield Server(port, control, [server, application])
+        command = application(connect=f"tcp://{address}")
+        with running("application", command, folder, path) as process:
+            yield Server(port, tls, ws, control, [server, process])
 
 
-def _generators(name: str, port: int, seconds: float, rates: Mapping[str, float]) -> list[list[str]]:
+def _generators(name: str, server: Server, seconds: float, rates: Mapping[str, float]) -> list[list[str]]:
     def module(which: str, *arguments: object) -> list[str]:
         return [sys.executable, "-m", f"{_ATTACK}.{which}", *(str(one) for one in arguments)]
 
+    ports = (server.port, server.tls, server.ws)
     kinds = {
-        "garbage": module("datagrams", "garbage", port, rates["garbage"], seconds),
-        "invites": module("datagrams", "invites", port, rates["invites"], seconds),
-        "slow": module("streams", "slow", port, int(rates["slow"]), seconds),
-        "idle": module("streams", "idle", port, int(rates["idle"]), seconds),
+        "garbage": module("datagrams", "garbage", server.port, rates["garbage"], seconds),
+        "invites": module("datagrams", "invites", server.port, rates["invites"], seconds),
+        "slow": module("streams", "slow", int(rates["slow"]), seconds, *ports),
+        "idle": module("streams", "idle", int(rates["idle"]), seconds, *ports),
     }
     if name == "all":
         return list(kinds.values())
     return [kinds[name]] if name in kinds else []
 
 
-async def _scans(port: int, until: float, folder: Path) -> None:
-    from tests.interop.peers.sipvicious import available, scan
-
-    while available() and time.monotonic() < until:
-        await scan(folder, "svmap", port)
-        await scan(folder, "svwar", port, "-e", "100-120", "--force")
-        await scan(folder, "svcrack", port, "-u", "100", "-r", "1-20")
+async def _scans(port: int, until: float, folder: Path) -> dict[str, float]:
+    """Every scan in turn, at least once and as often as time is; how many there were, and how many found something."""
+    outcome = {"scans": 0.0, "scans_that_found": 0.0, "rounds": 0.0}
+    words = folder / "words"
+    words.write_text("".join(f"{number}\n" for number in range(1, 21)))
+    while available() and (not outcome["rounds"] or time.monotonic() < until):
+        for mode in modes(words):
+            output = await scan(folder, mode.program, port, *mode.options)
+            outcome["scans"] += 1
+            outcome["scans_that_found"] += mode.found in output
+        outcome["rounds"] += 1
+    return outcome
 
 
 async def _lines(
@@ -149,7 +167,8 @@ async def _lines(
     others = [await begin(command) for command in commands]
     ends: list[asyncio.Task[Any]] = [asyncio.create_task(one.communicate()) for one in others]
     if scans:
-        ends.append(asyncio.create_task(_scans(server.port, time.monotonic() + seconds, folder)))
+        scanning = asyncio.create_task(_scans(server.port, time.monotonic() + seconds, folder))
+        ends.append(scanning)
     ends.append(asyncio.create_task(asyncio.sleep(seconds)))
     most = 0
     async with asyncio.timeout(seconds + 300):
@@ -160,13 +179,15 @@ async def _lines(
         answer = await bystander.stdout.readline()
         await bystander.wait()
     said = [json.loads(end.result()[0]) for end in ends[: len(others)]]
+    if scans:
+        said.append(scanning.result())
     return json.loads(answer), said, most
 
 
 def attack(server: Server, name: str, seconds: float, rates: Mapping[str, float], folder: Path) -> Outcome:
     """One attack, for so long."""
     before, resident = server.totals(), server.resident()
-    commands = _generators(name, server.port, seconds, rates)
+    commands = _generators(name, server, seconds, rates)
     scans = name in ("sipvicious", "all")
     beside, said, most = asyncio.run(_lines(server, seconds, commands, scans, folder))
     after = server.totals()

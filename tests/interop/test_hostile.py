@@ -1,4 +1,4 @@
-"""A short `bench.hostile`: garbage, half-open INVITEs from many sources and slow connections beside calls that go on.
+"""A short `bench.hostile`: garbage, half-open INVITEs from many sources, slow and idle connections beside calls that go on.
 
 What it may take is looser than the bench's bar, as other tests may run beside it; that no call fails, that what is not wanted is
 dropped, and that nothing is left is the same.

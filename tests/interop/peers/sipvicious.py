@@ -5,10 +5,38 @@ from __future__ import annotations
 import asyncio
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
-__all__ = ["available", "scan"]
+__all__ = ["Mode", "available", "modes", "scan"]
 
 _LIMIT = 40.0  # seconds
+
+
+class Mode(NamedTuple):
+    """A way to search."""
+
+    program: str
+    options: tuple[str, ...]
+    found: str
+    """What it writes when it has found something: a server, the user 101, the password 3."""
+
+
+def modes(words: Path) -> list[Mode]:
+    """Every way there is, by the methods and sources of guesses that the programs know.
+
+    Args:
+        words: a file with a guess in each line, 3 among them.
+    """
+    server, user, password = "127.0.0.1:", "| 101", "| 3"
+    extensions = ("-e", "100-104", "--force")
+    found = [Mode("svmap", ("-m", method), server) for method in ("OPTIONS", "INVITE", "REGISTER")]
+    found += [
+        Mode("svwar", (*extensions, "-m", method), user) for method in ("REGISTER", "OPTIONS", "INVITE")
+    ]
+    found.append(Mode("svwar", ("-d", str(words), "--force"), "| 3"))
+    found.append(Mode("svcrack", ("-u", "101", "-r", "1-5"), password))
+    found.append(Mode("svcrack", ("-u", "101", "-d", str(words)), password))
+    return found
 
 
 def available() -> bool:
