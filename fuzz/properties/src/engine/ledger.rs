@@ -167,18 +167,22 @@ impl Ledger {
             value(HeaderName::CallId),
             value(HeaderName::From)
         );
-        let Some((_, first)) = self
-            .finals
-            .get(&key)
-            .filter(|(before, _)| now.since(*before) < SAME)
-        else {
+        let Some((before, first)) = self.finals.get(&key) else {
             self.finals.insert(key, (now, message.clone()));
             return;
         };
+        if first.as_bytes() == message.as_bytes() {
+            // Repeated; its transaction is no younger for it.
+            return;
+        }
+        if now.since(*before) >= SAME {
+            self.finals.insert(key, (now, message.clone()));
+            return;
+        }
         // A proxy forwards every 2xx to an INVITE, whatever it has forwarded before (RFC 3261 §16.7 item 5).
         let is_fork = message.method() == Method::Invite && message.status() < 300;
         assert!(
-            is_fork || first.as_bytes() == message.as_bytes(),
+            is_fork,
             "two final responses in one transaction:\n{}\n{}",
             first.as_bytes().escape_ascii(),
             message.as_bytes().escape_ascii()
