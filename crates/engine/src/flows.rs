@@ -9,15 +9,18 @@ use crate::id::{ConnectionId, TransactionId};
 use crate::time::Time;
 use crate::transaction::client::Way;
 use crate::transport::{Destination, Origin};
+use crate::uas::in_dialog::refreshes_target;
 use rustc_hash::FxHashMap;
-use sip::header::via::Via;
-use sip::{Host, Message};
+use sip::{Host, Message, Method};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// How many hosts one connection may have: a browser has one.
 const MOST_HOSTS: usize = 8;
+/// How long a host may be, in bytes (RFC 1035 §2.3.4).
+const LONGEST_HOST: usize = 253;
 
 /// What one shard learnt about a connection, for the others.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,7 +28,38 @@ pub struct Learnt {
     /// The connection, as the origin of a message that came over it.
     pub origin: Origin,
     /// The host that its peer gave itself; none: there is nothing more to know than that it is open.
-    pub host: Option<Box<str>>,
+    pub host: Option<Claim>,
+}
+
+/// A host that a browser gave itself, in a request that was accepted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Claim {
+    pub(crate) host: Box<str>,
+    /// Stands for the address of record that was accepted with it.
+    pub(crate) of: u64,
+}
+
+impl Claim {
+    fn new(host: &str, of: u64) -> Option<Claim> {
+        let host = host.strip_suffix('.').unwrap_or(host);
+        (is_invalid(host) && host.len() <= LONGEST_HOST).then(|| Claim {
+            host: host.to_ascii_lowercase().into_boxed_str(),
+            of,
+        })
+    }
+}
+
+/// What stands for the address of record of a request: of REGISTER its To (RFC 3261 §10.2), of others its From.
+fn address_of_record(request: &Message) -> Option<u64> {
+    let address = match request.method() {
+        Method::Register => request.to(),
+        _ => request.from(),
+    };
+    let address = address.ok()?;
+    let uri = address.uri().ok()?;
+    let mut hasher = DefaultHasher::new();
+    (uri.user(), uri.host().to_string().to_ascii_lowercase()).hash(&mut hasher);
+    Some(hasher.finish())
 }
 
 /// A request over a stream that was left without any answer until its time was up.
@@ -48,7 +82,7 @@ struct Open {
 #[derive(Default)]
 pub(crate) struct Flows {
     open: FxHashMap<ConnectionId, Open>,
-    hosts: FxHashMap<Box<str>, ConnectionId>,
+    hosts: FxHashMap<Box<str>, (ConnectionId, u64)>,
     learnt: VecDeque<Learnt>,
     unanswered: VecDeque<Unanswered>,
 }
@@ -76,22 +110,20 @@ impl Flows {
         is_new
     }
 
-    /// The peer of a connection gave itself this host. The first that did keeps it while its connection is open, but for a
-    /// newer connection from the same address: that is a browser which lost its connection before anybody noticed.
-    fn claim(&mut self, origin: &Origin, host: &str) -> bool {
+    /// The peer of a connection gave itself this host, and was accepted. Whoever has it keeps it while its connection is open, but for
+    /// the same address of record, which may have lost that connection before anybody noticed.
+    fn claim(&mut self, origin: &Origin, claim: &Claim) -> bool {
         let Some(connection) = origin.connection else {
             return false;
         };
-        let host = host.to_ascii_lowercase().into_boxed_str();
-        let holder = self.hosts.get(&host).copied();
-        if holder == Some(connection) {
-            return false;
-        }
-        if let Some(holder) = holder.and_then(|holder| self.open.get_mut(&holder)) {
-            if holder.origin.peer.ip() != origin.peer.ip() {
+        let Claim { host, of } = claim;
+        if let Some((holder, theirs)) = self.hosts.get(host).copied() {
+            if holder == connection || theirs != *of {
                 return false;
             }
-            holder.hosts.retain(|other| *other != host);
+            if let Some(holder) = self.open.get_mut(&holder) {
+                holder.hosts.retain(|other| other != host);
+            }
         }
         let Some(open) = self
             .open
@@ -101,7 +133,7 @@ impl Flows {
             return false;
         };
         open.hosts.push(host.clone());
-        self.hosts.insert(host, connection);
+        self.hosts.insert(host.clone(), (connection, *of));
         true
     }
 
@@ -111,7 +143,11 @@ impl Flows {
             return Vec::new();
         };
         for host in open.hosts {
-            if self.hosts.get(&host) == Some(&connection) {
+            if self
+                .hosts
+                .get(&host)
+                .is_some_and(|(holder, _)| *holder == connection)
+            {
                 self.hosts.remove(&host);
             }
         }
@@ -126,8 +162,8 @@ impl Flows {
     /// The connection whose peer gave itself this host.
     pub(crate) fn find_host(&self, host: &str) -> Option<&Origin> {
         let host = host.strip_suffix('.').unwrap_or(host);
-        let connection = match self.hosts.get(host) {
-            Some(connection) => connection,
+        let (connection, _) = match self.hosts.get(host) {
+            Some(found) => found,
             None => self.hosts.get(host.to_ascii_lowercase().as_str())?,
         };
         self.get(*connection)
@@ -167,8 +203,8 @@ impl Engine {
     pub fn handle_learnt(&mut self, now: Time, learnt: &Learnt) {
         self.advance(now);
         self.flows.note(&learnt.origin);
-        if let Some(host) = &learnt.host {
-            self.flows.claim(&learnt.origin, host);
+        if let Some(claim) = &learnt.host {
+            self.flows.claim(&learnt.origin, claim);
         }
     }
 
@@ -190,32 +226,33 @@ impl Engine {
         }
     }
 
-    /// Learns the hosts that a browser gave itself: in its Via, and in its Contact.
-    pub(crate) fn learn_hosts(&mut self, origin: &Origin, via: &Via<'_>, message: &Message) {
+    /// A request is answered with a 2xx: learns the hosts that a browser gave itself in its Contact, where the request says who is to be
+    /// reached there.
+    pub(crate) fn learn_hosts(&mut self, origin: &Origin, request: &Message) {
         if !is_web(origin.transport) {
             return;
         }
-        if let Host::Name(host) = via.host {
-            self.learn_host(origin, host);
+        let method = request.method();
+        if method != Method::Register && !refreshes_target(&method) {
+            return;
         }
-        let Ok(contacts) = message.contacts() else {
+        let (Ok(contacts), Some(of)) = (request.contacts(), address_of_record(request)) else {
             return;
         };
         for contact in contacts.iter().filter(|contact| !contact.is_wildcard()) {
             let Ok(uri) = contact.uri() else { continue };
-            if let Host::Name(host) = uri.host() {
-                self.learn_host(origin, host);
+            let Host::Name(host) = uri.host() else {
+                continue;
+            };
+            if let Some(claim) = Claim::new(host, of)
+                && self.flows.claim(origin, &claim)
+            {
+                self.tell(origin, Some(claim));
             }
         }
     }
 
-    fn learn_host(&mut self, origin: &Origin, host: &str) {
-        if is_invalid(host) && self.flows.claim(origin, host) {
-            self.tell(origin, Some(host.into()));
-        }
-    }
-
-    fn tell(&mut self, origin: &Origin, host: Option<Box<str>>) {
+    fn tell(&mut self, origin: &Origin, host: Option<Claim>) {
         if self.config.shards > 1 {
             let origin = *origin;
             self.flows.learnt.push_back(Learnt { origin, host });

@@ -42,7 +42,7 @@ pub use command::Command;
 pub use config::Config;
 pub use engine::Engine;
 pub use event::Event;
-pub use flows::Learnt;
+pub use flows::{Claim, Learnt};
 pub use resolve::{Resolve, ResolveError, Resolved};
 pub use time::Time;
 pub use transport::{Transmit, TransmitError, TransmitToken};

@@ -28,8 +28,15 @@ impl Engine {
             }
             return;
         };
+        let accepted = transaction
+            .request
+            .clone()
+            .map(|it| (transaction.origin, it));
         let effects = transaction.on_response(status, &self.config.timers);
         if (200..300).contains(&status) {
+            if let Some((origin, request)) = accepted {
+                self.learn_hosts(&origin, &request);
+            }
             // Its ACK passes by, if it passes here at all.
             self.close_half_open(id);
         }

@@ -116,8 +116,13 @@ fn request(method: &str, uri: &str, via: &str, contact: &str, more: &str) -> Str
     )
 }
 
-/// A browser registers over this connection; the application answers.
+/// A browser registers over this connection, and is accepted.
 fn register(engine: &mut Engine, connection: Origin, host: &str) {
+    register_as(engine, connection, host, "sip:b@b.example", 200);
+}
+
+/// The same for this address of record; the application answers with this status.
+fn register_as(engine: &mut Engine, connection: Origin, host: &str, record: &str, status: u16) {
     let contact = format!("sip:x1@{host};transport=ws");
     let text = request(
         "REGISTER",
@@ -130,13 +135,15 @@ fn register(engine: &mut Engine, connection: Origin, host: &str) {
     receive(
         engine,
         connection,
-        &text.replace("Call-ID: flows", &call_id),
+        &text
+            .replace("Call-ID: flows", &call_id)
+            .replace("To: <sip:b@b.example>", &format!("To: <{record}>")),
     );
     let request = next_request(engine);
     let respond = Respond {
         id: CommandId(1),
         transaction: request.transaction,
-        status: 200,
+        status,
         reason: String::new(),
         draft: Draft::default(),
     };
@@ -217,32 +224,104 @@ fn the_contact_of_a_browser_is_reached_over_its_connection_and_nobody_is_asked_f
 }
 
 #[test]
-fn a_host_belongs_to_whoever_had_it_first_while_that_connection_is_open() {
+fn a_host_belongs_to_the_address_of_record_that_was_accepted_with_it() {
     let mut engine = engine();
-    register(&mut engine, browser(1), "mine.invalid");
     let stranger = origin(Transport::Ws, "203.0.113.99:4000", Some(2));
-    register(&mut engine, stranger, "mine.invalid");
     let reached = |engine: &mut Engine| {
         options_to(engine, "sip:x1@mine.invalid", None);
-        sent_request(engine).0.destination.connection
+        let sent = sent(engine);
+        sent.first().and_then(|(it, _)| it.destination.connection)
     };
+    // Who is refused has none, and a Via alone says nothing.
+    register_as(
+        &mut engine,
+        stranger,
+        "mine.invalid",
+        "sip:b@b.example",
+        403,
+    );
+    assert_eq!(reached(&mut engine), None);
+    register(&mut engine, browser(1), "mine.invalid");
     assert_eq!(reached(&mut engine), Some(ConnectionId(1)));
-    // The same browser came back before anybody noticed that it had gone.
-    register(&mut engine, browser(3), "mine.invalid");
+    register_as(
+        &mut engine,
+        stranger,
+        "mine.invalid",
+        "sip:mallory@b.example",
+        200,
+    );
+    assert_eq!(reached(&mut engine), Some(ConnectionId(1)));
+    // The same user came back, from elsewhere, before anybody noticed that it had gone.
+    let elsewhere = origin(Transport::Ws, "203.0.113.7:4000", Some(3));
+    register(&mut engine, elsewhere, "mine.invalid");
     assert_eq!(reached(&mut engine), Some(ConnectionId(3)));
     // What the old connection's end takes with it is not this.
     engine.handle_connection_closed(Time::ZERO, ConnectionId(1));
     assert_eq!(reached(&mut engine), Some(ConnectionId(3)));
     engine.handle_connection_closed(Time::ZERO, ConnectionId(3));
-    register(&mut engine, stranger, "mine.invalid");
-    assert_eq!(reached(&mut engine), Some(ConnectionId(2)));
-    // Nor does it take many names to fill a table.
+    // It takes neither many names to fill a table, nor long ones.
+    register(
+        &mut engine,
+        stranger,
+        &format!("{}.invalid", "x".repeat(250)),
+    );
     for number in 0..50 {
         register(&mut engine, stranger, &format!("more{number}.invalid"));
     }
     assert!(engine.counts().flows <= 9, "{}", engine.counts().flows);
+    options_to(
+        &mut engine,
+        &format!("sip:x1@{}.invalid", "x".repeat(250)),
+        None,
+    );
+    assert!(sent(&mut engine).is_empty());
     engine.handle_connection_closed(Time::ZERO, ConnectionId(2));
     assert_eq!(engine.counts().flows, 0);
+}
+
+#[test]
+fn a_host_is_learnt_from_an_accepted_registration_that_was_proxied() {
+    let mut engine = engine();
+    let text = request(
+        "REGISTER",
+        "sip:b.example",
+        "WS far.invalid",
+        "sip:x1@far.invalid;transport=ws",
+        "",
+    );
+    receive(&mut engine, browser(1), &text);
+    let asked = next_request(&mut engine);
+    let proxy = Proxy {
+        id: CommandId(3),
+        transaction: asked.transaction,
+        targets: vec!["sip:198.51.100.9".to_owned()],
+        options: ProxyOptions::default(),
+        headers: Vec::new(),
+    };
+    engine.handle_command(Time::ZERO, APPLICATION, Command::Proxy(proxy));
+    let (_, forwarded) = sent_request(&mut engine);
+    options_to(&mut engine, "sip:x1@far.invalid", None);
+    assert!(sent(&mut engine).is_empty());
+    let vias: Vec<String> = forwarded
+        .values(HeaderName::Via)
+        .map(|via| via.into_owned())
+        .collect();
+    let answer = format!(
+        "SIP/2.0 200 OK\nVia: {}\nVia: {}\nFrom: <sip:a@a.example>;tag=1\nTo: <sip:b@b.example>;tag=9\nCall-ID: flows\nCSeq: 1 REGISTER\n\
+         Content-Length: 0\n\n",
+        vias[0], vias[1]
+    );
+    receive(
+        &mut engine,
+        origin(Transport::Udp, "198.51.100.9:5060", None),
+        &answer,
+    );
+    while engine.poll_transmit().is_some() {}
+    options_to(&mut engine, "sip:x1@far.invalid", None);
+    assert_eq!(
+        sent_request(&mut engine).0.destination.connection,
+        Some(ConnectionId(1))
+    );
 }
 
 #[test]

@@ -99,7 +99,6 @@ impl Engine {
         if let Some(id) = self.servers.find(key) {
             return self.receive_repeat(id, head, key, origin, &message, wire_bytes);
         }
-        self.learn_hosts(&origin, &head.via, &message);
         let Some(completed) = via::complete(&message, &head.via, &origin) else {
             return self.totals.add(Total::Dropped);
         };

@@ -159,10 +159,14 @@ impl Engine {
         transaction.local_tag = tag;
         transaction.response = message.bytes();
         let (destination, method) = (transaction.destination, transaction.method.clone());
+        let origin = transaction.origin;
         let effects = transaction.on_response(status, &self.config.timers);
         match status {
             401 | 407 => self.note_challenged(destination.peer.ip(), message),
-            200..300 => self.note_accepted(id, &request),
+            200..300 => {
+                self.note_accepted(id, &request);
+                self.learn_hosts(&origin, &request);
+            }
             _ => {}
         }
         let dialog = self.answered(id, application, &request, message);
