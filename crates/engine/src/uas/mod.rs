@@ -24,7 +24,7 @@ use crate::transaction::server::{Owner, ServerMachine, ServerTransaction};
 use crate::transaction::server_invite::ServerInvite;
 use crate::transaction::server_non_invite::ServerNonInvite;
 use crate::transaction::{Effect, Effects};
-use crate::transport::Origin;
+use crate::transport::{Destination, Origin};
 use bytes::Bytes;
 use sip::header::via::Via;
 use sip::{HeaderName, Message, Method, Scheme};
@@ -115,6 +115,12 @@ impl Engine {
             _ if arrival.head.to_tag.is_empty() => self.receive_new(&arrival),
             _ => self.receive_in_dialog(&arrival),
         }
+    }
+
+    /// Where the response to a request goes.
+    pub(crate) fn response_destination(&self, arrival: &Arrival<'_>) -> Destination {
+        let is_trusted = self.config.admission.trusts(arrival.origin.peer.ip());
+        via::response_destination(&arrival.head.via, &arrival.origin, is_trusted)
     }
 
     /// The key of the server transaction that a request would belong to if its method were `method`.
@@ -312,7 +318,7 @@ impl Engine {
             owner,
             request: Some(Arc::clone(&arrival.message)),
             origin: arrival.origin,
-            destination: via::response_destination(&arrival.head.via, &arrival.origin),
+            destination: self.response_destination(arrival),
             response: Bytes::new(),
             local_tag: (!arrival.head.to_tag.is_empty()).then(|| arrival.head.to_tag.into()),
             dialog,

@@ -1,7 +1,7 @@
 //! Refusals without state: a request that nobody will see is answered and forgotten (RFC 3261 §8.2.7).
 //!
 //! The To tag follows from the request, so that its repetitions get the same answer. An ACK is never answered.
-use super::{Arrival, via};
+use super::Arrival;
 use crate::admit::Quota;
 use crate::engine::Engine;
 use crate::totals::Total;
@@ -32,7 +32,7 @@ impl Engine {
         for (name, value) in headers {
             build = build.header(*name, value);
         }
-        let destination = via::response_destination(&arrival.head.via, &arrival.origin);
+        let destination = self.response_destination(arrival);
         self.totals.add(Total::ResponsesOut);
         self.transmit(destination, build.finish(b""), TransmitToken::NONE);
     }

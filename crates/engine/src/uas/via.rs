@@ -53,26 +53,64 @@ pub(crate) fn is_everybody(address: IpAddr) -> bool {
     }
 }
 
-/// Where the response to a request goes (RFC 3261 §18.2.2, RFC 3581 §4).
-pub(crate) fn response_destination(via: &Via<'_>, origin: &Origin) -> Destination {
+/// Where the response to a request goes (RFC 3261 §18.2.2, RFC 3581 §4). `maddr` is followed to a group, to the source itself, and where
+/// the source `is_trusted`: else whoever asks could have the answers, and what is repeated of them, sent to anybody.
+pub(crate) fn response_destination(
+    via: &Via<'_>,
+    origin: &Origin,
+    is_trusted: bool,
+) -> Destination {
     let (_, port) = via.sent_by();
     let port = port.unwrap_or_else(|| origin.transport.default_port());
     let peer = if origin.transport.is_reliable() {
         // Used when the connection is gone: the request's source address, at the port that the Via names.
         SocketAddr::new(origin.peer.ip(), port)
     } else {
-        let multicast = via
+        let source = origin.peer.ip().to_canonical();
+        let named = via
             .params
             .get("maddr")
             .flatten()
             .and_then(|address| address.parse::<IpAddr>().ok())
-            .filter(|address| !is_everybody(*address));
-        multicast.map_or(origin.peer, |address| SocketAddr::new(address, port))
+            .filter(|address| !is_everybody(*address))
+            .filter(|address| address.is_multicast() || *address == source || is_trusted);
+        named.map_or(origin.peer, |address| SocketAddr::new(address, port))
     };
     Destination {
         listener: origin.listener,
         transport: origin.transport,
         peer,
         connection: origin.connection,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Nobody has answers sent to somebody else.
+    use super::*;
+    use crate::transport::{ListenerId, Transport};
+
+    #[test]
+    fn maddr_is_followed_to_a_group_and_to_the_source_and_for_who_is_trusted() {
+        let origin = Origin {
+            listener: ListenerId(0),
+            transport: Transport::Udp,
+            peer: "198.51.100.7:4000".parse().unwrap(),
+            local: "192.0.2.1:5060".parse().unwrap(),
+            connection: None,
+        };
+        let towards = |maddr: &str, is_trusted| {
+            let via = format!("SIP/2.0/UDP a.example:5070;branch=z9hG4bKx;maddr={maddr}");
+            let via = Via::parse(&via).unwrap();
+            response_destination(&via, &origin, is_trusted)
+                .peer
+                .to_string()
+        };
+        assert_eq!(towards("203.0.113.9", false), "198.51.100.7:4000");
+        assert_eq!(towards("127.0.0.1", false), "198.51.100.7:4000");
+        assert_eq!(towards("255.255.255.255", true), "198.51.100.7:4000");
+        assert_eq!(towards("203.0.113.9", true), "203.0.113.9:5070");
+        assert_eq!(towards("224.0.1.75", false), "224.0.1.75:5070");
+        assert_eq!(towards("198.51.100.7", false), "198.51.100.7:5070");
     }
 }
