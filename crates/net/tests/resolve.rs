@@ -384,6 +384,45 @@ async fn a_broken_record_leaves_the_others_alone() {
 }
 
 #[tokio::test]
+async fn a_crowd_of_dead_domains_keeps_nobody_waiting() {
+    let server = example();
+    for number in 0..200 {
+        for kind in [RecordType::A, RecordType::AAAA] {
+            server.set(&format!("dead{number}.example"), kind, Reply::Silence);
+        }
+    }
+    let config = DnsConfig {
+        concurrent: 4,
+        ..config(&server)
+    };
+    let names = std::sync::Arc::new(with(&config, &[UDP4]));
+    let crowd: Vec<_> = (0..200)
+        .map(|number| {
+            let names = names.clone();
+            tokio::spawn(async move {
+                let _ = ask(&names, &format!("sip:dead{number}.example:5060")).await;
+            })
+        })
+        .collect();
+    while server.asked().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    // Whoever comes while they wait is not behind them.
+    let begun = Instant::now();
+    assert!(ask(&names, "sip:one.example.com:5060").await.is_ok());
+    let waited = begun.elapsed();
+    assert!(waited < Duration::from_secs(2), "{waited:?}");
+    for one in crowd {
+        one.await.unwrap();
+    }
+    // Their requests are over, and so are their questions.
+    let begun = Instant::now();
+    assert!(ask(&names, "sip:two.example.com:5060").await.is_ok());
+    let waited = begun.elapsed();
+    assert!(waited < Duration::from_secs(2), "{waited:?}");
+}
+
+#[tokio::test]
 async fn naptr_and_srv_that_fail_leave_the_addresses() {
     let server = NameServer::start();
     server.set("old.example", RecordType::NAPTR, Reply::Failure);

@@ -6,12 +6,13 @@
 use super::config::DnsConfig;
 use super::record::{Kind, Outcome, Record};
 use super::servers::{Answer, FAILURE, Servers};
+use super::turns::Turns;
 use engine::ResolveError;
 use rustc_hash::FxHashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 /// How long those wait who could be given an answer past its TTL (RFC 8767 §5: 1.8 s).
@@ -29,7 +30,7 @@ struct Shared {
     servers: Servers,
     stale: Duration,
     room: usize,
-    asking: Semaphore,
+    asking: Turns,
     lookups: AtomicU64,
     state: Mutex<State>,
 }
@@ -39,7 +40,7 @@ struct State {
     /// Two generations, each of half the room: when the young one is full it is the old one, and the old one is gone.
     young: FxHashMap<Key, Entry>,
     old: FxHashMap<Key, Entry>,
-    running: FxHashMap<Key, watch::Receiver<Option<Outcome>>>,
+    running: FxHashMap<Key, watch::Sender<Option<Outcome>>>,
 }
 
 #[derive(Clone)]
@@ -65,7 +66,7 @@ impl Cache {
             servers: Servers::new(config.clone()),
             stale: config.stale,
             room: config.cache.max(2) / 2,
-            asking: Semaphore::new(config.concurrent.clamp(1, Semaphore::MAX_PERMITS)),
+            asking: Turns::new(config.concurrent),
             lookups: AtomicU64::new(0),
             state: Mutex::default(),
         };
@@ -98,23 +99,22 @@ impl Cache {
             }
             None => None,
         };
-        if let Some(receiver) = state.running.get(&key) {
-            let receiver = receiver.clone();
+        if let Some(running) = state.running.get(&key) {
+            let receiver = running.subscribe();
             return Pending::Asked { receiver, stale };
         }
         if state.running.len() >= self.shared.room.saturating_mul(2) {
             return Pending::Known(stale.unwrap_or(Err(ResolveError::Failed)));
         }
         let (sender, receiver) = watch::channel(None);
-        state.running.insert(key.clone(), receiver.clone());
+        state.running.insert(key.clone(), sender.clone());
         drop(state);
-        let shared = self.shared.clone();
-        tokio::spawn(async move {
-            let running = Running { shared, key };
-            let outcome = running.shared.look_up(&running.key).await;
-            drop(running);
-            sender.send_replace(Some(outcome));
-        });
+        let running = Running {
+            shared: self.shared.clone(),
+            key,
+            sender,
+        };
+        tokio::spawn(running.run());
         Pending::Asked { receiver, stale }
     }
 }
@@ -123,11 +123,45 @@ impl Cache {
 struct Running {
     shared: Arc<Shared>,
     key: Key,
+    sender: watch::Sender<Option<Outcome>>,
+}
+
+impl Running {
+    /// Asks when its turn comes, unless everybody who waited has gone by then. Once asked it goes on: the answer is worth keeping.
+    async fn run(self) {
+        let turn = tokio::select! {
+            turn = self.shared.asking.take() => turn,
+            () = self.abandoned() => return,
+        };
+        self.shared.lookups.fetch_add(1, Ordering::Relaxed);
+        let answer = self.shared.servers.ask(&self.key.1, self.key.0).await;
+        drop(turn);
+        let outcome = self.shared.keep(&self.key, answer);
+        let sender = self.sender.clone();
+        drop(self);
+        sender.send_replace(Some(outcome));
+    }
+
+    async fn abandoned(&self) {
+        loop {
+            self.sender.closed().await;
+            // Whoever comes finds the question under the lock, or asks anew.
+            let mut state = self.shared.lock();
+            if self.sender.receiver_count() == 0 {
+                state.running.remove(&self.key);
+                return;
+            }
+        }
+    }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.shared.lock().running.remove(&self.key);
+        let mut state = self.shared.lock();
+        let is_ours = |running: &watch::Sender<_>| running.same_channel(&self.sender);
+        if state.running.get(&self.key).is_some_and(is_ours) {
+            state.running.remove(&self.key);
+        }
     }
 }
 
@@ -135,15 +169,6 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing that can panic runs under the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn look_up(&self, key: &Key) -> Outcome {
-        let Ok(_permit) = self.asking.acquire().await else {
-            return Err(ResolveError::Failed);
-        };
-        self.lookups.fetch_add(1, Ordering::Relaxed);
-        let answer = self.servers.ask(&key.1, key.0).await;
-        self.keep(key, answer)
     }
 
     /// Keeps an answer. When no server told, one that is past its TTL stands in for it.

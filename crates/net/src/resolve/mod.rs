@@ -12,6 +12,7 @@ mod record;
 mod servers;
 mod srv;
 mod thread;
+mod turns;
 
 pub use config::DnsConfig;
 pub use once::locate_once;
