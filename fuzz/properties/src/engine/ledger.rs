@@ -32,8 +32,10 @@ pub struct Ledger {
     heard: HashMap<TransactionId, HashSet<Option<DialogId>>>,
     /// By what identifies a server transaction on the wire: when, and what.
     finals: HashMap<String, (Time, Message)>,
-    /// Call-ID and CSeq of requests that were forwarded without a transaction: whatever answers them is passed on.
+    /// Call-ID and CSeq of requests that were forwarded without a transaction, and their branches, by which a CANCEL follows whatever else it
+    /// says: whatever answers them is passed on.
     stateless: HashSet<(String, u32)>,
+    stateless_branches: HashSet<String>,
 }
 
 fn call_and_number(message: &Message) -> Option<(String, u32)> {
@@ -41,6 +43,12 @@ fn call_and_number(message: &Message) -> Option<(String, u32)> {
         message.call_id().ok()?.to_owned(),
         message.cseq().ok()?.number,
     ))
+}
+
+fn branches(message: &Message) -> Vec<String> {
+    let vias = message.vias().flatten();
+    vias.filter_map(|via| via.branch().map(str::to_owned))
+        .collect()
 }
 
 impl Ledger {
@@ -52,6 +60,7 @@ impl Ledger {
     /// A request is forwarded without a transaction.
     pub fn forwarded(&mut self, request: &Message) {
         self.stateless.extend(call_and_number(request));
+        self.stateless_branches.extend(branches(request));
     }
 
     /// An application is gone, and hears no more.
@@ -137,6 +146,10 @@ impl Ledger {
             return;
         }
         if call_and_number(message).is_some_and(|key| self.stateless.contains(&key)) {
+            return;
+        }
+        let mut ways = branches(message).into_iter();
+        if ways.any(|branch| self.stateless_branches.contains(&branch)) {
             return;
         }
         let Ok(via) = message.top_via() else { return };
