@@ -1,6 +1,7 @@
 //! One client's connection: bytes in from the stream to the session, frames out from the link to the stream.
 //!
 //! The stream is any pair of halves, so that connections the server opens, and TLS, take the same way.
+use crate::crowd::Stranger;
 use crate::disconnect::Disconnect;
 use crate::frame::Decoder;
 use crate::link::Link;
@@ -13,7 +14,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 
 /// How long a client that is being refused may take to read why.
@@ -23,12 +23,12 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const EXPIRY: Duration = Duration::from_secs(30);
 
 /// Serves a client until either side ends it. `stranger` is given back once the client is authenticated.
-pub async fn run<R, W>(
+pub(crate) async fn run<R, W>(
     mut reader: R,
     mut writer: W,
     peer: SocketAddr,
     server: Arc<Server>,
-    stranger: OwnedSemaphorePermit,
+    stranger: Stranger,
 ) -> Disconnect
 where
     R: AsyncRead + Unpin + Send,
@@ -86,7 +86,7 @@ async fn read_frames<R: AsyncRead + Unpin>(
     mut session: Session,
     server: &Arc<Server>,
     link: &Link,
-    stranger: OwnedSemaphorePermit,
+    stranger: Stranger,
 ) -> Disconnect {
     let bounds = &server.config.bounds;
     let mut decoder = Decoder::new(bounds.unauthenticated_payload);

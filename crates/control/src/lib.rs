@@ -6,6 +6,7 @@
 pub mod answers;
 pub mod config;
 pub mod connection;
+mod crowd;
 pub mod disconnect;
 pub mod envelope;
 pub mod frame;

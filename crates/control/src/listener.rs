@@ -3,6 +3,7 @@
 //! Everything here is non-blocking: it runs on a shard's thread, beside its traffic.
 use crate::config::{ControlConfig, ControlTls};
 use crate::connection;
+use crate::crowd::{Lines, Stranger, Strangers};
 use crate::disconnect::Disconnect;
 use crate::server::Server;
 use engine::seam::Commands;
@@ -58,10 +59,10 @@ pub async fn serve(
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener.socket)?;
     let clients = Arc::new(Semaphore::new(config.bounds.clients));
-    let strangers = Arc::new(Semaphore::new(config.bounds.unauthenticated));
+    let mut strangers = Strangers::new(config.bounds.unauthenticated);
+    let lines = Arc::new(Lines::new());
     let server = Arc::new(Server::new(config, commands));
     let mut tasks = JoinSet::new();
-    let mut refused = 0_u64;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -75,28 +76,40 @@ pub async fn serve(
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::error!(%error, "cannot accept control connections");
+                if let Some(suppressed) = lines.allow() {
+                    tracing::error!(%error, suppressed, "cannot accept control connections");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        let (Ok(client), Ok(stranger)) = (
-            Arc::clone(&clients).try_acquire_owned(),
-            Arc::clone(&strangers).try_acquire_owned(),
-        ) else {
-            refused += 1;
-            if refused.is_power_of_two() {
-                tracing::warn!(%peer, refused, "too many control clients: connection refused");
+        let client = Arc::clone(&clients).try_acquire_owned().ok();
+        let admitted = match client {
+            Some(client) => strangers.admit().await.map(|admitted| (client, admitted)),
+            None => None,
+        };
+        let Some((client, (stranger, displaced))) = admitted else {
+            if let Some(suppressed) = lines.allow() {
+                tracing::warn!(%peer, suppressed, "too many control clients: connection refused");
             }
             continue;
         };
-        tasks.spawn(client_task(
+        if displaced && let Some(suppressed) = lines.allow() {
+            tracing::warn!(
+                suppressed,
+                "too many control clients that have not authenticated: the oldest was disconnected"
+            );
+        }
+        let token = Strangers::token(&stranger);
+        let places = (client, stranger);
+        let serving = client_task(
             stream,
             peer,
             Arc::clone(&server),
-            client,
-            stranger,
-        ));
+            Arc::clone(&lines),
+            places,
+        );
+        strangers.note(token, tasks.spawn(serving));
     }
 }
 
@@ -117,8 +130,8 @@ async fn client_task(
     stream: TcpStream,
     peer: SocketAddr,
     server: Arc<Server>,
-    _client: OwnedSemaphorePermit,
-    stranger: OwnedSemaphorePermit,
+    lines: Arc<Lines>,
+    (_client, stranger): (OwnedSemaphorePermit, Stranger),
 ) {
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(60))
@@ -142,8 +155,9 @@ async fn client_task(
             Err(error) => Disconnect::Io(format!("TLS: {error}")),
         },
     };
-    match disconnect {
-        Disconnect::Closed => tracing::info!(%peer, "control client disconnected"),
-        disconnect => tracing::warn!(%peer, reason = %disconnect, "control client disconnected"),
+    if disconnect == Disconnect::Closed {
+        tracing::info!(%peer, "control client disconnected");
+    } else if let Some(suppressed) = lines.allow() {
+        tracing::warn!(%peer, reason = %disconnect, suppressed, "control client disconnected");
     }
 }
