@@ -281,7 +281,8 @@ impl Subscription {
         // A refresh that failed leaves the subscription as it was (RFC 6665 §4.1.2.2).
         if self.stage == Stage::Open {
             self.due = match self.role {
-                Role::Subscriber => None,
+                // Whose NOTIFY is still owed has no other end.
+                Role::Subscriber => self.expires.is_none().then(|| now + long),
                 Role::Notifier => self.owed(now, long),
             };
         }
