@@ -177,7 +177,9 @@ impl Driver {
                 self.handle_message(now, origin, message);
             }
             Item::Malformed(origin, bytes, error) => {
-                self.handle_malformed(now, origin, &bytes, &error)
+                if self.admits_unreadable(now, &origin, &bytes) {
+                    self.handle_malformed(now, origin, &bytes, &error);
+                }
             }
             Item::Hangup(connection) => self.hang_ups.push(connection),
             Item::Accepted(accepted) => {
@@ -216,7 +218,7 @@ impl Driver {
                     engine.handle_resolved(now, id, answer)
                 });
             }
-            Item::Ban(ban) => drop(self.gate.apply(now, ban)),
+            Item::Ban(ban) => drop(self.apply_ban(now, ban)),
             Item::Known(source) => self.engine.handle_known(now, source),
             Item::Target(news) => self.target_news(now, &news),
             // The one who asked may have stopped waiting.

@@ -319,7 +319,9 @@ impl Engine {
 
     /// Whether what the engine refuses by itself is answered; counted when not.
     pub(crate) fn answers_refused(&mut self, origin: &Origin) -> bool {
-        let answers = self.admit.answers(self.now, origin.peer.ip());
+        // Who has a connection is not somebody else's address.
+        let answers =
+            origin.transport.is_reliable() || self.admit.answers(self.now, origin.peer.ip());
         if !answers {
             self.totals.add(Total::RefusedSilently);
         }

@@ -114,6 +114,9 @@ impl Engine {
             to.extend_from_slice(b";tag=");
             to.extend_from_slice(tag.as_bytes());
         }
+        if status == 503 {
+            build = build.header(HeaderName::RetryAfter, self.retry_after());
+        }
         for (name, value) in [
             (HeaderName::From, scan.from),
             (HeaderName::To, &to),

@@ -53,7 +53,7 @@ pub(crate) struct Gate {
     bans: Bans,
     drops: Drops,
     /// The accepted connections of sources that are not trusted.
-    connections: FxHashMap<ConnectionId, Source>,
+    connections: FxHashMap<ConnectionId, IpAddr>,
     held: Held,
 }
 
@@ -112,17 +112,16 @@ impl Gate {
     /// A connection was accepted.
     pub fn opened(&mut self, connection: ConnectionId, peer: IpAddr) {
         if !self.config.limits.trusts(peer) {
-            let source = Source::of(peer);
-            if self.connections.insert(connection, source).is_none() {
-                self.held.add(source);
+            if self.connections.insert(connection, peer).is_none() {
+                self.held.add(Source::of(peer));
             }
         }
     }
 
     /// A connection is closed.
     pub fn closed(&mut self, connection: ConnectionId) {
-        if let Some(source) = self.connections.remove(&connection) {
-            self.held.remove(source);
+        if let Some(peer) = self.connections.remove(&connection) {
+            self.held.remove(Source::of(peer));
         }
     }
 }
@@ -150,13 +149,17 @@ impl Driver {
             Ok(standing) => standing,
             Err(Surplus::Source) => {
                 self.totals.dropped_rate += 1;
-                self.note_dropped(now, origin, bytes, "its source sends too much", "");
-                return false;
+                return self.surplus(now, origin, bytes, &start, "its source sends too much");
             }
             Err(Surplus::Bytes) => {
                 self.totals.dropped_bytes += 1;
-                self.note_dropped(now, origin, bytes, "its source sends too many bytes", "");
-                return false;
+                return self.surplus(
+                    now,
+                    origin,
+                    bytes,
+                    &start,
+                    "its source sends too many bytes",
+                );
             }
             Err(Surplus::Strangers) => {
                 self.totals.dropped_strangers += 1;
@@ -169,6 +172,58 @@ impl Driver {
             None => true,
             Some(filter) => self.filtered(now, origin, bytes, filter, standing),
         }
+    }
+
+    /// What is past the rate of its source. Over UDP it comes again; over a connection nobody repeats it (RFC 3261 §17.1), so that requests
+    /// are told to come later, and what cannot be answered is taken. Gives whether it is.
+    fn surplus(
+        &mut self,
+        now: Time,
+        origin: &Origin,
+        bytes: &[u8],
+        start: &Start<'_>,
+        reason: &'static str,
+    ) -> bool {
+        if origin.transport.is_reliable() {
+            match start.method {
+                None | Some(b"ACK") => return true,
+                Some(_) => {
+                    let (engine, origin) = (&mut self.engine, *origin);
+                    guarded(&mut self.totals, "a message past a rate", || {
+                        engine.handle_unwanted(now, origin, bytes, 503);
+                    });
+                }
+            }
+        }
+        self.note_dropped(now, origin, bytes, reason, "");
+        false
+    }
+
+    /// Whether what came over a connection and cannot be read is looked at: it is banned and counted as what can be.
+    pub(crate) fn admits_unreadable(&mut self, now: Time, origin: &Origin, bytes: &[u8]) -> bool {
+        if self.gate.bans.holds(now, origin.peer.ip()) {
+            self.totals.dropped_banned += 1;
+            self.hang_up(origin);
+            return false;
+        }
+        match self.engine.admit(now, origin, false, bytes.len()) {
+            Ok(_) => true,
+            Err(_) => {
+                self.totals.dropped_rate += 1;
+                self.note_dropped(now, origin, bytes, "its source sends too much", "");
+                false
+            }
+        }
+    }
+
+    /// Bans, or lifts a ban; whoever is banned loses its connections. Gives whether it is news.
+    pub(crate) fn apply_ban(&mut self, now: Time, ban: NewBan) -> bool {
+        if ban.time.is_some() {
+            let all = self.gate.connections.iter();
+            let banned = all.filter(|(_, peer)| ban.network.contains(**peer));
+            self.hang_ups.extend(banned.map(|(id, _)| *id));
+        }
+        self.gate.apply(now, ban)
     }
 
     /// Whether a connection from there is to be accepted. Counts and logs when not.
@@ -214,7 +269,7 @@ impl Driver {
                     reason: filter.name.as_str().into(),
                 };
                 self.tell_others(&Item::Ban(ban.clone()));
-                if self.gate.apply(now, ban) {
+                if self.apply_ban(now, ban) {
                     self.totals.bans += 1;
                     let (peer, rule) = (origin.peer.ip(), &filter.name);
                     if let Some(suppressed) = self.log.allow(now) {
