@@ -184,21 +184,18 @@ impl Ledger {
             self.finals.insert(key, (now, message.clone()));
             return;
         };
-        if first.as_bytes() == message.as_bytes() {
+        // A proxy forwards every 2xx to an INVITE, whatever it has forwarded before, and goes on repeating that (RFC 3261 §16.7 item 5).
+        let is_fork = message.method() == Method::Invite && message.status() < 300;
+        if is_fork || first.as_bytes() == message.as_bytes() {
             // Repeated; its transaction is no younger for it.
             return;
         }
-        if now.since(*before) >= SAME {
-            self.finals.insert(key, (now, message.clone()));
-            return;
-        }
-        // A proxy forwards every 2xx to an INVITE, whatever it has forwarded before (RFC 3261 §16.7 item 5).
-        let is_fork = message.method() == Method::Invite && message.status() < 300;
         assert!(
-            is_fork,
+            now.since(*before) >= SAME,
             "two final responses in one transaction:\n{}\n{}",
             first.as_bytes().escape_ascii(),
             message.as_bytes().escape_ascii()
         );
+        self.finals.insert(key, (now, message.clone()));
     }
 }
