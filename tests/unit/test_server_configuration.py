@@ -199,7 +199,7 @@ def test_dataclasses_of_other_modules_are_read_by_their_types(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        ({"pairs": [["a.pem"]]}, '"pairs": item 1: .* is not \\[.*, .*\\]'),
+        ({"pairs": [["a.pem"]]}, '"pairs": item 1: .* is not a pair \\[.*, .*\\]'),
         ({"rules": [{}]}, '"rules": item 1: "method" is missing'),
         ({"rules": [{"method": "INVITE", "second": 1}]}, 'no "second" here; did you mean "seconds"'),
         ({"mode": "yes"}, '"mode": "yes" is not "no" or "asked"'),

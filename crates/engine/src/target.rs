@@ -36,7 +36,9 @@ impl Target {
             return None;
         }
         let uri = Uri::parse(uri).ok()?;
-        Some(Arc::from(uri.host().to_string()))
+        // One name, one connection: neither case nor a last dot makes another (RFC 1035 §2.3.3).
+        let name = uri.host().to_string().to_ascii_lowercase();
+        Some(Arc::from(name.strip_suffix('.').unwrap_or(&name)))
     }
 }
 
@@ -128,6 +130,16 @@ mod tests {
             Target::Address(resolved) => (resolved.transport, resolved.address.to_string()),
             Target::Name { host, .. } => panic!("{host} is no address"),
         }
+    }
+
+    #[test]
+    fn a_name_is_the_same_in_any_case_and_with_a_last_dot() {
+        let name = |text: &str| {
+            let target = target(text).unwrap();
+            target.server_name(text).unwrap().to_string()
+        };
+        assert_eq!(name("sips:a@eXample.com"), "example.com");
+        assert_eq!(name("sip:a@EXAMPLE.com.;transport=tls"), "example.com");
     }
 
     #[test]

@@ -152,11 +152,15 @@ def wanted(hint: Any) -> str:
         elif origin is Literal:
             texts.update((f'"{one}"', None) for one in inner)
         elif origin is tuple and inner[-1:] != (...,):
-            texts[f"[{', '.join(wanted(one) for one in inner)}]"] = None
+            pair = "a pair " if len(inner) == 2 else ""
+            texts[f"{pair}[{', '.join(wanted(one) for one in inner)}]"] = None
         elif (origin or member) in _SEQUENCES:
             texts[f"a list of {_plural(inner[0]) if inner else 'values'}"] = None
         else:
             texts[_NAMES.get(origin or member, "a table")] = None
+    if "a path" in texts:
+        # As which it is written.
+        texts.pop("a text", None)
     *first, last = texts
     return f"{', '.join(first)} or {last}" if first else last
 

@@ -103,9 +103,10 @@ impl Pool {
         self.connections.len()
     }
 
-    /// Takes a connection that was accepted, unless there are too many.
+    /// Takes a connection that was accepted, unless there are too many. An eighth of the room is kept for those that we open: whoever
+    /// connects and says nothing is not to keep us from calling anybody.
     pub fn accept(&mut self, accepted: Accepted, totals: &mut Totals) -> bool {
-        if self.connections.len() >= self.config.connections {
+        if self.connections.len() >= self.config.connections - self.config.connections / 8 {
             totals.refused += 1;
             return false;
         }

@@ -59,6 +59,13 @@ fn pem_error(path: &Path, error: &pem::Error, wanted: &str) -> FileError {
             path,
             format!("holds no {wanted}: a PEM file is wanted, with -----BEGIN ...-----"),
         ),
+        pem::Error::MissingSectionEnd { end_marker } => FileError::new(
+            path,
+            format!(
+                "ends in the middle: its line {} is missing",
+                String::from_utf8_lossy(end_marker).trim_ascii()
+            ),
+        ),
         other => FileError::new(path, format!("is not a PEM file: {other}")),
     }
 }
