@@ -19,7 +19,7 @@ class Streams:
     """
 
     max_connections: int = 16_384
-    """How many connections each shard holds, accepted and opened; past it new ones are refused. An eighth is kept for those it opens."""
+    """How many connections each shard holds, accepted and opened; past it new ones are refused. An eighth is for the opened."""
     max_handshakes: int = 1024
     """How many accepted connections of a shard may be agreeing upon TLS or WebSocket; past it the oldest gives way."""
     connect_timeout: float = 4.0

@@ -193,6 +193,8 @@ async def test_a_server_is_verified(
         return
     answer = await asked.final()
     assert answer.status == 503
+    why = "TLS or WebSocket handshake failed" if fault == "version" else "certificate not trusted"
+    assert answer.reason == f"Service Unavailable: {why}"
     assert "OPTIONS" not in server.output()
     said = {
         "name": ("localhost", "elsewhere.example"),

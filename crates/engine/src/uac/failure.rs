@@ -24,8 +24,8 @@ use std::sync::Arc;
 pub(crate) enum Failure {
     /// Nobody answered.
     Timeout,
-    /// No address took it.
-    Transport,
+    /// No address took it; the last for this reason.
+    Transport(TransmitError),
     /// There is no address, or none that can be reached.
     Unresolvable(CommandError),
     /// The flow that it took ended, and there is no other way.
@@ -38,7 +38,16 @@ impl Failure {
             Failure::Timeout => 408,
             Failure::Unresolvable(CommandError::FlowForged) => 403,
             Failure::Unresolvable(CommandError::FlowFailed(_)) | Failure::Flow => 430,
-            Failure::Transport | Failure::Unresolvable(_) => 503,
+            Failure::Transport(_) | Failure::Unresolvable(_) => 503,
+        }
+    }
+
+    /// The reason phrase of the response that stands for it: what happened, where that is known.
+    fn reason(&self) -> String {
+        let phrase = sip::status::reason_phrase(self.status());
+        match self {
+            Failure::Transport(error) => format!("{phrase}: {}", error.text()),
+            _ => phrase.to_owned(),
         }
     }
 }
@@ -128,7 +137,7 @@ impl Engine {
         } else {
             self.release_target(id);
         }
-        self.attempt_next(id, Failure::Transport);
+        self.attempt_next(id, Failure::Transport(error));
     }
 
     /// The flow that a request took ended, and there is no other way for its answer.
@@ -272,14 +281,15 @@ impl Engine {
                 let error = match failure {
                     Failure::Unresolvable(error) => error,
                     Failure::Flow => CommandError::FlowFailed("it ended".to_owned()),
-                    Failure::Timeout | Failure::Transport => {
-                        CommandError::NoTransport("no address took it".to_owned())
+                    Failure::Timeout => CommandError::NoTransport("no address took it".to_owned()),
+                    Failure::Transport(error) => {
+                        CommandError::NoTransport(format!("no address took it: {}", error.text()))
                     }
                 };
                 self.fail(application, command, error);
             }
             (User::Application(_), _) => {
-                let Some(message) = self.made_for_client(id, failure.status()) else {
+                let Some(message) = self.made_for_client(id, &failure) else {
                     return;
                 };
                 self.response_received(
@@ -294,7 +304,7 @@ impl Engine {
             (User::Branch(server, branch), _) => {
                 let failure = match failure {
                     Failure::Timeout => BranchFailure::Timeout,
-                    Failure::Transport => BranchFailure::Transport,
+                    Failure::Transport(_) => BranchFailure::Transport,
                     Failure::Unresolvable(error) => failure_of(&error),
                     Failure::Flow => BranchFailure::FlowFailed,
                 };
@@ -307,10 +317,9 @@ impl Engine {
     }
 
     /// The response that stands for the one that never came, to a request that went out.
-    fn made_for_client(&self, id: TransactionId, status: u16) -> Option<Arc<Message>> {
+    fn made_for_client(&self, id: TransactionId, failure: &Failure) -> Option<Arc<Message>> {
         let request = Message::parse(self.clients.get(id)?.request.clone(), &unlimited()).ok()?;
-        let bytes =
-            Build::reply(&request, status, sip::status::reason_phrase(status), None).finish(b"");
+        let bytes = Build::reply(&request, failure.status(), &failure.reason(), None).finish(b"");
         Message::parse(bytes, &unlimited()).ok().map(Arc::new)
     }
 }
