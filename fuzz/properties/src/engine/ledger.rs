@@ -26,8 +26,9 @@ pub struct Ledger {
     pending: HashMap<(ApplicationId, CommandId), Outcome>,
     /// Commands of applications that went. One that comes back under its number, as none does outside of here, may hear of them.
     past: HashSet<(ApplicationId, CommandId)>,
-    /// The final answers that applications were told they have given.
-    answered: HashSet<TransactionId>,
+    /// The final answers that applications were told they have given; with the method, as an UPDATE may be answered under the name of
+    /// its INVITE.
+    answered: HashSet<(TransactionId, Method)>,
     /// The final responses that applications were told of, with the dialog of a 2xx.
     heard: HashMap<TransactionId, HashSet<Option<DialogId>>>,
     /// By what identifies a server transaction on the wire: when, and what.
@@ -106,7 +107,8 @@ impl Ledger {
                 self.settle(application, sent.command, event);
                 if sent.message.is_response() && sent.message.status() >= 200 {
                     assert!(
-                        self.answered.insert(sent.transaction),
+                        self.answered
+                            .insert((sent.transaction, sent.message.method())),
                         "two final answers: {event:?}"
                     );
                 }
