@@ -30,7 +30,7 @@ from dracht.errors import CommandFailed, ConnectionLost
 from dracht.link.base import Completion, ProxyCompletion, Receiver
 from dracht.link.moving import fail
 from dracht.link.native_commands import NativeCommands
-from dracht.link.options import EngineOptions
+from dracht.link.options import EngineOptions, check_names
 from dracht.tls import Tls
 
 __all__ = ["NativeLink"]
@@ -52,6 +52,9 @@ class NativeLink(NativeCommands):
         secret: what those authenticate with.
         tls: certificates and trust, for listeners of TLS and WSS.
         options: see `dracht._core.Engine.start`.
+
+    Raises:
+        TypeError: there is no such option.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class NativeLink(NativeCommands):
         **options: Unpack[EngineOptions],
     ) -> None:
         super().__init__()
+        check_names(options)
         self._listen = list(listen)
         self._control = control
         self._secret = secret

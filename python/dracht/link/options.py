@@ -1,11 +1,22 @@
 """What an engine in this process can be told: the keyword arguments of `dracht._core.Engine.start`. No defaults of its own."""
 
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterable
 from typing import Literal, TypedDict
 
 from dracht.admission import Admission
 from dracht.dns import Dns
 from dracht.network import Network
 from dracht.streams import Streams
+from dracht.tls import Tls
+
+__all__ = ["EngineOptions", "check_names"]
+
+# Options that are tables of their own, whose fields are readily taken for options.
+_TABLES = {"tls": Tls, "admission": Admission, "streams": Streams, "dns": Dns, "network": Network}
 
 
 class EngineOptions(TypedDict, total=False):
@@ -36,3 +47,28 @@ class EngineOptions(TypedDict, total=False):
     dns: Dns | None
     streams: Streams | None
     admission: Admission | None
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Whether an engine has these options.
+
+    Raises:
+        TypeError: it does not have one of them; says where it is found, or what is spelled nearly so.
+    """
+    known = {*EngineOptions.__annotations__, *_TABLES}
+    for name in names:
+        if name in known:
+            continue
+        holders = [
+            f"{option}={table.__name__}({name}=...)"
+            for option, table in _TABLES.items()
+            if name in {field.name for field in dataclasses.fields(table)}
+        ]
+        close = difflib.get_close_matches(name, known, 1, 0.6)
+        if holders:
+            hint = f"give {holders[0]}"
+        elif close:
+            hint = f"did you mean {close[0]}?"
+        else:
+            hint = f"there is {', '.join(sorted(known))}"
+        raise TypeError(f"a server has no option {name!r}: {hint}")
