@@ -125,7 +125,7 @@ fn opening(invite: bool, from: Side, offers: impl FnOnce() -> bool) -> Offer {
     }
 }
 
-/// The URI of an end, for a peer that gave no Contact.
+/// The URI of an end, for a peer that gave no Contact; empty where that is none either.
 fn end_uri(message: &Message, remote_is_from: bool) -> Box<str> {
     let address = if remote_is_from {
         message.from()
@@ -133,6 +133,8 @@ fn end_uri(message: &Message, remote_is_from: bool) -> Box<str> {
         message.to()
     };
     address
+        .ok()
+        .filter(|address| address.uri().is_ok())
         .map(|address| address.uri_text.into())
         .unwrap_or_default()
 }
