@@ -93,6 +93,14 @@ impl Flows {
         self.open.len() + self.hosts.len()
     }
 
+    /// Gives back the room of connections that are gone.
+    pub(crate) fn shrink(&mut self) {
+        self.open.shrink_to_fit();
+        self.hosts.shrink_to_fit();
+        self.learnt.shrink_to_fit();
+        self.unanswered.shrink_to_fit();
+    }
+
     /// A message came over this connection; says whether that is news.
     fn note(&mut self, origin: &Origin) -> bool {
         let Some(connection) = origin.connection else {

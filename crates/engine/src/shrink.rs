@@ -20,5 +20,7 @@ impl Engine {
         self.resolves.shrink_to_fit();
         self.contexts.shrink_to_fit();
         self.ways.shrink_to_fit();
+        self.flows.shrink();
+        self.certificates.shrink_to_fit();
     }
 }

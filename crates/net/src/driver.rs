@@ -124,6 +124,9 @@ impl Driver {
             let held = self.engine.held() + self.pool.len();
             if self.memory.is_due(now, held) {
                 self.engine.shrink(now);
+                self.pool.shrink();
+                self.gate.shrink();
+                items.shrink_to_fit();
                 memory::give_back();
             }
             self.batches = Some((receive, send));

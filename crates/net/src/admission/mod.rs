@@ -118,6 +118,11 @@ impl Gate {
         }
     }
 
+    /// Gives back the room of connections that are gone.
+    pub fn shrink(&mut self) {
+        self.connections.shrink_to_fit();
+    }
+
     /// A connection is closed.
     pub fn closed(&mut self, connection: ConnectionId) {
         if let Some(peer) = self.connections.remove(&connection) {

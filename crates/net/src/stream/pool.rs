@@ -378,6 +378,14 @@ impl Pool {
         }
     }
 
+    /// Gives back the room of connections that are gone.
+    pub fn shrink(&mut self) {
+        self.connections.shrink_to_fit();
+        self.handshakes.shrink_to_fit();
+        self.touched.shrink_to_fit();
+        self.reuse.shrink();
+    }
+
     /// A connection ended.
     pub fn forget(&mut self, id: ConnectionId) {
         if self.connections.remove(&id).is_some() {

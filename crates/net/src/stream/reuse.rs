@@ -38,6 +38,12 @@ pub(super) struct Reuse {
 }
 
 impl Reuse {
+    /// Gives back the room of connections that are gone.
+    pub fn shrink(&mut self) {
+        self.connections.shrink_to_fit();
+        self.keys.shrink_to_fit();
+    }
+
     /// The connection for a request to this destination, whose domain is `name`.
     pub fn find(&self, destination: &Destination, name: Option<&Arc<str>>) -> Option<ConnectionId> {
         let key = |name| Key::new(destination.transport, destination.peer, name);
