@@ -193,11 +193,8 @@ impl ExportedDialog {
         end("local", &self.local, &self.local_tag)?;
         end("remote", &self.remote, &self.remote_tag)?;
         one_line("remote_target", &self.remote_target)?;
-        // Empty where the peer has told none: nothing can be sent to it.
-        if !self.remote_target.is_empty() {
-            Uri::parse(&self.remote_target)
-                .map_err(|_| ImportError::Invalid("remote_target", "is no URI"))?;
-        }
+        Uri::parse(&self.remote_target)
+            .map_err(|_| ImportError::Invalid("remote_target", "is no URI"))?;
         if self.route_set.len() > MOST_ROUTES {
             return Err(ImportError::Invalid("route_set", "is too long"));
         }

@@ -125,7 +125,10 @@ fn opening(invite: bool, from: Side, offers: impl FnOnce() -> bool) -> Offer {
     }
 }
 
-/// The URI of an end, for a peer that gave no Contact; empty where that is none either.
+/// What stands for a peer's target where none can be read: requests for it fail, as nobody is there (RFC 2606 §2).
+const NOWHERE: &str = "sip:unknown.invalid";
+
+/// The URI of an end, for a peer that gave no Contact.
 fn end_uri(message: &Message, remote_is_from: bool) -> Box<str> {
     let address = if remote_is_from {
         message.from()
@@ -135,8 +138,8 @@ fn end_uri(message: &Message, remote_is_from: bool) -> Box<str> {
     address
         .ok()
         .filter(|address| address.uri().is_ok())
-        .map(|address| address.uri_text.into())
-        .unwrap_or_default()
+        .map_or(NOWHERE, |address| address.uri_text)
+        .into()
 }
 
 impl Engine {
