@@ -1,6 +1,6 @@
 //! What an engine is told at construction.
 use crate::admit::Admission;
-pub use crate::network::{NatRules, Network, Prefix, RelayKey, Unsigned};
+pub use crate::network::{NatRules, Network, Prefix, RelayKey, Routing, Unsigned};
 use crate::transport::Transport;
 pub use sip::header::Refresher;
 use std::net::{IpAddr, SocketAddr};

@@ -3,7 +3,7 @@
 //! It refuses to ask the system: a wildcard listener's addresses are told to it (`Listener::addresses`).
 use crate::config::Listener;
 use crate::flow::{FLOW_HOST, Flow, Signer, Token};
-use crate::network::{Network, is_private};
+use crate::network::{Network, Routing, is_private};
 use crate::transport::{ListenerId, Origin, Transport};
 use sip::{Host, Uri};
 use smallvec::SmallVec;
@@ -84,14 +84,18 @@ impl Names {
         }
     }
 
-    /// The address that this peer is to see: the one it spoke to (or that messages to it leave from), where that is known.
-    fn address(&self, peer: IpAddr, local: Option<IpAddr>) -> IpAddr {
+    /// The address that this peer is to see: the one it spoke to (or that messages to it leave from), where that is known; else the one
+    /// that the system would send from.
+    fn address(&self, peer: IpAddr, local: Option<IpAddr>, routing: Option<&Routing>) -> IpAddr {
         let bound = self.listener.bound.ip();
         if !bound.is_unspecified() {
             return bound;
         }
-        let known =
-            local.filter(|local| !local.is_unspecified() && local.is_ipv4() == bound.is_ipv4());
+        let is_one = |local: &IpAddr| !local.is_unspecified() && local.is_ipv4() == bound.is_ipv4();
+        let known = local.filter(is_one).or_else(|| {
+            let routed = routing.and_then(|routing| routing.source(peer.to_canonical()));
+            routed.filter(is_one)
+        });
         let mut own = self.listener.addresses.iter().copied();
         known
             .or_else(|| own.find(|address| !peer.is_loopback() || address.is_loopback()))
@@ -128,7 +132,7 @@ impl Listeners {
         if let Some(name) = names.advertised.as_ref().filter(|_| !is_local) {
             return Cow::Borrowed(text(name));
         }
-        let address = names.address(peer, local);
+        let address = names.address(peer, local, self.network.routing.as_ref());
         if !is_local && is_private(address) && !names.is_warned.swap(true, Ordering::Relaxed) {
             let listener = names.listener.bound;
             tracing::warn!(
@@ -175,7 +179,7 @@ impl Listeners {
     /// The address that a listener sends from towards this peer, as far as can be told.
     pub(crate) fn local(&self, id: ListenerId, peer: IpAddr) -> Option<SocketAddr> {
         let names = self.get(id)?;
-        let address = names.address(peer, None);
+        let address = names.address(peer, None, self.network.routing.as_ref());
         Some(SocketAddr::new(address, names.listener.bound.port()))
     }
 
@@ -403,6 +407,22 @@ mod tests {
             listeners.contact(ListenerId(2), "2001:db8::9".parse().unwrap(), None),
             "<sip:[2001:db8::1]:5060;transport=tcp>"
         );
+        let routing = Routing::new(|peer: IpAddr| {
+            let near = peer == IpAddr::from([203, 0, 113, 9]);
+            Some(IpAddr::from([if near { 203 } else { 192 }, 0, 113, 1]))
+        });
+        let routed = sample_in(&Network {
+            local: vec!["0.0.0.0/0".parse().unwrap()],
+            routing: Some(routing),
+            ..Network::default()
+        });
+        let shown = |peer: [u8; 4], local: Option<IpAddr>| {
+            routed.host_port(ListenerId(1), IpAddr::from(peer), local)
+        };
+        assert_eq!(shown([203, 0, 113, 9], None), "203.0.113.1:5080");
+        assert_eq!(shown([198, 51, 100, 9], None), "192.0.113.1:5080");
+        let spoken_to = Some(IpAddr::from([192, 0, 2, 7]));
+        assert_eq!(shown([203, 0, 113, 9], spoken_to), "192.0.2.7:5080");
         let none = Network {
             local: Vec::new(),
             ..Network::default()

@@ -6,6 +6,7 @@ use sip::header::via::Via;
 use sip::{HeaderName, Host, Message, Uri};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// The networks around an engine, and its place among them.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,6 +20,37 @@ pub struct Network {
     pub local: Vec<Prefix>,
     /// When a Contact is not believed.
     pub nat: NatRules,
+    /// From which address of this host a peer is spoken to, where a listener is bound to all of them; none: from the first.
+    pub routing: Option<Routing>,
+}
+
+/// What answers from which address of this host the system would send to a peer. The engine asks no system: whoever drives it does.
+#[derive(Clone)]
+pub struct Routing(Arc<dyn Fn(IpAddr) -> Option<IpAddr> + Send + Sync>);
+
+impl Routing {
+    /// One that asks `source`, which may be asked often and must not wait.
+    pub fn new(source: impl Fn(IpAddr) -> Option<IpAddr> + Send + Sync + 'static) -> Routing {
+        Routing(Arc::new(source))
+    }
+
+    pub(crate) fn source(&self, peer: IpAddr) -> Option<IpAddr> {
+        (self.0)(peer)
+    }
+}
+
+impl PartialEq for Routing {
+    fn eq(&self, other: &Routing) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Routing {}
+
+impl fmt::Debug for Routing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Routing")
+    }
 }
 
 impl Default for Network {
@@ -31,6 +63,7 @@ impl Default for Network {
                 .filter_map(|text| text.parse().ok())
                 .collect(),
             nat: NatRules::default(),
+            routing: None,
         }
     }
 }

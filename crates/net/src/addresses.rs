@@ -1,8 +1,11 @@
 //! The addresses that a wildcard listener has: the one for peers elsewhere first, loopback last.
 #![allow(unsafe_code)]
+use rustc_hash::FxHashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::ptr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// The addresses of this host in the family of `wildcard`. Never empty.
 pub(crate) fn of_wildcard(wildcard: IpAddr) -> Vec<IpAddr> {
@@ -26,15 +29,54 @@ pub(crate) fn of_wildcard(wildcard: IpAddr) -> Vec<IpAddr> {
     addresses
 }
 
-/// The source address that the routing table chooses for peers elsewhere. Connecting a UDP socket sends nothing.
+/// The source address that the routing table chooses for peers elsewhere.
 fn outbound(wildcard: IpAddr) -> Option<IpAddr> {
     let elsewhere = match wildcard {
         // Addresses for documentation (RFC 5737, RFC 3849): routed as any other, and nobody's.
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
     };
+    source_towards(elsewhere)
+}
+
+/// How long what the routing table said is believed.
+const BELIEVED: Duration = Duration::from_secs(10);
+/// For how many peers it is kept.
+const PEERS: usize = 4096;
+
+/// The source address that the routing table chooses for each peer, asked once in a while.
+#[derive(Default)]
+pub(crate) struct Sources {
+    known: Mutex<FxHashMap<IpAddr, (Option<IpAddr>, Instant)>>,
+}
+
+impl Sources {
+    /// The address for this peer; none when there is no route.
+    pub(crate) fn of(&self, peer: IpAddr) -> Option<IpAddr> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if let Some((source, asked)) = known.get(&peer)
+            && now.saturating_duration_since(*asked) < BELIEVED
+        {
+            return *source;
+        }
+        let source = source_towards(peer);
+        if known.len() >= PEERS {
+            known.clear();
+        }
+        known.insert(peer, (source, now));
+        source
+    }
+}
+
+/// Connecting a UDP socket sends nothing, and tells the source address.
+fn source_towards(peer: IpAddr) -> Option<IpAddr> {
+    let wildcard = match peer {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
     let socket = UdpSocket::bind(SocketAddr::new(wildcard, 0)).ok()?;
-    socket.connect(SocketAddr::new(elsewhere, 9)).ok()?;
+    socket.connect(SocketAddr::new(peer, 9)).ok()?;
     Some(socket.local_addr().ok()?.ip()).filter(|address| !address.is_unspecified())
 }
 
@@ -84,6 +126,20 @@ fn interface_addresses() -> io::Result<Vec<IpAddr>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_source_towards_a_peer_is_what_the_system_would_send_from() {
+        let sources = Sources::default();
+        for _ in 0..2 {
+            let there = sources.of(IpAddr::V4(Ipv4Addr::LOCALHOST));
+            assert_eq!(there, Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        }
+        for number in 0..5000_u32 {
+            let peer = IpAddr::V4(Ipv4Addr::from(0x7f00_0001 + number));
+            assert!(sources.of(peer).is_some_and(|it| it.is_loopback()));
+        }
+        assert!(sources.known.lock().unwrap().len() <= PEERS);
+    }
 
     #[test]
     fn loopback_comes_last_and_nothing_twice() {

@@ -1,4 +1,5 @@
 //! A running server: its shards' threads, and the handle through which applications and operators reach them.
+use crate::addresses::Sources;
 use crate::admission::{AdmissionConfig, Gate, Held};
 use crate::applications::Applications;
 use crate::bind::{self, Opened, Sockets};
@@ -16,7 +17,7 @@ use crate::totals::Totals;
 use crate::udp::UdpListener;
 use crate::udp_batch::{ReceiveBatch, SendBatch};
 use engine::admit::{Ban, Prefix};
-use engine::config::{Listener, RelayKey};
+use engine::config::{Listener, RelayKey, Routing};
 use engine::counts::Counts;
 use engine::id::{ApplicationId, Generator};
 use engine::log_limit::LogLimit;
@@ -81,6 +82,9 @@ impl Server {
         let Opened { listeners, shards } = bind::open(&config)?;
         let inboxes: Arc<[Inbox]> = shards.iter().map(|_| Inbox::default()).collect();
         config.network.key = Some(relay_key(config.network.key.take())?);
+        let sources = Sources::default();
+        let routing = Routing::new(move |peer| sources.of(peer));
+        config.network.routing.get_or_insert(routing);
         let replier = Replier::new(
             &listeners,
             &config.network,

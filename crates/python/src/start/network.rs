@@ -35,6 +35,7 @@ pub fn read(network: Option<&Bound<'_, PyAny>>) -> PyResult<Network> {
             contact_differs: has("contact_differs"),
             via_differs: has("via_differs"),
         },
+        routing: None,
     })
 }
 
