@@ -102,7 +102,30 @@ class Tls:
             context.verify_mode = ssl.CERT_REQUIRED if is_demanded else ssl.CERT_OPTIONAL
             for path in self.authorities:
                 context.load_verify_locations(path)
+            if not self.authorities:
+                context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
         return self._completed(context)
+
+    def renew(self, context: ssl.SSLContext) -> None:
+        """Has a context of `server_context` show what is in the files now to new connections.
+
+        Raises:
+            OSError: a file cannot be used (`ssl.SSLError` is one): what the context showed stays.
+        """
+        # What does not belong together must not get into the context that is in use.
+        self.server_context()
+        for chain, key in self.certificates[:1]:
+            context.load_cert_chain(chain, key)
+
+    def file_times(self) -> list[int]:
+        """When the files of the first certificate were changed last, in nanoseconds; 0 of one that is not there."""
+        times = []
+        for path in (one for pair in self.certificates[:1] for one in pair):
+            try:
+                times.append(os.stat(path).st_mtime_ns)
+            except OSError:
+                times.append(0)
+        return times
 
     def _completed(self, context: ssl.SSLContext) -> ssl.SSLContext:
         only_newest = self.minimum_version == "1.3"

@@ -90,6 +90,7 @@ class Acceptor:
             raise ValueError("accepting tls:// needs tls=: Tls or an ssl.SSLContext, with our certificate")
         self._target = target
         self._secret = secret
+        self._files = tls if isinstance(tls, Tls) and target.secure else None
         if isinstance(tls, Tls):
             tls = tls.server_context() if target.secure else None
         self._tls = tls if isinstance(tls, ssl.SSLContext) else None
@@ -99,7 +100,7 @@ class Acceptor:
         self._server: asyncio.Server | None = None
         self._serving: dict[AcceptedLink, tuple[ControlConnection, Callable[[], bool]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._rounds: asyncio.Task[None] | None = None
+        self._rounds: list[asyncio.Task[None]] = []
 
     @property
     def address(self) -> str:
@@ -117,13 +118,15 @@ class Acceptor:
         self._server = await loop.create_server(
             self._connection, self._target.host, self._target.port, ssl=self._tls
         )
-        self._rounds = asyncio.create_task(self._look_for_idle())
+        self._rounds = [asyncio.create_task(self._look_for_idle())]
+        if self._files is not None and self._tls is not None and self._files.reload_interval:
+            self._rounds.append(asyncio.create_task(self._renew(self._files, self._tls)))
 
     async def close(self) -> None:
         """Stops listening. Its links are closed by who holds them."""
-        if self._rounds is not None:
-            self._rounds.cancel()
-            await asyncio.gather(self._rounds, return_exceptions=True)
+        for task in self._rounds:
+            task.cancel()
+        await asyncio.gather(*self._rounds, return_exceptions=True)
         if self._server is not None:
             self._server.close()
         for task in list(self._tasks):
@@ -161,6 +164,24 @@ class Acceptor:
             del self._serving[link]
             receiver.link_lost(link, connection.error or ConnectionLost("the connection is gone"))
             self._end(link)
+
+    async def _renew(self, files: Tls, context: ssl.SSLContext) -> None:
+        """Looks at the files of our certificate now and then; new connections are shown what is in them."""
+        seen = files.file_times()
+        while True:
+            await asyncio.sleep(files.reload_interval)
+            times = files.file_times()
+            if times == seen:
+                continue
+            seen = times
+            try:
+                files.renew(context)
+            except (OSError, ValueError) as error:
+                log.error(
+                    "the certificate for %s cannot be used, the former one stays: %s", self.address, error
+                )
+            else:
+                log.info("a new certificate is shown at %s", self.address)
 
     async def _look_for_idle(self) -> None:
         loop = asyncio.get_running_loop()
