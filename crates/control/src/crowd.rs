@@ -1,8 +1,9 @@
 //! What strangers may cost: places for those who have not authenticated, of whom the oldest gives way, and lines in the log.
+use crate::disconnect::Disconnect;
 use engine::Time;
 use engine::log_limit::LogLimit;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
@@ -75,24 +76,39 @@ impl Strangers {
     }
 }
 
-/// Lines in the log that strangers cause: some per second.
+/// Lines in the log that strangers cause: some per second, of wrong secrets and of all else, so that neither hides the other.
 pub(crate) struct Lines {
     begun: Instant,
-    limit: Mutex<LogLimit>,
+    limits: Mutex<(LogLimit, LogLimit)>,
 }
 
 impl Lines {
     pub(crate) fn new() -> Lines {
         Lines {
             begun: Instant::now(),
-            limit: Mutex::default(),
+            limits: Mutex::default(),
         }
     }
 
     /// Whether a line may be written; then how many were left out since the last one.
     pub(crate) fn allow(&self) -> Option<u64> {
-        let now = Time::ZERO + self.begun.elapsed();
-        let mut limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
-        limit.allow(now)
+        self.limits().0.allow(self.now())
+    }
+
+    /// The same for a line about why a client is disconnected.
+    pub(crate) fn allow_for(&self, disconnect: &Disconnect) -> Option<u64> {
+        let mut limits = self.limits();
+        let (others, secrets) = &mut *limits;
+        let is_secret = *disconnect == Disconnect::WrongSecret;
+        let limit = if is_secret { secrets } else { others };
+        limit.allow(self.now())
+    }
+
+    fn now(&self) -> Time {
+        Time::ZERO + self.begun.elapsed()
+    }
+
+    fn limits(&self) -> MutexGuard<'_, (LogLimit, LogLimit)> {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

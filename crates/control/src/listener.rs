@@ -157,7 +157,7 @@ async fn client_task(
     };
     if disconnect == Disconnect::Closed {
         tracing::info!(%peer, "control client disconnected");
-    } else if let Some(suppressed) = lines.allow() {
+    } else if let Some(suppressed) = lines.allow_for(&disconnect) {
         tracing::warn!(%peer, reason = %disconnect, suppressed, "control client disconnected");
     }
 }

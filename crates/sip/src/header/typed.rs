@@ -42,7 +42,7 @@ impl Message {
     fn party(&self, name: HeaderName) -> Result<Address<'_>, HeaderError> {
         let address = self.address(name)?;
         match address.params.get_raw("tag") {
-            Some(None) => Err(HeaderError::new(name, "its tag has no value")),
+            Some(None | Some("" | "\"\"")) => Err(HeaderError::new(name, "its tag has no value")),
             Some(Some(tag)) if tag.bytes().any(|byte| byte <= b' ' || byte == 0x7f) => Err(
                 HeaderError::new(name, "its tag has white space or a control character in it"),
             ),
