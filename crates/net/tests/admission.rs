@@ -294,6 +294,25 @@ fn a_connection_is_held_to_the_rate_and_the_bytes_of_its_source() {
 }
 
 #[test]
+fn what_ends_a_call_is_taken_over_a_connection_past_the_rate() {
+    let (server, _application, _events) = start(strict(1, |admission| {
+        admission.limits.rate = Some(Rate::new(1, 5));
+    }));
+    let mut peer = TcpPeer::connect(address(&server, Transport::Tcp));
+    let local = peer.stream.local_addr().unwrap();
+    for number in 0..10 {
+        peer.write(&options("TCP", local, &format!("many{number}"), ""));
+    }
+    let statuses: Vec<String> = (0..10).map(|_| peer.read()[8..11].to_owned()).collect();
+    assert!(statuses.contains(&"503".to_owned()), "{statuses:?}");
+    for method in ["BYE", "CANCEL"] {
+        peer.write(&options("TCP", local, method, "").replace("OPTIONS", method));
+        let answer = peer.read();
+        assert!(!answer.starts_with("SIP/2.0 503"), "{method}: {answer}");
+    }
+}
+
+#[test]
 fn strangers_over_a_connection_get_through_a_flood_of_forged_datagrams() {
     let (server, _application, _events) = start(strict(1, |admission| {
         admission.limits.strangers_rate = Some(Rate::new(1, 10));

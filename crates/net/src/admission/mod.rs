@@ -180,7 +180,8 @@ impl Driver {
     }
 
     /// What is past the rate of its source. Over UDP it comes again; over a connection nobody repeats it (RFC 3261 §17.1), so that requests
-    /// are told to come later, and what cannot be answered is taken. Gives whether it is.
+    /// are told to come later. What cannot be answered is taken, and so is what ends calls, which nobody sends again for a 503. Gives
+    /// whether it is taken.
     fn surplus(
         &mut self,
         now: Time,
@@ -191,7 +192,7 @@ impl Driver {
     ) -> bool {
         if origin.transport.is_reliable() {
             match start.method {
-                None | Some(b"ACK") => return true,
+                None | Some(b"ACK" | b"BYE" | b"CANCEL") => return true,
                 Some(_) => {
                     let (engine, origin) = (&mut self.engine, *origin);
                     guarded(&mut self.totals, "a message past a rate", || {
