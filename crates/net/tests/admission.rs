@@ -310,6 +310,10 @@ fn what_ends_a_call_is_taken_over_a_connection_past_the_rate() {
         let answer = peer.read();
         assert!(!answer.starts_with("SIP/2.0 503"), "{method}: {answer}");
     }
+    // The rules hold for it all the same.
+    let scan = scanner(local, "scan").replace("OPTIONS", "BYE");
+    peer.write(&scan.replace("SIP/2.0/UDP", "SIP/2.0/TCP"));
+    wait(&server, "dropped_filter", 1);
 }
 
 #[test]

@@ -131,6 +131,13 @@ impl Gate {
     }
 }
 
+/// Whether a message over a connection is taken past the rate of its source, if the rules let it: what cannot be answered, and what ends
+/// calls, which nobody sends again for a 503.
+fn is_taken(origin: &Origin, start: &Start<'_>) -> bool {
+    let ends = matches!(start.method, None | Some(b"ACK" | b"BYE" | b"CANCEL"));
+    ends && origin.transport.is_reliable()
+}
+
 impl Driver {
     /// Whether a message is worth parsing, or, from a stream, handing to the engine. Counts and logs what is not.
     pub(crate) fn admits(&mut self, now: Time, origin: &Origin, bytes: &[u8]) -> bool {
@@ -152,19 +159,14 @@ impl Driver {
         let admitted = self.engine.admit(now, origin, is_response, bytes.len());
         let standing = match admitted {
             Ok(standing) => standing,
+            Err(Surplus::Source | Surplus::Bytes) if is_taken(origin, &start) => Standing::Stranger,
             Err(Surplus::Source) => {
                 self.totals.dropped_rate += 1;
-                return self.surplus(now, origin, bytes, &start, "its source sends too much");
+                return self.surplus(now, origin, bytes, "its source sends too much");
             }
             Err(Surplus::Bytes) => {
                 self.totals.dropped_bytes += 1;
-                return self.surplus(
-                    now,
-                    origin,
-                    bytes,
-                    &start,
-                    "its source sends too many bytes",
-                );
+                return self.surplus(now, origin, bytes, "its source sends too many bytes");
             }
             Err(Surplus::Strangers) => {
                 self.totals.dropped_strangers += 1;
@@ -179,27 +181,14 @@ impl Driver {
         }
     }
 
-    /// What is past the rate of its source. Over UDP it comes again; over a connection nobody repeats it (RFC 3261 §17.1), so that requests
-    /// are told to come later. What cannot be answered is taken, and so is what ends calls, which nobody sends again for a 503. Gives
-    /// whether it is taken.
-    fn surplus(
-        &mut self,
-        now: Time,
-        origin: &Origin,
-        bytes: &[u8],
-        start: &Start<'_>,
-        reason: &'static str,
-    ) -> bool {
+    /// Drops what is past the rate of its source. Over UDP it comes again; over a connection nobody repeats it (RFC 3261 §17.1), so that its
+    /// sender is told to come later.
+    fn surplus(&mut self, now: Time, origin: &Origin, bytes: &[u8], reason: &'static str) -> bool {
         if origin.transport.is_reliable() {
-            match start.method {
-                None | Some(b"ACK" | b"BYE" | b"CANCEL") => return true,
-                Some(_) => {
-                    let (engine, origin) = (&mut self.engine, *origin);
-                    guarded(&mut self.totals, "a message past a rate", || {
-                        engine.handle_unwanted(now, origin, bytes, 503);
-                    });
-                }
-            }
+            let (engine, origin) = (&mut self.engine, *origin);
+            guarded(&mut self.totals, "a message past a rate", || {
+                engine.handle_unwanted(now, origin, bytes, 503);
+            });
         }
         self.note_dropped(now, origin, bytes, reason, "");
         false
