@@ -1,7 +1,7 @@
 """Connections that are idle, or send a byte now and then (slowloris), over TCP, TLS and WebSocket.
 
 A process of its own: `python -m bench.hostile.streams idle COUNT SECONDS TCP TLS WS`, or `slow` for `idle`, with the ports.
-Prints one JSON line. Eight in ten of the idle connections are TCP's, one is TLS's, one WebSocket's, and none sends a message. The
+Prints one JSON line. Eight in ten of the idle connections are TCP's, one is TLS's, one WebSocket's; each sends a keep-alive, and no message. The
 slow ones are of five kinds: a SIP header over TCP, a TLS handshake, a SIP header over TLS, an HTTP upgrade, a WebSocket frame.
 """
 
@@ -126,7 +126,12 @@ async def attack(attack: str, count: int, seconds: float, ports: Ports) -> dict[
     for first in range(0, count, _SEVERAL):
         numbers = range(first, min(count, first + _SEVERAL))
         opened = await asyncio.gather(*(crowd.open(kinds[number % len(kinds)], number) for number in numbers))
-        held += [one for one in opened if one is not None]
+        here = [one for one in opened if one is not None]
+        held += here
+        for one in here:
+            # Who sends nothing at all within half a minute is closed.
+            if attack == "idle" and one.kind in ("tcp", "tls"):
+                one.writer.write(b"\r\n\r\n")
     opening = time.monotonic() - begun
     position = 0
     while time.monotonic() - begun < opening + seconds:

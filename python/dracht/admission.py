@@ -98,6 +98,11 @@ class Admission:
     connection is a true one."""
     strangers_burst: int = 5_000
     """How many of those may come at once."""
+    connection_rate: int | None = 100
+    """Connections over TCP, TLS and WebSocket that one source may open in a second, whatever it has shown: a TLS handshake costs
+    as much as hundreds of messages. Those past it are closed at once, and their peers try again."""
+    connection_burst: int = 1_000
+    """How many of those may come at once, as when all the phones of an office come back."""
     refused_rate: int | None = 10
     """Answers a second that the engine itself gives to one stranger whose requests it refuses (400, 405, 481, 503, ...).
     Past it there is silence, so that nobody is answered often who did not ask."""

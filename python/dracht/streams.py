@@ -19,13 +19,17 @@ class Streams:
     """
 
     max_connections: int = 16_384
-    """How many connections each shard holds, accepted and opened; past it new ones are refused. An eighth is for the opened."""
+    """How many connections each shard holds, accepted and opened; past it the oldest over
+    which nothing ever came gives way, and without such the new one is refused. An eighth is for the opened."""
     max_handshakes: int = 1024
     """How many accepted connections of a shard may be agreeing upon TLS or WebSocket; past it the oldest gives way."""
     connect_timeout: float = 4.0
     """How long opening a connection may take."""
     handshake_timeout: float = 10.0
     """How long agreeing upon TLS and WebSocket may take."""
+    first_message_timeout: float = 30.0
+    """Whoever connected over TCP or TLS has to send a whole message or a keep-alive within this: connections that are never used
+    are not to take the place of others. A WebSocket may stay silent as long as its peer answers pings."""
     idle_timeout: float = 600.0
     """A connection without any traffic is closed after this. A WebSocket whose peer answers pings has traffic."""
     message_timeout: float = 30.0
@@ -46,6 +50,10 @@ class Streams:
     unanswered: int = 3
     """How many requests in a row may go unanswered, with nothing else heard from the peer, before their connection is closed and
     the next one opens another; 0: any number. One may be lost to a slow application, three are a dead connection."""
+    alias: bool = True
+    """Whether, with certificates of ours, our Via over TLS has `alias` (RFC 5923): the peer is asked to send its requests for us
+    over the connection that we opened. It does if it asked for our certificate and that proves the host in our Via
+    (`advertise=`), and otherwise leaves it."""
     origins: Sequence[str] = ()
     """The origins, as `https://phone.example.com`, whose pages may open a WebSocket here; empty: all. Browsers tell the
     truth about it, other programs need not: it protects users of browsers, and authenticates nobody."""
@@ -69,6 +77,7 @@ class Streams:
         for name in (
             "connect_timeout",
             "handshake_timeout",
+            "first_message_timeout",
             "idle_timeout",
             "message_timeout",
             "write_timeout",

@@ -193,7 +193,12 @@ async def test_a_server_is_verified(
         return
     answer = await asked.final()
     assert answer.status == 503
-    why = "TLS or WebSocket handshake failed" if fault == "version" else "certificate not trusted"
+    why = {
+        "version": "TLS or WebSocket handshake failed",
+        "name": "certificate not trusted: it is for another name",
+        "expired": "certificate not trusted: it expired",
+        "authority": "certificate not trusted: unknown authority",
+    }[fault]
     assert answer.reason == f"Service Unavailable: {why}"
     assert "OPTIONS" not in server.output()
     said = {

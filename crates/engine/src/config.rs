@@ -29,6 +29,8 @@ pub struct Config {
     pub network: Network,
     /// What becomes of targets that do not answer.
     pub failover: Failover,
+    /// Whether our Via over TLS has `alias` (RFC 5923 §5): to be believed by a peer to whom our certificate proves our sent-by.
+    pub alias: bool,
     /// What is taken from whom.
     pub admission: Admission,
 }

@@ -227,7 +227,8 @@ pub(crate) fn is_web(transport: Transport) -> bool {
 }
 
 /// Whether a host is one that nobody has (RFC 2606 §2): a browser writes one where others write their address (RFC 7118 §5.6).
-pub(crate) fn is_invalid(host: &str) -> bool {
+#[must_use]
+pub fn is_invalid(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);
     host.len()
         .checked_sub(8)

@@ -45,5 +45,5 @@ pub use event::Event;
 pub use flows::{Claim, Learnt};
 pub use resolve::{Resolve, ResolveError, Resolved};
 pub use time::Time;
-pub use transport::{Transmit, TransmitError, TransmitToken};
+pub use transport::{Distrust, Transmit, TransmitError, TransmitToken};
 pub use uac::target_news::{TargetNews, TargetState};

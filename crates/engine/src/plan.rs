@@ -123,9 +123,11 @@ pub(crate) fn via_value(
     transport: crate::transport::Transport,
     host_port: &str,
     branch: &str,
+    alias: bool,
 ) -> String {
+    let alias = if alias { ";alias" } else { "" };
     format!(
-        "SIP/2.0/{} {host_port};rport;branch={branch}",
+        "SIP/2.0/{} {host_port};rport;branch={branch}{alias}",
         transport.via()
     )
 }

@@ -1,8 +1,9 @@
 //! Where a message came from and where it is to go: plain data, no sockets.
 use crate::id::ConnectionId;
 use bytes::Bytes;
+use sip::Host;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// A SIP transport (RFC 3261 §18, RFC 7118).
@@ -120,6 +121,19 @@ pub struct PeerCertificate {
 }
 
 impl PeerCertificate {
+    /// Whether it proves this host: a domain, or an address that it names.
+    #[must_use]
+    pub fn proves_host(&self, host: Host<'_>) -> bool {
+        let address = match host {
+            Host::Name(domain) => return self.proves(domain),
+            Host::V4(address) => IpAddr::V4(address),
+            Host::V6(address) => IpAddr::V6(address),
+        };
+        let mut names = self.names.iter();
+        // What is written like an address is none where it is named as a domain.
+        names.any(|own| own.parse() == Ok(address) && !self.domains.contains(own))
+    }
+
     /// Whether it proves this domain.
     #[must_use]
     pub fn proves(&self, domain: &str) -> bool {
@@ -188,9 +202,47 @@ pub enum TransmitError {
     /// Too much is waiting to be sent to this peer.
     Congested,
     /// The certificate that the peer showed is not trusted, or not for its name; or it does not trust ours.
-    Untrusted,
+    Untrusted(Distrust),
     /// TLS or WebSocket could not be agreed upon with the peer.
     Handshake,
+}
+
+/// What was wrong with a certificate. A closed list: nothing that the peer wrote into its certificate gets further than the log.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Distrust {
+    /// The peer's is past its end.
+    Expired,
+    /// The peer's has not begun.
+    NotYetValid,
+    /// The peer's is for other names than the one that was wanted (RFC 5922 §7.3).
+    OtherName,
+    /// The peer's is by an authority that is not trusted here.
+    UnknownAuthority,
+    /// The peer's was revoked.
+    Revoked,
+    /// The peer's cannot be trusted for another reason: the log has it.
+    Other,
+    /// Ours was not accepted by the peer.
+    OwnRefused,
+    /// The peer demands one of ours, and there is none.
+    OwnMissing,
+}
+
+impl Distrust {
+    /// What was wrong, for people.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Distrust::Expired => "certificate not trusted: it expired",
+            Distrust::NotYetValid => "certificate not trusted: it is not valid yet",
+            Distrust::OtherName => "certificate not trusted: it is for another name",
+            Distrust::UnknownAuthority => "certificate not trusted: unknown authority",
+            Distrust::Revoked => "certificate not trusted: it was revoked",
+            Distrust::Other => "certificate not trusted",
+            Distrust::OwnRefused => "the peer does not accept our certificate",
+            Distrust::OwnMissing => "the peer demands a certificate of ours",
+        }
+    }
 }
 
 impl TransmitError {
@@ -204,7 +256,7 @@ impl TransmitError {
             TransmitError::Closed => "connection lost",
             TransmitError::TooLarge => "message too large",
             TransmitError::Congested => "too much waiting for this peer",
-            TransmitError::Untrusted => "certificate not trusted",
+            TransmitError::Untrusted(distrust) => distrust.text(),
             TransmitError::Handshake => "TLS or WebSocket handshake failed",
         }
     }

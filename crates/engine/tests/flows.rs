@@ -46,6 +46,7 @@ fn config(shard: u8, shards: u8) -> Config {
         session: SessionTimers::default(),
         admission: engine::admit::Admission::everybody(),
         failover: engine::config::Failover::default(),
+        alias: false,
         network: Network {
             key: Some(RelayKey {
                 secret: [3, 4],

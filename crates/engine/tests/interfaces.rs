@@ -56,6 +56,7 @@ fn config() -> Config {
         session: SessionTimers::default(),
         network: engine::config::Network::default(),
         failover: Failover::default(),
+        alias: false,
         admission: engine::admit::Admission::everybody(),
     }
 }

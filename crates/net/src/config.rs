@@ -108,6 +108,9 @@ pub struct StreamConfig {
     /// How many accepted connections of a shard may be agreeing upon TLS and WebSocket: 1,024. Past it the oldest of them is closed,
     /// so that those who never come to an end cannot keep others out.
     pub handshakes: usize,
+    /// Whoever connected over TCP or TLS has to send a whole message or a keep-alive (RFC 5626 §4.4.1) within 30 s: a connection that was
+    /// never used is nobody's.
+    pub first_message_timeout: Duration,
     /// A connection without any traffic, keep-alives included, is closed after 10 min, transactions or not: a response that
     /// comes later opens a new one (RFC 3261 §18.2.2).
     pub idle_timeout: Duration,
@@ -133,6 +136,9 @@ pub struct StreamConfig {
     /// How often at least a keep-alive goes over those: 120 s, as RFC 5626 §4.4.1 has it, or the registrar's Flow-Timer where that is
     /// shorter; zero: never.
     pub keep_alive_interval: Duration,
+    /// Whether, with a certificate of ours, our Via over TLS asks the peer to send its requests for us over the connection that we
+    /// opened (`alias`, RFC 5923 §5): yes. It does so if our certificate proves our sent-by, and otherwise leaves it.
+    pub alias: bool,
     /// The origins (`https://phone.example.com`) whose pages may open a WebSocket here; empty: all.
     pub origins: Vec<String>,
     /// How many connections may wait to be accepted.
@@ -146,6 +152,7 @@ impl Default for StreamConfig {
             connect_timeout: Duration::from_secs(4),
             handshake_timeout: Duration::from_secs(10),
             handshakes: 1024,
+            first_message_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(600),
             message_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
@@ -156,6 +163,7 @@ impl Default for StreamConfig {
             pong_timeout: Duration::from_secs(10),
             keep_alive: KeepAlive::Registered,
             keep_alive_interval: Duration::from_secs(120),
+            alias: true,
             origins: Vec::new(),
             backlog: 1024,
         }

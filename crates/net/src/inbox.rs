@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio::sync::Notify;
 
-/// How many items may wait before messages handed over by other shards are refused: these can be lost like any datagram.
+/// How many items may wait before datagrams handed over by other shards are refused: these can be lost as on their way.
 const HANDED_OVER: usize = 65_536;
 
 /// How many items may wait before connections are not read any more: a peer that sends faster than the shard works is slowed down by
@@ -125,7 +125,7 @@ impl Inbox {
         true
     }
 
-    /// Appends a message of another shard, unless too much waits.
+    /// Appends a datagram's message that another shard received, unless too much waits.
     pub fn hand_over(&self, origin: Origin, message: Message) -> bool {
         if self.lock().items.len() >= HANDED_OVER {
             self.lost.fetch_add(1, Ordering::Relaxed);
@@ -133,6 +133,14 @@ impl Inbox {
         }
         self.handed_over.fetch_add(1, Ordering::Relaxed);
         self.push(Item::Message(origin, message))
+    }
+
+    /// Appends a message that came over a connection of another shard: it is not lost, as nobody repeats it (RFC 3261 §17.1). Says
+    /// whether so much waits that the connection is not to be read for now.
+    pub fn hand_in(&self, origin: Origin, message: Message) -> bool {
+        self.handed_over.fetch_add(1, Ordering::Relaxed);
+        self.push(Item::Message(origin, message));
+        self.is_crowded()
     }
 
     /// How many messages other shards handed over, and how many of them were refused.
@@ -193,5 +201,40 @@ impl Inbox {
         let items = std::mem::take(&mut state.items);
         drop(state);
         drop(items);
+        self.taken.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! A datagram may be lost where a shard is far behind, what came over a connection may not: its reading waits.
+    use super::*;
+    use engine::transport::{ListenerId, Transport};
+
+    fn message() -> (Origin, Message) {
+        let text = "OPTIONS sip:a@example.com SIP/2.0\r\nCall-ID: a\r\n\r\n";
+        let message = Message::parse(Bytes::from(text), &sip::Limits::default()).unwrap();
+        let peer = "192.0.2.1:5060".parse().unwrap();
+        let origin = Origin {
+            listener: ListenerId(0),
+            transport: Transport::Tcp,
+            peer,
+            local: peer,
+            connection: None,
+        };
+        (origin, message)
+    }
+
+    #[test]
+    fn a_crowded_shard_loses_datagrams_and_nothing_of_connections() {
+        let inbox = Inbox::default();
+        let (origin, message) = message();
+        assert!(!inbox.hand_in(origin, message.clone()));
+        while inbox.hand_over(origin, message.clone()) {}
+        assert!(inbox.hand_in(origin, message), "it is not to be read on");
+        let mut items = Vec::new();
+        inbox.take(&mut items);
+        assert_eq!(items.len(), HANDED_OVER + 1);
+        assert_eq!(inbox.handed_over(), (HANDED_OVER as u64 + 1, 1));
     }
 }

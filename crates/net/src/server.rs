@@ -270,6 +270,12 @@ fn engine_config(shard: u8, config: &ServerConfig, listeners: &[Listener]) -> Co
         session: config.session.clone(),
         network: config.network.clone(),
         failover: config.failover.clone(),
+        // Whoever has nothing to prove its name by asks in vain.
+        alias: config.stream.alias
+            && config
+                .tls
+                .as_ref()
+                .is_some_and(|store| store.server().is_some()),
         admission: config.admission.limits.clone(),
     }
 }

@@ -8,6 +8,7 @@ use engine::seam::Commands;
 use engine::transport::Transport;
 use net::admission::{Action, AdmissionConfig, Filter};
 use net::{Server, ServerConfig};
+use socket2::{Domain, Socket, Type};
 use std::net::SocketAddr;
 use std::time::Duration;
 use support::{TcpPeer, address, listening, options, receive, start, total, udp_peer, wait_for};
@@ -358,4 +359,30 @@ fn the_connections_of_a_source_are_counted_for_all_shards_together() {
     wait_for(&server, "none", |counts| open(counts) == 0);
     let _again: Vec<TcpPeer> = (0..3).map(|_| TcpPeer::connect(to)).collect();
     wait_for(&server, "three again", |counts| open(counts) == 3);
+}
+
+#[test]
+fn a_source_opens_so_many_connections_at_a_time_and_others_theirs() {
+    let (server, _application, _events) = start(strict(1, |admission| {
+        admission.limits.connection_rate = Some(Rate::new(1, 5));
+    }));
+    let to = address(&server, Transport::Tcp);
+    let connect = |from: &str| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let from: SocketAddr = format!("{from}:0").parse().unwrap();
+        socket.bind(&from.into()).unwrap();
+        socket.connect(&to.into()).unwrap();
+        TcpPeer::new(socket.into())
+    };
+    // They may be gone again: it is the opening that costs.
+    for _ in 0..5 {
+        let mut peer = connect("127.0.0.7");
+        peer.write(&options("TCP", peer.stream.local_addr().unwrap(), "a", ""));
+        assert!(peer.read().starts_with("SIP/2.0 200"));
+    }
+    assert_eq!(connect("127.0.0.7").read_to_end(), "");
+    wait(&server, "connections_refused_source", 1);
+    let mut other = connect("127.0.0.8");
+    other.write(&options("TCP", other.stream.local_addr().unwrap(), "b", ""));
+    assert!(other.read().starts_with("SIP/2.0 200"));
 }

@@ -194,3 +194,56 @@ fn there_are_only_so_many_connections() {
         connections(counts) == 0
     });
 }
+
+#[test]
+fn whoever_connects_has_to_send_something_whole_in_time() {
+    let (server, _application) = tcp_server(StreamConfig {
+        first_message_timeout: Duration::from_millis(300),
+        ..StreamConfig::default()
+    });
+    let to = address(&server, Transport::Tcp);
+    let [mut silent, mut half, mut alive, mut asking] = [(); 4].map(|()| TcpPeer::connect(to));
+    half.write("OPTIONS sip:x@example.com SIP/2.0\r\nVia: ");
+    alive.write("\r\n\r\n");
+    asking.write(&request(&asking, "asked"));
+    assert!(asking.read().starts_with("SIP/2.0 200 "));
+    assert_eq!(silent.read_to_end(), "");
+    assert_eq!(half.read_to_end(), "");
+    wait_for(&server, "two are left", |counts| connections(counts) == 2);
+    for peer in [&mut alive, &mut asking] {
+        peer.write(&request(peer, "later"));
+    }
+    assert!(alive.read().contains("Call-ID: later\r\n"));
+    assert!(asking.read().contains("Call-ID: later\r\n"));
+}
+
+#[test]
+fn the_oldest_over_which_nothing_came_gives_way_to_a_new_one() {
+    let (server, _application) = tcp_server(StreamConfig {
+        connections: 16,
+        ..StreamConfig::default()
+    });
+    let to = address(&server, Transport::Tcp);
+    let mut asking = TcpPeer::connect(to);
+    asking.write(&request(&asking, "first"));
+    assert!(asking.read().starts_with("SIP/2.0 200 "));
+    let mut silent: Vec<TcpPeer> = (0..13).map(|_| TcpPeer::connect(to)).collect();
+    wait_for(&server, "all are there", |counts| {
+        total(counts, "connections_accepted") == 14
+    });
+    for call_id in ["second", "third"] {
+        let mut new = TcpPeer::connect(to);
+        new.write(&request(&new, call_id));
+        assert!(new.read().starts_with("SIP/2.0 200 "));
+        // The oldest of the silent ones, and nobody else.
+        assert_eq!(silent.remove(0).read_to_end(), "");
+        silent.push(new);
+        wait_for(&server, "as many as before", |counts| {
+            connections(counts) == 14
+        });
+    }
+    for peer in silent.iter_mut().chain([&mut asking]) {
+        peer.write(&request(peer, "last"));
+        while !peer.read().contains("Call-ID: last\r\n") {}
+    }
+}

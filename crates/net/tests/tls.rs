@@ -147,17 +147,25 @@ fn a_server_that_proves_the_name_of_the_uri_is_asked() {
 #[test]
 fn a_server_that_does_not_is_not_sent_anything_and_the_request_says_why() {
     let (folder, authority) = (Folder::new(), Authority::new());
+    let another = "it is for another name";
     let bad = [
-        authority.certificate(&["other.example"]),
-        authority.expired(&["localhost"]),
-        Authority::new().certificate(&["localhost"]),
-        authority.for_uri("sip:other.example"),
-        authority.for_uri("sip:someone@localhost"),
+        (authority.certificate(&["other.example"]), another),
+        (authority.expired(&["localhost"]), "it expired"),
+        (
+            Authority::new().certificate(&["localhost"]),
+            "unknown authority",
+        ),
+        (authority.for_uri("sip:other.example"), another),
+        (authority.for_uri("sip:someone@localhost"), another),
     ];
-    for pair in bad {
+    for (pair, why) in bad {
         let own = alone(&folder, &authority, &["own.example"]);
         let (server, response) = asks(own, &pair, "localhost");
         assert_eq!(response.status(), 503);
+        assert_eq!(
+            response.reason(),
+            format!("Service Unavailable: certificate not trusted: {why}")
+        );
         wait_for(&server, "it is counted and forgotten", |counts| {
             total(counts, "handshakes_failed") == 1 && connections(counts) == 0
         });

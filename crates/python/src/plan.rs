@@ -170,6 +170,7 @@ impl Plan {
                 ..self.network.clone()
             },
             failover: Failover::default(),
+            alias: false,
             admission: Admission::everybody(),
         };
         let mut engine = Engine::new(config, Generator::new([7; 32]));

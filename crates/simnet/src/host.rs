@@ -71,6 +71,7 @@ pub fn config(id: HostId) -> Config {
             ..Network::default()
         },
         failover: Failover::default(),
+        alias: false,
         admission: Admission::everybody(),
     }
 }

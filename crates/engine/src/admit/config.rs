@@ -46,6 +46,9 @@ pub struct Admission {
     pub strangers_rate: Option<Rate>,
     /// Answers that the engine itself gives to a stranger whose requests it refuses or cannot read: 10/s, 20 at once; then silence.
     pub refused_rate: Option<Rate>,
+    /// Connections over TCP, TLS and WebSocket that a source opens, whatever it has shown: 100/s, 1,000 at once. A TLS handshake costs as
+    /// much as hundreds of messages.
+    pub connection_rate: Option<Rate>,
     /// How long a source stays known after it has shown it: 1 h.
     pub known_for: Duration,
     /// Server transactions of one stranger, and of one known source: 10,000 and 250,000.
@@ -105,6 +108,7 @@ impl Default for Admission {
             known_byte_rate: Some(Rate::new(20_000_000, 40_000_000)),
             strangers_rate: Some(Rate::new(5_000, 5_000)),
             refused_rate: Some(Rate::new(10, 20)),
+            connection_rate: Some(Rate::new(100, 1_000)),
             known_for: Duration::from_secs(3600),
             transactions: 10_000,
             known_transactions: 250_000,

@@ -174,6 +174,16 @@ impl Admit {
         }
     }
 
+    /// Whether a connection that this address opens is taken.
+    fn connects(&mut self, now: Time, address: IpAddr) -> bool {
+        if self.config.trusts(address) {
+            return true;
+        }
+        let rate = self.config.connection_rate;
+        let entry = self.sources.stranger(now, Source::of(address));
+        entry.is_none_or(|entry| entry.connections.take(now, rate))
+    }
+
     /// The source is known from now on. Says whether that is news, also where it was known for long.
     fn learn(&mut self, now: Time, source: Source) -> bool {
         let known_for = self.config.known_for;
@@ -275,6 +285,11 @@ impl Engine {
         let address = origin.peer.ip();
         self.admit
             .take(now, address, is_connected, is_response, bytes)
+    }
+
+    /// Whether a connection that `address` opens is to be taken, before anything is read from it. Each call counts as one.
+    pub fn admit_connection(&mut self, now: Time, address: IpAddr) -> bool {
+        self.admit.connects(now, address)
     }
 
     /// A source that has shown to this engine that it gets what is sent to it: the engines of the other shards are to be told.

@@ -10,7 +10,7 @@ use crate::transaction::key::Digester;
 
 /// Places of a set.
 const PLACES: usize = 8;
-/// Sets: 32,768 sources in all, 1.8 MB at most.
+/// Sets: 32,768 sources in all, 2 MB at most.
 const SETS: usize = 4096;
 
 /// What is remembered of one source. Empty when the source is nobody.
@@ -21,6 +21,8 @@ pub(crate) struct Entry {
     pub(crate) messages: Bucket,
     /// Of the bytes of that.
     pub(crate) bytes: Bucket,
+    /// Of the connections that it opens.
+    pub(crate) connections: Bucket,
     /// Of what is answered although it is refused.
     pub(crate) refused: Bucket,
     /// Until when it is known.
@@ -35,7 +37,8 @@ impl Entry {
 
     /// Whether it says no more than an empty place.
     fn is_idle(&self, now: Time) -> bool {
-        !self.is_known(now) && self.messages.is_full(now) && self.refused.is_full(now)
+        let buckets = [self.messages, self.connections, self.refused];
+        !self.is_known(now) && buckets.iter().all(|bucket| bucket.is_full(now))
     }
 }
 

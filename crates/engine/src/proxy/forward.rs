@@ -104,8 +104,9 @@ fn via(hop: &Hop<'_>) -> String {
     } else {
         ""
     };
+    let alias = if hop.alias { ";alias" } else { "" };
     format!(
-        "SIP/2.0/{} {};branch={}{rport}",
+        "SIP/2.0/{} {};branch={}{rport}{alias}",
         hop.transport.via(),
         hop.sent_by,
         hop.branch

@@ -142,6 +142,8 @@ pub struct Hop<'a> {
     pub sent_by: &'a str,
     /// The branch parameter, with its magic cookie (`loops::branch_parameter`).
     pub branch: &'a str,
+    /// Whether our Via asks the next hop to send us its requests over the same connection (RFC 5923 §5).
+    pub alias: bool,
     /// Our Record-Route URI on the side of the next hop (`forward::record_route_uri` of the sending listener). Used when the
     /// proxy stays in the path.
     pub record_route: &'a str,

@@ -17,14 +17,18 @@ use crate::uac::earlier;
 use crate::uas::via::unlimited;
 use sip::{Build, Message};
 use smallvec::smallvec;
+use std::borrow::Cow;
 use std::sync::Arc;
+
+/// The longest that a reason phrase says of what happened, in characters.
+const LONGEST_CAUSE: usize = 100;
 
 /// Why a request failed for good.
 #[derive(Clone, Debug)]
 pub(crate) enum Failure {
     /// Nobody answered.
     Timeout,
-    /// No address took it; the last for this reason.
+    /// No address took it; what became of the last.
     Transport(TransmitError),
     /// There is no address, or none that can be reached.
     Unresolvable(CommandError),
@@ -42,13 +46,20 @@ impl Failure {
         }
     }
 
-    /// The reason phrase of the response that stands for it: what happened, where that is known.
-    fn reason(&self) -> String {
-        let phrase = sip::status::reason_phrase(self.status());
-        match self {
-            Failure::Transport(error) => format!("{phrase}: {}", error.text()),
-            _ => phrase.to_owned(),
-        }
+    /// The reason phrase: the usual one, and after it what happened, where more is known.
+    fn phrase(&self) -> Cow<'static, str> {
+        let usual = sip::status::reason_phrase(self.status());
+        let cause = match self {
+            Failure::Transport(error) => error.text(),
+            Failure::Unresolvable(CommandError::NoTransport(why)) => why,
+            Failure::Timeout | Failure::Unresolvable(_) | Failure::Flow => return usual.into(),
+        };
+        let cause: String = cause
+            .chars()
+            .filter(|letter| matches!(letter, ' '..='~'))
+            .take(LONGEST_CAUSE)
+            .collect();
+        format!("{usual}: {cause}").into()
     }
 }
 
@@ -113,7 +124,7 @@ impl Engine {
             | TransmitError::Unreachable
             | TransmitError::TimedOut
             | TransmitError::Closed
-            | TransmitError::Untrusted
+            | TransmitError::Untrusted(_)
             | TransmitError::Handshake => !transaction.switched,
             TransmitError::TooLarge | TransmitError::Congested => false,
         };
@@ -319,7 +330,7 @@ impl Engine {
     /// The response that stands for the one that never came, to a request that went out.
     fn made_for_client(&self, id: TransactionId, failure: &Failure) -> Option<Arc<Message>> {
         let request = Message::parse(self.clients.get(id)?.request.clone(), &unlimited()).ok()?;
-        let bytes = Build::reply(&request, failure.status(), &failure.reason(), None).finish(b"");
+        let bytes = Build::reply(&request, failure.status(), &failure.phrase(), None).finish(b"");
         Message::parse(bytes, &unlimited()).ok().map(Arc::new)
     }
 }

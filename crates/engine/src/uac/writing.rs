@@ -36,9 +36,10 @@ impl Engine {
             .filter(|origin| origin.peer.ip() == way.peer.ip() && origin.listener == way.listener)
             .map(|origin| origin.local.ip());
         let host_port = self.listeners.host_port(way.listener, way.peer.ip(), local);
+        let alias = self.config.alias && way.transport == Transport::Tls;
         let bytes = match &plan {
             Plan::Own(request) => {
-                let via = via_value(way.transport, &host_port, &branch);
+                let via = via_value(way.transport, &host_port, &branch, alias);
                 let contact = self.listeners.contact(way.listener, way.peer.ip(), local);
                 Some(request.write(&Names {
                     via: &via,
@@ -54,7 +55,7 @@ impl Engine {
                     let request = (&**context.request(), context.is_secure());
                     self.record_routes((way, local, flow), origin, request)
                 });
-                let hop = hop(way, &host_port, &branch, routes.as_ref());
+                let hop = hop((way, alias), &host_port, &branch, routes.as_ref());
                 let context = &mut self.contexts.get_mut(server)?.context;
                 context.write_request(*number, &hop)
             }
@@ -63,7 +64,7 @@ impl Engine {
                     let request = (&**forwarding.request(), forwarding.is_secure());
                     self.record_routes((way, local, flow), Some(*origin), request)
                 });
-                Some(forwarding.write(&hop(way, &host_port, &branch, routes.as_ref())))
+                Some(forwarding.write(&hop((way, alias), &host_port, &branch, routes.as_ref())))
             }
         };
         self.clients.get_mut(id)?.plan = Some(plan);
@@ -152,7 +153,7 @@ impl Engine {
 
 /// The hop of a request that is forwarded; without Record-Route those texts stay empty.
 fn hop<'a>(
-    way: Hop,
+    (way, alias): (Hop, bool),
     sent_by: &'a str,
     branch: &'a str,
     routes: Option<&'a Routes>,
@@ -161,6 +162,7 @@ fn hop<'a>(
         transport: way.transport,
         sent_by,
         branch,
+        alias,
         record_route: routes.map_or("", |routes| &routes.sent),
         record_route_received: routes.and_then(|routes| routes.received.as_deref()),
     }

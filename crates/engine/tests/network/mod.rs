@@ -65,6 +65,7 @@ pub fn config(host: usize) -> Config {
         session: SessionTimers::default(),
         network: engine::config::Network::default(),
         failover: Failover::default(),
+        alias: false,
         admission: Admission::everybody(),
     }
 }

@@ -76,6 +76,7 @@ impl Network {
                 session: SessionTimers::default(),
                 network: engine::config::Network::default(),
                 failover: Failover::default(),
+                alias: false,
                 admission: engine::admit::Admission::everybody(),
             };
             let mut engine = Engine::new(config, Generator::new([seed; 32]));

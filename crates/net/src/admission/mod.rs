@@ -223,8 +223,10 @@ impl Driver {
 
     /// Whether a connection from there is to be accepted. Counts and logs when not.
     pub(crate) fn may_connect(&mut self, now: Time, peer: SocketAddr) -> bool {
-        let Err(reason) = self.gate.accepts(now, peer.ip()) else {
-            return true;
+        let reason = match self.gate.accepts(now, peer.ip()) {
+            Err(reason) => reason,
+            Ok(()) if self.engine.admit_connection(now, peer.ip()) => return true,
+            Ok(()) => "its source opens too many at a time",
         };
         self.totals.refused_source += 1;
         if let Some(suppressed) = self.gate.drops.note(now, Source::of(peer.ip()), reason) {

@@ -8,7 +8,7 @@ use super::reuse::Key;
 use crate::config::StreamConfig;
 use crate::inbox::{Inbox, Item};
 use engine::TransmitError;
-use engine::transport::{Origin, PeerCertificate};
+use engine::transport::{Origin, PeerCertificate, Transport};
 use sip::Framer;
 use std::cell::RefCell;
 use std::io::{self, Read};
@@ -47,6 +47,10 @@ pub(super) struct Connection {
     pub last_read: Instant,
     /// Since when a message is incomplete.
     pub partial_since: Option<Instant>,
+    /// Whether the peer sent a whole message or a keep-alive.
+    pub has_spoken: bool,
+    /// Until when the peer that connected to us has to send something.
+    pub first_by: Option<Instant>,
     /// Until when TLS and WebSocket have to be agreed upon.
     pub handshake_until: Option<Instant>,
     /// When we asked the peer of a WebSocket whether it lives.
@@ -56,6 +60,8 @@ pub(super) struct Connection {
     pub certificate: Option<Arc<PeerCertificate>>,
     /// The name that it asked for last by an `alias` (RFC 5923).
     pub alias: Option<Key>,
+    /// The shard that a message was given to and that is behind: nothing is read until it has caught up.
+    pub crowded: Option<u8>,
     /// Why the connection ended, when it was not lost.
     pub failure: Option<TransmitError>,
 }
@@ -63,6 +69,10 @@ pub(super) struct Connection {
 impl Connection {
     /// Serves a connection that was accepted, to its end.
     pub async fn serve(mut self, stream: TcpStream) {
+        // A browser connects when its page is loaded, and may call much later: the answers to our pings are its sign of life.
+        if matches!(self.origin.transport, Transport::Tcp | Transport::Tls) {
+            self.first_by = Some(Instant::now() + self.config.first_message_timeout);
+        }
         self.run(stream).await;
         self.ended(self.failure.unwrap_or(TransmitError::Closed));
     }
@@ -102,9 +112,6 @@ impl Connection {
 
     async fn run(&mut self, stream: TcpStream) {
         let (outbox, inboxes) = (self.outbox.clone(), self.inboxes.clone());
-        let Some(inbox) = inboxes.get(usize::from(self.shard)) else {
-            return;
-        };
         let Some(stream) = outbox.open(stream) else {
             return;
         };
@@ -125,7 +132,12 @@ impl Connection {
                 Phase::Ending if status.is_empty => return linger(stream).await,
                 Phase::Opening | Phase::Open | Phase::Ending => {}
             }
-            let is_held = self.is_reading && inbox.is_crowded();
+            let crowded = if self.is_reading {
+                self.crowded(&inboxes)
+            } else {
+                None
+            };
+            let is_held = crowded.is_some();
             let interest = match (self.is_reading && !is_held, status.blocked_since.is_some()) {
                 (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
                 (true, false) => Some(Interest::READABLE),
@@ -135,7 +147,7 @@ impl Connection {
             tokio::select! {
                 biased;
                 () = outbox.changed.notified() => {}
-                () = inbox.has_room(), if is_held => {}
+                () = has_room(crowded), if is_held => {}
                 ready = stream.ready(interest.unwrap_or(Interest::READABLE)), if interest.is_some() => {
                     let Ok(ready) = ready else { return };
                     let is_open = !self.is_reading || !(ready.is_readable() || ready.is_read_closed()) || self.read(stream).is_ok();
@@ -159,6 +171,22 @@ impl Connection {
                 sleep.as_mut().reset(armed);
             }
         }
+    }
+
+    /// The inbox for which nothing more is read for now, as it is too far behind: that of our own shard, or of the one that was given a
+    /// message last.
+    fn crowded<'a>(&mut self, inboxes: &'a [Inbox]) -> Option<&'a Inbox> {
+        let inbox = |shard: u8| {
+            let inbox = inboxes.get(usize::from(shard));
+            inbox.filter(|inbox| inbox.is_crowded())
+        };
+        inbox(self.shard).or_else(|| {
+            let other = inbox(self.crowded?);
+            if other.is_none() {
+                self.crowded = None;
+            }
+            other
+        })
     }
 
     /// Reads what is there, within bounds. An error is the connection's end.
@@ -190,6 +218,12 @@ impl Connection {
             }
             Ok(())
         })
+    }
+}
+
+async fn has_room(inbox: Option<&Inbox>) {
+    if let Some(inbox) = inbox {
+        inbox.has_room().await;
     }
 }
 

@@ -6,7 +6,9 @@ mod listener;
 mod outbox;
 mod pool;
 mod receiving;
+mod returning;
 mod reuse;
+mod silent;
 mod waiting;
 
 pub(crate) use listener::{Accepted, accept};

@@ -10,7 +10,7 @@ use engine::transport::PeerCertificate;
 use engine::{TransmitError, TransmitToken};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -42,6 +42,8 @@ pub(super) struct Outbox {
     limits: OutboxLimits,
     /// How many requests in a row went unanswered since something came from the peer.
     unanswered: AtomicU32,
+    /// Whether the peer ever sent a whole message or a keep-alive.
+    has_spoken: AtomicBool,
     /// The task has to look again: something is blocked, ends or ended.
     pub changed: Notify,
 }
@@ -119,6 +121,7 @@ impl Outbox {
             state: Mutex::new(state),
             limits,
             unanswered: AtomicU32::new(0),
+            has_spoken: AtomicBool::new(false),
             changed: Notify::new(),
         }
     }
@@ -144,6 +147,16 @@ impl Outbox {
         if self.unanswered.load(Ordering::Relaxed) != 0 {
             self.unanswered.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// The peer sent a whole message, or a keep-alive.
+    pub fn spoke(&self) {
+        self.has_spoken.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the peer never did.
+    pub fn is_silent(&self) -> bool {
+        !self.has_spoken.load(Ordering::Relaxed)
     }
 
     /// A request got no answer; gives how many in a row that makes.

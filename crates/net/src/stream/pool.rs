@@ -9,16 +9,18 @@ use super::keep_alive::KeepsAlive;
 use super::layer::{Failure, Layer, WebSocketRules};
 use super::listener::Accepted;
 use super::outbox::{Outbox, OutboxLimits};
+use super::returning;
 use super::reuse::{Key, Reuse};
+use super::silent::Silent;
 use crate::config::StreamConfig;
 use crate::inbox::{Inbox, Item, Outgoing};
 use crate::tls;
 use crate::totals::Totals;
-use engine::TransmitError;
 use engine::config::Listener;
 use engine::flows::Unanswered;
 use engine::id::ConnectionId;
-use engine::transport::{Destination, ListenerId, Origin, Transport};
+use engine::transport::{Destination, Distrust, ListenerId, Origin, Transport};
+use engine::{Transmit, TransmitError};
 use rustc_hash::FxHashMap;
 use sip::Framer;
 use std::collections::VecDeque;
@@ -41,6 +43,7 @@ pub(crate) struct Pool {
     reuse: Reuse,
     /// Accepted connections that may still be agreeing upon TLS or WebSocket, the oldest first.
     handshakes: VecDeque<ConnectionId>,
+    silent: Silent,
     /// Those with something to write at the end of the turn.
     touched: Vec<ConnectionId>,
 }
@@ -94,6 +97,7 @@ impl Pool {
             connections: FxHashMap::default(),
             reuse: Reuse::default(),
             handshakes: VecDeque::new(),
+            silent: Silent::default(),
             touched: Vec::new(),
         }
     }
@@ -103,12 +107,19 @@ impl Pool {
         self.connections.len()
     }
 
-    /// Takes a connection that was accepted, unless there are too many. An eighth of the room is kept for those that we open: whoever
+    /// Takes a connection that was accepted. When there are too many, the oldest of those over which nothing ever came gives way; without
+    /// such the new one is refused. An eighth of the room is kept for those that we open: whoever
     /// connects and says nothing is not to keep us from calling anybody.
     pub fn accept(&mut self, accepted: Accepted, totals: &mut Totals) -> bool {
         if self.connections.len() >= self.config.connections - self.config.connections / 8 {
             totals.refused += 1;
-            return false;
+            let Some(silent) = self
+                .silent
+                .take_oldest(|id| is_silent(&self.connections, id))
+            else {
+                return false;
+            };
+            self.close(silent);
         }
         // A peer that is gone already has no address any more.
         let Ok(local) = accepted.stream.local_addr() else {
@@ -131,8 +142,12 @@ impl Pool {
             server_name: None,
             layer,
         });
-        if let Some(id) = connection.origin.connection.filter(|_| !is_plain) {
-            self.bound_handshakes(id, totals);
+        if let Some(id) = connection.origin.connection {
+            let is_silent = |id| is_silent(&self.connections, id);
+            self.silent.add(id, is_silent);
+            if !is_plain {
+                self.bound_handshakes(id, totals);
+            }
         }
         tokio::spawn(connection.serve(accepted.stream));
         true
@@ -188,10 +203,9 @@ impl Pool {
         });
         if self.handshakes.len() > self.config.handshakes
             && let Some(oldest) = self.handshakes.pop_front()
-            && let Some(entry) = self.connections.get(&oldest)
         {
             totals.refused += 1;
-            entry.outbox.close(TransmitError::Closed, &self.inboxes);
+            self.close(oldest);
         }
     }
 
@@ -205,14 +219,9 @@ impl Pool {
         let destination = outgoing.transmit.destination;
         let (token, from) = (outgoing.transmit.token, outgoing.from);
         let id = destination.connection.filter(|id| self.is_usable(*id));
-        let name = outgoing.transmit.server_name.as_ref();
-        let id = id.or_else(|| {
-            let found = self.reuse.find(&destination, name);
-            found.filter(|id| self.is_usable(*id))
-        });
         let id = match id {
             Some(id) => Ok(id),
-            None => self.open(&destination, name.cloned(), totals),
+            None => self.find_or_open(&outgoing.transmit, totals),
         };
         let result = id.and_then(|id| {
             let entry = self.connections.get_mut(&id).ok_or(TransmitError::Closed)?;
@@ -228,6 +237,20 @@ impl Pool {
             && let Some(inbox) = self.inboxes.get(usize::from(from))
         {
             inbox.push(Item::Undelivered(token, error));
+        }
+    }
+
+    fn find_or_open(
+        &mut self,
+        transmit: &Transmit,
+        totals: &mut Totals,
+    ) -> Result<ConnectionId, TransmitError> {
+        let name = returning::wanted_name(transmit);
+        let found = self.reuse.find(&transmit.destination, name.as_ref());
+        match found.filter(|id| self.is_usable(*id)) {
+            Some(id) => Ok(id),
+            None if returning::is_nobody(name.as_ref()) => Err(TransmitError::Closed),
+            None => self.open(&transmit.destination, name, totals),
         }
     }
 
@@ -285,7 +308,7 @@ impl Pool {
             .opening(destination, server_name.as_deref())
             .map_err(|failure| {
                 tracing::debug!(%peer, ?failure, "cannot begin TLS");
-                TransmitError::Untrusted
+                TransmitError::Untrusted(Distrust::OtherName)
             })?;
         totals.opened += 1;
         let connection = self.insert(New {
@@ -342,6 +365,9 @@ impl Pool {
             is_reading: true,
             last_read: Instant::now(),
             partial_since: None,
+            first_by: None,
+            has_spoken: false,
+            crowded: None,
             handshake_until: None,
             ping_sent: None,
             keeps_alive: KeepsAlive::new(&self.config, new.transport),
@@ -382,8 +408,15 @@ impl Pool {
     pub fn shrink(&mut self) {
         self.connections.shrink_to_fit();
         self.handshakes.shrink_to_fit();
+        self.silent.shrink(|id| is_silent(&self.connections, id));
         self.touched.shrink_to_fit();
         self.reuse.shrink();
+    }
+
+    fn close(&self, id: ConnectionId) {
+        if let Some(entry) = self.connections.get(&id) {
+            entry.outbox.close(TransmitError::Closed, &self.inboxes);
+        }
     }
 
     /// A connection ended.
@@ -392,4 +425,10 @@ impl Pool {
             self.reuse.remove(id);
         }
     }
+}
+
+/// Whether the peer of an open connection never sent anything whole.
+fn is_silent(connections: &FxHashMap<ConnectionId, Entry>, id: ConnectionId) -> bool {
+    let outbox = connections.get(&id).map(|entry| &entry.outbox);
+    outbox.is_some_and(|outbox| outbox.is_silent() && outbox.is_usable())
 }

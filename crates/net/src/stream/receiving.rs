@@ -7,7 +7,7 @@ use crate::inbox::Item;
 use bytes::Bytes;
 use engine::TransmitError;
 use engine::config::shard_of;
-use engine::transport::{PeerCertificate, Transport};
+use engine::transport::{Distrust, PeerCertificate, Transport};
 use sip::{Frame, Message, ParseError};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -106,7 +106,8 @@ impl Connection {
         was_complete
     }
 
-    fn answer_keep_alive(&self) {
+    fn answer_keep_alive(&mut self) {
+        self.spoke();
         self.outbox.push_keep_alive(b"\r\n");
         // An error shows at the next read.
         let _ = self.outbox.write();
@@ -129,6 +130,7 @@ impl Connection {
 
     /// Gives a message to the shard that owns its call.
     fn hand_in(&mut self, message: Message) {
+        self.spoke();
         self.note_alias(&message);
         self.keeps_alive.note(&message, self.last_read);
         let shards = u8::try_from(self.inboxes.len()).unwrap_or(u8::MAX);
@@ -142,9 +144,18 @@ impl Connection {
         if let Some(inbox) = self.inboxes.get(usize::from(owner)) {
             if owner == self.shard {
                 inbox.push(Item::Message(self.origin, message));
-            } else {
-                inbox.hand_over(self.origin, message);
+            } else if inbox.hand_in(self.origin, message) {
+                self.crowded = Some(owner);
             }
+        }
+    }
+
+    /// The peer sent something whole.
+    fn spoke(&mut self) {
+        if !self.has_spoken {
+            self.has_spoken = true;
+            self.first_by = None;
+            self.outbox.spoke();
         }
     }
 
@@ -166,10 +177,10 @@ impl Connection {
             return;
         };
         let (host, port) = via.sent_by();
-        let name = host.to_string();
-        if !certificate.proves(&name) {
+        if !certificate.proves_host(via.host) {
             return;
         }
+        let name = host.to_string();
         let transport = self.origin.transport;
         let port = port.unwrap_or_else(|| transport.default_port());
         let peer = SocketAddr::new(self.origin.peer.ip(), port);
@@ -216,7 +227,13 @@ impl Connection {
         self.is_reading = false;
         let (error, what, why) = match failure {
             Failure::Closed => return,
-            Failure::Untrusted(why) => (TransmitError::Untrusted, "the peer is not trusted", why),
+            Failure::Untrusted(distrust, why) => {
+                let what = match distrust {
+                    Distrust::OwnRefused | Distrust::OwnMissing => "the handshake failed",
+                    _ => "the peer is not trusted",
+                };
+                (TransmitError::Untrusted(distrust), what, why)
+            }
             Failure::Handshake(why) => (TransmitError::Handshake, "the handshake failed", why),
             Failure::Broken(why) => (TransmitError::Closed, "the peer broke the protocol", why),
         };

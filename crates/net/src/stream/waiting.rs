@@ -8,6 +8,7 @@ use tokio::time::Instant;
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(super) enum Awaited {
     Traffic,
+    FirstMessage,
     RestOfMessage,
     RoomToWrite,
     Handshake,
@@ -44,6 +45,7 @@ impl Connection {
             partial.map(|at| (at, Awaited::RestOfMessage)),
             blocked.map(|at| (at, Awaited::RoomToWrite)),
             self.handshake_until.map(|at| (at, Awaited::Handshake)),
+            self.first_by.map(|at| (at, Awaited::FirstMessage)),
             alive,
             kept,
         ];
@@ -68,6 +70,9 @@ impl Connection {
                 return self.outbox.write().is_ok();
             }
             Awaited::Traffic => tracing::debug!(%peer, "closing an idle connection"),
+            Awaited::FirstMessage => {
+                tracing::debug!(%peer, "closing a connection over which nothing was ever asked")
+            }
             Awaited::Pong if self.ping_sent.is_some() => {
                 tracing::debug!(%peer, "closing a WebSocket whose peer does not answer a ping")
             }

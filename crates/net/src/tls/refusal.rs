@@ -1,4 +1,5 @@
 //! Why a TLS connection did not come about, for people: what was wrong, and what to do.
+use engine::transport::Distrust;
 use rustls::{AlertDescription, CertificateError, Error};
 use std::time::Duration;
 
@@ -23,12 +24,39 @@ pub(crate) fn text(error: &Error) -> String {
     }
 }
 
-/// Whether the peer is refused for its certificate, not for how it speaks.
-pub(crate) fn is_about_trust(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::InvalidCertificate(_) | Error::NoCertificatesPresented
-    )
+/// What is wrong with a certificate; none when that is not why.
+pub(crate) fn distrust(error: &Error) -> Option<Distrust> {
+    Some(match error {
+        Error::InvalidCertificate(error) => match error {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                Distrust::Expired
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                Distrust::NotYetValid
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                Distrust::OtherName
+            }
+            // An authority may have the name of one that is known.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                Distrust::UnknownAuthority
+            }
+            CertificateError::Revoked => Distrust::Revoked,
+            _ => Distrust::Other,
+        },
+        Error::NoCertificatesPresented => Distrust::Other,
+        Error::AlertReceived(alert) => match alert {
+            AlertDescription::CertificateRequired => Distrust::OwnMissing,
+            AlertDescription::UnknownCA
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnsupportedCertificate => Distrust::OwnRefused,
+            _ => return None,
+        },
+        _ => return None,
+    })
 }
 
 fn certificate(error: &CertificateError) -> String {

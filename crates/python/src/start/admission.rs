@@ -25,6 +25,7 @@ pub fn read(admission: Option<&Bound<'_, PyAny>>) -> PyResult<AdmissionConfig> {
         known_byte_rate: rate("known_byte_rate", "known_byte_burst")?,
         strangers_rate: rate("strangers_rate", "strangers_burst")?,
         refused_rate: rate("refused_rate", "refused_burst")?,
+        connection_rate: rate("connection_rate", "connection_burst")?,
         known_for: time("known_for")?,
         transactions: number("transactions")?,
         known_transactions: number("known_transactions")?,

@@ -15,6 +15,7 @@ pub fn config(given: Option<&Bound<'_, PyAny>>) -> PyResult<StreamConfig> {
         handshakes: given.getattr("max_handshakes")?.extract()?,
         connect_timeout: seconds("connect_timeout")?,
         handshake_timeout: seconds("handshake_timeout")?,
+        first_message_timeout: seconds("first_message_timeout")?,
         idle_timeout: seconds("idle_timeout")?,
         message_timeout: seconds("message_timeout")?,
         write_timeout: seconds("write_timeout")?,
@@ -26,6 +27,7 @@ pub fn config(given: Option<&Bound<'_, PyAny>>) -> PyResult<StreamConfig> {
         },
         keep_alive_interval: seconds("keep_alive_interval")?,
         unanswered: given.getattr("unanswered")?.extract()?,
+        alias: given.getattr("alias")?.extract()?,
         origins: given.getattr("origins")?.extract()?,
         ..StreamConfig::default()
     })

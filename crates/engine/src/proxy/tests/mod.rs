@@ -76,6 +76,7 @@ pub(super) fn hop<'a>(branch: &'a str, record_route: &'a str) -> Hop<'a> {
         transport: Transport::Udp,
         sent_by: "192.0.2.1:5060",
         branch,
+        alias: false,
         record_route,
         record_route_received: None,
     }

@@ -7,7 +7,7 @@ mod upgrade;
 mod websocket;
 
 use bytes::Bytes;
-use engine::transport::PeerCertificate;
+use engine::transport::{Distrust, PeerCertificate};
 use secure::Secure;
 use std::sync::Arc;
 use upgrade::{Answered, Upgrade};
@@ -29,8 +29,8 @@ pub(super) struct Received {
 /// Why a connection ends.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Failure {
-    /// The peer's certificate was not accepted; for people, why.
-    Untrusted(String),
+    /// The peer's certificate was not accepted, or ours was not; for people, why.
+    Untrusted(Distrust, String),
     /// TLS or the WebSocket upgrade did not come about; for people, why.
     Handshake(String),
     /// What came later breaks the protocol; for people, how.

@@ -1,7 +1,7 @@
 //! TLS of one connection: rustls fed with bytes, its records taken out. What its certificates mean is `tls`'s.
 use super::Failure;
 use crate::tls::{Certificate, refusal};
-use engine::transport::PeerCertificate;
+use engine::transport::{Distrust, PeerCertificate};
 use rustls::pki_types::{IpAddr, ServerName};
 use rustls::{ClientConfig, Connection, ServerConfig};
 use rustls::{ClientConnection, ServerConnection};
@@ -32,7 +32,8 @@ impl Secure {
             Err(_) => ServerName::try_from(name.trim_end_matches('.').to_owned()),
         };
         let name = name.map_err(|error| {
-            Failure::Untrusted(format!("no certificate can be for this name: {error}"))
+            let why = format!("no certificate can be for this name: {error}");
+            Failure::Untrusted(Distrust::OtherName, why)
         })?;
         let connection = ClientConnection::new(config, name).map_err(|error| failure(&error))?;
         Ok(Secure::new(connection.into()))
@@ -125,10 +126,9 @@ impl Secure {
 
 fn failure(error: &rustls::Error) -> Failure {
     let text = refusal::text(error);
-    if refusal::is_about_trust(error) {
-        Failure::Untrusted(text)
-    } else {
-        Failure::Handshake(text)
+    match refusal::distrust(error) {
+        Some(distrust) => Failure::Untrusted(distrust, text),
+        None => Failure::Handshake(text),
     }
 }
 

@@ -1,0 +1,198 @@
+//! Which connection over TLS takes what: a response goes to whoever proves to be the sent-by of its Via (RFC 3261 §18.2.2), a request to who
+//! proved its name and asked for such by `alias` (RFC 5923), and nothing goes to anybody else.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+mod certificates;
+mod support;
+use certificates::{Authority, Client, Folder, TlsStream, demanding, store, tls};
+use engine::event::Event;
+use engine::seam::Commands;
+use engine::transport::Transport;
+use net::tls::ClientCertificates;
+use net::{Server, ServerConfig, StreamConfig};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use support::{
+    Application, Peer, address, connections, listening, options, response, start, total, wait_for,
+};
+
+const LISTEN: &str = "sip:127.0.0.1:0;transport=tls";
+
+/// A server with a certificate for these names, which asks for those of its clients.
+fn serve(
+    folder: &Folder,
+    authority: &Authority,
+    names: &[&str],
+) -> (Server, Arc<Application>, Receiver<(u8, Event)>) {
+    serve_with(folder, authority, names, true)
+}
+
+fn serve_with(
+    folder: &Folder,
+    authority: &Authority,
+    names: &[&str],
+    alias: bool,
+) -> (Server, Arc<Application>, Receiver<(u8, Event)>) {
+    let pair = authority.certificate(names).write(folder, names[0]);
+    let trusted = folder.write("authority.pem", &authority.pem);
+    let config = tls(vec![pair], &[&trusted]);
+    start(ServerConfig {
+        tls: Some(store(demanding(config, ClientCertificates::Asked))),
+        stream: StreamConfig {
+            alias,
+            ..StreamConfig::default()
+        },
+        ..listening(LISTEN)
+    })
+}
+
+fn connect(server: &Server, client: &Client, name: &str) -> Peer<TlsStream> {
+    let to = address(server, Transport::Tls);
+    Peer::over(client.connect(to, name).unwrap())
+}
+
+/// An OPTIONS whose Via says that it is from `sent_by`.
+fn from(sent_by: &str, peer: &Peer<TlsStream>, call_id: &str) -> String {
+    let local = peer.stream.sock.local_addr().unwrap();
+    options("TLS", local, call_id, "").replacen(&local.to_string(), sent_by, 1)
+}
+
+/// An INVITE that was answered over a connection which ended: the 200 is repeated (RFC 3261 §13.3.1.4).
+fn answers_without_connection(server: &Server, client: &Client, sent_by: &str) {
+    let mut peer = connect(server, client, "own.example");
+    let contact = format!("Contact: <sip:caller@{sent_by};transport=tls>\r\nContent-Length");
+    let invite = from(sent_by, &peer, "invite")
+        .replace("OPTIONS", "INVITE")
+        .replace("Content-Length", &contact);
+    peer.write(&invite);
+    while !peer.read().starts_with("SIP/2.0 200 ") {}
+}
+
+#[test]
+fn a_response_whose_connection_is_gone_goes_to_whoever_proves_to_be_the_sent_by() {
+    let (folder, authority) = (Folder::new(), Authority::new());
+    let (other, _other_application, _other_events) = serve(&folder, &authority, &["localhost"]);
+    let (server, _application, _events) = serve(&folder, &authority, &["own.example"]);
+    let sent_by = format!("localhost:{}", address(&other, Transport::Tls).port());
+    answers_without_connection(&server, &Client::trusting(&authority), &sent_by);
+    wait_for(&other, "the response is there", |counts| {
+        total(counts, "stray_responses") > 0
+    });
+    assert_eq!(total(&server.counts(), "connections_opened"), 1);
+    assert_eq!(total(&server.counts(), "handshakes_failed"), 0);
+}
+
+#[test]
+fn nobody_else_at_that_address_is_sent_a_response() {
+    let (folder, authority) = (Folder::new(), Authority::new());
+    // It proves the address, and the Via named a domain.
+    let (other, _other_application, _other_events) = serve(&folder, &authority, &["127.0.0.1"]);
+    let (server, _application, _events) = serve(&folder, &authority, &["own.example"]);
+    let sent_by = format!("localhost:{}", address(&other, Transport::Tls).port());
+    answers_without_connection(&server, &Client::trusting(&authority), &sent_by);
+    wait_for(&server, "it is refused", |counts| {
+        total(counts, "handshakes_failed") > 0
+    });
+    assert_eq!(total(&other.counts(), "stray_responses"), 0);
+}
+
+#[test]
+fn nobody_is_connected_to_for_a_host_that_a_browser_gave_itself() {
+    let (folder, authority) = (Folder::new(), Authority::new());
+    let (server, _application, events) = serve(&folder, &authority, &["own.example"]);
+    answers_without_connection(&server, &Client::trusting(&authority), "q1w2e3.invalid");
+    wait_for(&server, "the connection is gone", |counts| {
+        connections(counts) == 0
+    });
+    wait_for(&server, "the answer is repeated", |counts| {
+        total(counts, "retransmissions_out") > 0
+    });
+    assert_eq!(total(&server.counts(), "connections_opened"), 0);
+    drop(events);
+}
+
+/// A port at which nobody listens.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// A peer whose certificate names this one sends a request with these parameters in its Via, and a request is sent to `to` at its port.
+fn aliased(names: Option<&str>, sent_by: &str, params: &str, to: &str) -> Option<String> {
+    let (folder, authority) = (Folder::new(), Authority::new());
+    let (server, application, events) = serve(&folder, &authority, &["own.example"]);
+    let client = Client {
+        own: names.map(|name| authority.certificate(&[name])),
+        ..Client::trusting(&authority)
+    };
+    let mut peer = connect(&server, &client, "own.example");
+    let port = free_port();
+    let request = from(&format!("{sent_by}:{port}"), &peer, "alias").replacen(
+        ";rport",
+        &format!("{params};rport"),
+        1,
+    );
+    peer.write(&request);
+    assert!(peer.read().starts_with("SIP/2.0 200 "));
+    application.ask(&format!("sip:{to}:{port};transport=tls"));
+    // Nobody listens there: either the connection takes it, or none does.
+    wait_for(&server, "it is sent or not", |counts| {
+        total(counts, "connections_opened") > 0 || total(counts, "stream_sent") > 1
+    });
+    if total(&server.counts(), "connections_opened") > 0 {
+        let response = response(&events);
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.reason(), "Service Unavailable: connection refused");
+        return None;
+    }
+    Some(peer.read())
+}
+
+#[test]
+fn a_proved_alias_is_followed() {
+    let request = aliased(Some("localhost"), "localhost", ";alias", "localhost").unwrap();
+    assert!(request.starts_with("OPTIONS sip:localhost:"), "{request}");
+}
+
+#[test]
+fn an_alias_without_proof_is_not() {
+    for (certificate, sent_by, params) in [
+        (None, "localhost", ";alias"),
+        (Some("other.example"), "localhost", ";alias"),
+        // A name that stands for many proves none (RFC 5922 §7.2).
+        (Some("*"), "localhost", ";alias"),
+        (Some("localhost"), "other.example", ";alias"),
+        (Some("localhost"), "localhost", ""),
+    ] {
+        let request = aliased(certificate, sent_by, params, "localhost");
+        assert_eq!(request, None, "{certificate:?} {sent_by} {params}");
+    }
+}
+
+/// Two servers with these certificates, of which the first sends to the second and is then sent to; the connections that each opened.
+fn both_ways(alias: bool) -> [u64; 2] {
+    let (folder, authority) = (Folder::new(), Authority::new());
+    let names = ["127.0.0.1", "localhost"];
+    let [(one, asks, answered), (other, asks_back, answered_back)] =
+        [0, 1].map(|_| serve_with(&folder, &authority, &names, alias));
+    let uri = |server: &Server| {
+        let port = address(server, Transport::Tls).port();
+        format!("sip:127.0.0.1:{port};transport=tls")
+    };
+    asks.ask(&uri(&other));
+    assert_eq!(response(&answered).status(), 200);
+    asks_back.ask(&uri(&one));
+    assert_eq!(response(&answered_back).status(), 200);
+    [one, other].map(|server| total(&server.counts(), "connections_opened"))
+}
+
+#[test]
+fn our_own_alias_brings_us_requests_over_the_connection_that_we_opened() {
+    assert_eq!(both_ways(true), [1, 0]);
+    assert_eq!(both_ways(false), [1, 1]);
+}
