@@ -358,6 +358,33 @@ fn a_request_goes_down_the_flow_that_its_token_names() {
 }
 
 #[test]
+fn a_sips_uri_goes_down_a_flow_without_tls_to_a_trusted_peer_only() {
+    let mut open = config(0, 1);
+    open.admission = engine::admit::Admission::default();
+    let insecure = |uri: &str, config: Config| {
+        let mut engine = engine_of(config);
+        register(&mut engine, browser(1), "own.invalid");
+        options_to(&mut engine, uri, None);
+        let is_sent = !sent(&mut engine).is_empty();
+        let refused = failure(&mut engine);
+        assert_eq!(is_sent, refused.is_none(), "{refused:?}");
+        let why = format!("{refused:?}");
+        assert!(is_sent || why.contains("reached by WS only"), "{why}");
+        is_sent
+    };
+    assert!(insecure("sip:x1@own.invalid;transport=ws", open.clone()));
+    assert!(!insecure("sips:x1@own.invalid;transport=ws", open.clone()));
+    // A proxy of our own network ends TLS for us.
+    assert!(insecure("sips:x1@own.invalid;transport=ws", config(0, 1)));
+    let mut engine = engine_of(open);
+    register(&mut engine, browser(1), "own.invalid");
+    options_to(&mut engine, "sips:b@b.example", down(&token(&browser(1))));
+    assert!(sent(&mut engine).is_empty());
+    options_to(&mut engine, "sip:b@b.example", down(&token(&browser(1))));
+    assert_eq!(sent(&mut engine).len(), 1);
+}
+
+#[test]
 fn whoever_waits_for_an_answer_over_a_connection_that_ends_is_told_at_once() {
     let mut engine = engine();
     register(&mut engine, browser(1), "a.invalid");

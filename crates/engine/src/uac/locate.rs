@@ -10,7 +10,7 @@ use crate::resolve::Resolved;
 use crate::target::{Target, target};
 use crate::transaction::client::Way;
 use crate::transport::Origin;
-use sip::{Host, Uri};
+use sip::{Host, Scheme, Uri};
 use std::borrow::Cow;
 
 /// Where a request goes.
@@ -81,20 +81,50 @@ impl Engine {
             Some(user) if Token::is_likely(user) => self.token_of(&uri, &self.call_id_of(plan)),
             Some(_) | None => Token::Absent,
         };
-        match (token, uri.host()) {
-            (Token::Flow(flow), _) => return self.locate_flow(plan, flow),
+        let located = match (token, uri.host()) {
+            (Token::Flow(flow), _) => self.locate_flow(plan, flow)?,
             (Token::Forged, _) => return Err(CommandError::FlowForged),
             (_, Host::Name(host)) if host.eq_ignore_ascii_case(FLOW_HOST) => {
                 return Err(CommandError::FlowForged);
             }
             (_, Host::Name(host)) if is_invalid(host) => {
-                return self
-                    .locate_browser(host)
-                    .ok_or_else(|| gone(&format!("no connection is open whose peer is {host}")));
+                let nobody = || gone(&format!("no connection is open whose peer is {host}"));
+                self.locate_browser(host).ok_or_else(nobody)?
             }
-            (Token::Absent | Token::Mark, _) => {}
+            (Token::Absent | Token::Mark, _) => return target(hop).map(Located::at),
+        };
+        self.keeps_promise(plan, located)
+    }
+
+    /// A `sips` request-URI goes down a secure flow only (RFC 3261 §26.2.2, RFC 5630 §3.1.3), but for a trusted peer: a proxy of our own
+    /// network that ends TLS for us.
+    fn keeps_promise(&self, plan: &Plan, located: Located) -> Result<Located, CommandError> {
+        let Some(Way { origin, .. }) = &located.flow else {
+            return Ok(located);
+        };
+        let transport = origin.transport;
+        if transport.is_secure() || self.config.admission.trusts(origin.peer.ip()) {
+            return Ok(located);
         }
-        target(hop).map(Located::at)
+        let uri = match plan {
+            Plan::Own(request) => Some(request.uri.as_str()),
+            Plan::Branch(server, branch) => {
+                let context = self.contexts.get(server);
+                let path = context.and_then(|context| context.context.path(*branch));
+                path.map(|path| &*path.request_uri)
+            }
+            // What belongs to a call goes the way that the call went.
+            Plan::Relay(..) => None,
+        };
+        match uri {
+            Some(uri) if Uri::parse(uri).is_ok_and(|uri| uri.scheme() == Scheme::Sips) => {
+                Err(CommandError::NoTransport(format!(
+                    "{uri} asks for TLS all the way, and its peer is reached by {} only",
+                    transport.via()
+                )))
+            }
+            _ => Ok(located),
+        }
     }
 
     fn locate_browser(&self, host: &str) -> Option<Located> {
