@@ -2,7 +2,8 @@
 
 A process of its own: `python -m bench.hostile.streams idle COUNT SECONDS TCP TLS WS`, or `slow` for `idle`, with the ports.
 Prints one JSON line. Eight in ten of the idle connections are TCP's, one is TLS's, one WebSocket's; each sends a keep-alive, and
-no message. The slow ones are of five kinds: a SIP header over TCP, a TLS handshake, a SIP header over TLS, an HTTP upgrade, a WebSocket frame.
+no message. The slow ones are of five kinds: a SIP header over TCP, a TLS handshake, a SIP header over TLS, an HTTP upgrade, a
+WebSocket frame.
 """
 
 from __future__ import annotations
