@@ -1,6 +1,6 @@
 //! How much of a peer's message a dialog may be made to keep: a confirmed call lives for hours, and has to fit into an export.
 use crate::reply::creates_dialog;
-use sip::{HeaderName, Message};
+use sip::{Address, HeaderName, Message};
 
 /// The most routes.
 pub(crate) const MOST_ROUTES: usize = 64;
@@ -31,6 +31,12 @@ pub(crate) fn fits(message: &Message) -> bool {
         }
     }
     texts
+}
+
+/// Whether every Record-Route value leads somewhere.
+pub(crate) fn routes_are_readable(message: &Message) -> bool {
+    let mut routes = message.values(HeaderName::RecordRoute);
+    routes.all(|route| Address::parse(&route).is_ok())
 }
 
 /// Whether a response would make a dialog that may not be kept: it counts as one that cannot be read.

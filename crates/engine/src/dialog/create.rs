@@ -12,7 +12,7 @@ use crate::totals::Total;
 use crate::transport::Origin;
 use crate::uas::Arrival;
 use crate::uas::in_dialog::contact_uri;
-use sip::{HeaderName, Message, Method};
+use sip::{Address, HeaderName, Message, Method};
 
 /// How many places that ring one INVITE makes dialogs with; a Max-Breadth of 60 (RFC 5393 §5.3.3) allows no more.
 const MOST_EARLY: usize = 64;
@@ -27,10 +27,12 @@ fn value(message: &Message, name: HeaderName) -> Box<str> {
         .unwrap_or_default()
 }
 
-/// Record-Route values in the order in which they stand.
+/// Record-Route values in the order in which they stand. A request with one that cannot be read has been refused; of a response, which
+/// nobody can refuse, it leads nowhere.
 fn record_routes(message: &Message) -> Vec<Box<str>> {
     message
         .values(HeaderName::RecordRoute)
+        .filter(|value| Address::parse(value).is_ok())
         .map(|value| value.into())
         .collect()
 }

@@ -400,6 +400,9 @@ fn check(message: &Message, method: &Method) -> Result<(), (u16, &'static str)> 
     if message.max_forwards().is_err() {
         return Err((400, "unreadable Max-Forwards"));
     }
+    if creates_dialog(method) && !bounds::routes_are_readable(message) {
+        return Err((400, "unreadable Record-Route"));
+    }
     if creates_dialog(method) && !bounds::fits(message) {
         return Err((
             513,
