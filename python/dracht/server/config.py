@@ -53,7 +53,8 @@ class ServerConfig:
     """
 
     listen: Sequence[str] = setting(
-        "server", "SIP listeners, as `sip:*:5060;transport=udp,tcp`; `*` is every address of the machine"
+        "server",
+        "SIP listeners, as `sip:*:5060;transport=udp,tcp`; `*` is every IPv4 address of the machine, `[::]` every IPv6 one",
     )
     control: str = setting("server", "where applications connect, `HOST:PORT`, or over TLS `tls://HOST:PORT`")
     secret: str = setting("server", "what applications authenticate with; rather in `secret_file`")
