@@ -436,6 +436,31 @@ async fn naptr_and_srv_that_fail_leave_the_addresses() {
 }
 
 #[tokio::test]
+async fn an_alias_lives_no_longer_than_its_own_ttl() {
+    let server = NameServer::start();
+    let leads_to = |last: u8| {
+        let address = hickory_proto::rr::RData::A(A([192, 0, 2, last].into()));
+        let records = vec![
+            cname("alias.example", 10, "real.example"),
+            record("real.example", 3600, address),
+        ];
+        server.set("alias.example", RecordType::A, Reply::Records(records));
+        // As a name server that follows no alias for others says it.
+        let only = Reply::Records(vec![cname("short.example", 10, "alias.example")]);
+        server.set("short.example", RecordType::A, only);
+    };
+    let udp = names(&server, &[UDP4]);
+    for last in [7, 8] {
+        leads_to(last);
+        for uri in ["sip:alias.example:5060", "sip:short.example:5060"] {
+            let found = ask(&udp, uri).await.unwrap();
+            assert_eq!(found, [format!("udp 192.0.2.{last}:5060")], "{uri}");
+        }
+        pass(Duration::from_secs(11)).await;
+    }
+}
+
+#[tokio::test]
 async fn cnames_are_followed_and_their_loops_end() {
     let server = NameServer::start();
     let chain = vec![
