@@ -47,7 +47,11 @@ impl EventName {
             return EventName::of_refer(message.cseq().map_or(0, |sequence| sequence.number));
         }
         let field = message.header(HeaderName::Event);
-        EventName::parse(field.map_or(b"", |field| field.raw_value()))
+        // Unfolded: the engine writes it into what it sends, and exports it.
+        field.map_or_else(
+            || EventName::parse(b""),
+            |field| EventName::parse(&field.value()),
+        )
     }
 
     /// The event of the REFER with this CSeq number.

@@ -136,3 +136,15 @@ fn some_statuses_end_it() {
         assert_eq!(last, !matches!(status, 401 | 407), "{status}");
     }
 }
+
+#[test]
+fn a_folded_event_is_that_of_one_line() {
+    let message = |event: &str| {
+        let text = format!("SUBSCRIBE sip:a@example.com SIP/2.0\r\nEvent: {event}\r\n\r\n");
+        let limits = sip::Limits::default();
+        Message::parse(bytes::Bytes::from(text), &limits).unwrap()
+    };
+    let folded = EventName::of(&message("presence;\r\n id=\"a\r\n b\""));
+    assert_eq!(folded, EventName::of(&message("presence; id=\"a b\"")));
+    assert_eq!(folded.to_string(), "presence;id=\"a b\"");
+}
