@@ -33,6 +33,8 @@ pub struct Ledger {
     heard: HashMap<TransactionId, HashSet<Option<DialogId>>>,
     /// By what identifies a server transaction on the wire: when, and what.
     finals: HashMap<String, (Time, Message)>,
+    /// Those of which one went out beside what a proxy without transactions passed on: nothing more is said of them.
+    loose: HashSet<String>,
     /// Call-ID and CSeq of requests that were forwarded without a transaction, and their branches, by which a CANCEL follows whatever else it
     /// says: whatever answers them is passed on.
     stateless: HashSet<(String, u32)>,
@@ -144,7 +146,7 @@ impl Ledger {
 
     /// A response went out. `is_strict`: it is a transaction's, and none was refused for want of room.
     pub fn sent(&mut self, now: Time, transmit: &Transmit, message: &Message, is_strict: bool) {
-        if message.is_request() || message.status() < 200 || !is_strict {
+        if message.is_request() || message.status() < 200 {
             return;
         }
         if call_and_number(message).is_some_and(|key| self.stateless.contains(&key)) {
@@ -182,6 +184,14 @@ impl Ledger {
             value(HeaderName::CallId),
             value(HeaderName::From)
         );
+        if !is_strict {
+            // It may be the one that its transaction repeats later.
+            self.loose.insert(key);
+            return;
+        }
+        if self.loose.contains(&key) {
+            return;
+        }
         let Some((before, first)) = self.finals.get(&key) else {
             self.finals.insert(key, (now, message.clone()));
             return;
