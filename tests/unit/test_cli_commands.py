@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from dracht import Agent, App
+from dracht.cli.caller import listener_for
 from dracht.cli.failures import Failure
 from dracht.cli.loading import load
 from dracht.server import ServerConfig
@@ -147,8 +148,37 @@ def test_a_call_to_a_closed_port_says_that_nobody_is_there() -> None:
         taken.bind(("127.0.0.1", 0))
         done = dracht("call", f"sip:a@127.0.0.1:{taken.getsockname()[1]};transport=tcp", "--no-ladder")
     assert done.returncode == 1
-    assert "503: sip:a@127.0.0.1" in done.stdout
+    assert "503 Service Unavailable: connection refused; sip:a@127.0.0.1" in done.stdout
     assert "cannot be reached" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("uri", "listen"),
+    [
+        ("sip:a@127.0.0.1:5060", "sip:127.0.0.1:0;transport=udp,tcp"),
+        ("sip:a@localhost", "sip:127.0.0.1:0;transport=udp,tcp"),
+        ("sip:a@example.com", "sip:*:0;transport=udp,tcp"),
+        ("sip:a@192.0.2.1;transport=tcp", "sip:*:0;transport=tcp"),
+        ("sip:a@[::1];transport=UDP", "sip:[::1]:0;transport=udp"),
+        ("sip:a@[2001:db8::1];transport=tls", "sip:[::]:0;transport=tls"),
+        ("sips:a@example.com", "sip:*:0;transport=tls"),
+        ("sips:a@example.com;transport=ws", "sip:*:0;transport=wss"),
+        ("sip:a@example.com;transport=sctp", "sip:*:0;transport=udp,tcp"),
+    ],
+)
+def test_a_caller_listens_as_the_uri_wants(uri: str, listen: str) -> None:
+    assert listener_for(uri) == listen
+
+
+@pytest.mark.parametrize(
+    "uri", ["sips:a@127.0.0.1:{}", "sip:a@[::1]:{};transport=tcp", "sip:a@127.0.0.1:{};transport=ws"]
+)
+def test_a_call_over_any_transport_needs_no_listener_to_be_named(uri: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        done = dracht("call", uri.format(taken.getsockname()[1]), "--no-ladder", "--timeout", "2")
+    assert done.returncode == 1
+    assert re.search("503 .*connection refused", done.stdout), done.stdout
 
 
 def test_a_second_interrupt_leaves_a_call_that_nobody_answers() -> None:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from dracht.agent import Agent
-from dracht.cli.caller import Caller
+from dracht.cli.caller import Caller, listener_for
 from dracht.cli.failures import Failure, explained
 from dracht.cli.ladder import draw
 from dracht.cli.options import (
@@ -46,11 +46,14 @@ def call(
         float, typer.Option("--timeout", min=0.1, help="How long an answer may take, in seconds.")
     ] = 30.0,
     listen: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--listen", metavar="SIP-URI", help="Where this caller is reached; port 0 is any free one."
+            "--listen",
+            metavar="SIP-URI",
+            help="Where this caller is reached, as sip:192.0.2.1:0;transport=udp,tcp; port 0 is any free one. "
+            "By default a free port, over what the called URI wants.",
         ),
-    ] = "sip:127.0.0.1:0;transport=udp,tcp",
+    ] = None,
     ladder: Annotated[
         bool | None,
         typer.Option("--ladder/--no-ladder", help="Draw the ladder of a call (the default for one)."),
@@ -69,6 +72,7 @@ def call(
     if not uri.lower().startswith(("sip:", "sips:", "tel:")):
         meant = f"; did you mean sip:{uri}?" if ":" not in uri.partition("@")[0] else ""
         raise Failure(f"{uri}: not a SIP URI, as sip:1234@127.0.0.1:5060{meant}", 2)
+    listen = listen or listener_for(uri)
     draws = (count == 1 and not as_json) if ladder is None else ladder
     # A caller accepts no connections: without a certificate of its own it verifies the others' all the same.
     own = Tls(**tls_options(tls_certificate, tls_key, tls_authority))

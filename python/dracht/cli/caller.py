@@ -9,11 +9,13 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Literal
 
+from dracht._core import Uri
 from dracht.cli.results import Outcome, Results
 from dracht.cli.trace import MessageHolder, Trace
-from dracht.errors import DrachtError
+from dracht.errors import DrachtError, UriError
 
 if TYPE_CHECKING:
     from dracht.agent import Agent
@@ -25,6 +27,34 @@ OFFER = (
     b"m=audio 9 RTP/AVP 0 8\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=sendrecv\r\n"
 )
 """An audio offer that names the discard port: there is no media behind it."""
+
+
+def listener_for(uri: str) -> str:
+    """Where a caller of this URI is reached: a free port of this host, of the URI's transport and address family.
+
+    A URI on this host is called from a loopback address, any other from the one that the routes lead from.
+    """
+    try:
+        to = Uri.parse(uri)
+    except UriError:
+        return "sip:127.0.0.1:0;transport=udp,tcp"  # It is refused where it is called.
+    named = (to.transport or "").lower()
+    if to.scheme == "sips":
+        named = "wss" if named in ("ws", "wss") else "tls"
+    elif named not in ("udp", "tcp", "tls", "ws", "wss"):
+        named = "udp,tcp"
+    try:
+        address = ip_address(to.host)
+    except ValueError:
+        own = "127.0.0.1" if to.host.lower() == "localhost" else "*"
+    else:
+        own = {
+            (4, True): "127.0.0.1",
+            (4, False): "*",
+            (6, True): "[::1]",
+            (6, False): "[::]",
+        }[address.version, address.is_loopback]
+    return f"sip:{own}:0;transport={named}"
 
 
 class Caller:
@@ -52,7 +82,9 @@ class Caller:
             final = await transaction.final()
             setup = time.perf_counter() - started
             if not final.ok and final.origin is None:
-                return Outcome(final.status, setup, f"{final.status}: {self._uri} cannot be reached")
+                return Outcome(
+                    final.status, setup, f"{final.status} {final.reason}; {self._uri} cannot be reached"
+                )
             if not final.ok:
                 return Outcome(final.status, setup)
             self._note("sent", await final.ack())

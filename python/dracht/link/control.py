@@ -36,6 +36,11 @@ def _verbs(method: str) -> Sequence[str]:
     return EVERY_METHOD if method == "*" else (method,)
 
 
+def _hint(error: Exception) -> str:
+    is_refused = isinstance(error, ConnectionRefusedError)
+    return ": nobody listens there; `dracht serve` starts a server" if is_refused else ""
+
+
 class ControlLink(ConnectionLink):
     """A link to one server.
 
@@ -124,7 +129,9 @@ class ControlLink(ConnectionLink):
                 refused = isinstance(error, AuthenticationFailed)
                 if not opened.done() and (refused or not self._retry):
                     opened.set_exception(
-                        error if refused else ConnectionLost(f"{self.name} cannot be reached: {error}")
+                        error
+                        if refused
+                        else ConnectionLost(f"{self.name} cannot be reached: {error}{_hint(error)}")
                     )
                     return
                 delay = self._backoff.next()
@@ -136,7 +143,7 @@ class ControlLink(ConnectionLink):
                     else logging.INFO,
                     "%s cannot be reached (%s); next attempt in %.2f s",
                     self.name,
-                    error or type(error).__name__,
+                    f"{error or type(error).__name__}{_hint(error)}",
                     delay,
                 )
             else:

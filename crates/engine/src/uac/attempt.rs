@@ -151,10 +151,10 @@ impl Engine {
                 let why = last.map_or_else(
                     || "no address".to_owned(),
                     |target: Resolved| {
+                        let (transport, address) = (target.transport, target.address.ip());
+                        let every = if address.is_ipv4() { "*" } else { "[::]" };
                         format!(
-                            "no listener for {} to {}",
-                            target.transport,
-                            target.address.ip()
+                            "no listener for {transport} to {address}: add sip:{every}:0;transport={transport}"
                         )
                     },
                 );
