@@ -205,7 +205,9 @@ impl Driver {
             | Item::OpenElsewhere(_)
             | Item::Unanswered(_)) => self.about_connection(now, item),
             Item::Certified(connection, certificate) => {
-                engine.handle_connection_certified(now, connection, certificate);
+                guarded(&mut self.totals, "a certificate", || {
+                    engine.handle_connection_certified(now, connection, certificate)
+                });
             }
             Item::Alias(connection, key) => self.pool.alias(connection, key),
             Item::Fault(fault) => self.note_fault(now, &fault),
@@ -222,7 +224,11 @@ impl Driver {
                 });
             }
             Item::Ban(ban) => drop(self.apply_ban(now, ban)),
-            Item::Known(source) => self.engine.handle_known(now, source),
+            Item::Known(source) => {
+                guarded(&mut self.totals, "a source that is known", || {
+                    engine.handle_known(now, source)
+                });
+            }
             Item::Target(news) => self.target_news(now, &news),
             // The one who asked may have stopped waiting.
             Item::Bans(sender) => drop(sender.try_send(self.gate.list(now))),

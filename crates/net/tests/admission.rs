@@ -386,3 +386,21 @@ fn a_source_opens_so_many_connections_at_a_time_and_others_theirs() {
     other.write(&options("TCP", other.stream.local_addr().unwrap(), "b", ""));
     assert!(other.read().starts_with("SIP/2.0 200"));
 }
+
+#[test]
+fn what_a_stream_sends_that_cannot_be_read_counts_as_what_can() {
+    let (server, _application, _events) = start(strict(1, |admission| {
+        admission.limits.rate = Some(Rate::new(1, 5));
+    }));
+    let to = address(&server, Transport::Tcp);
+    for _ in 0..12 {
+        let mut peer = TcpPeer::connect(to);
+        peer.write("OPTIONS sip:x SIP/2.0\r\nContent-Length: -1\r\n\r\n");
+        peer.read_to_end();
+    }
+    wait_for(&server, "all of it", |counts| {
+        total(counts, "malformed") + total(counts, "dropped_rate") == 12
+    });
+    let counts = server.counts();
+    assert!((5..8).contains(&total(&counts, "malformed")), "{counts:?}");
+}

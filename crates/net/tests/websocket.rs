@@ -410,3 +410,20 @@ fn a_browser_is_answered_over_tls() {
         connections(counts) == 0
     });
 }
+
+#[test]
+fn a_browser_that_is_only_pinged_is_closed_by_a_ban() {
+    let mut config = listening(LISTEN);
+    config.admission.limits.trusted = Vec::new();
+    config.stream.ping_interval = Duration::from_millis(100);
+    let (server, _application, _events) = start(config);
+    let mut socket = connect(address(&server, Transport::Ws));
+    assert!(matches!(socket.read(), Ok(Message::Ping(_))));
+    server.ban(
+        "127.0.0.0/8".parse().unwrap(),
+        Some(Duration::from_secs(60)),
+    );
+    // The goodbye, or the end of it.
+    while matches!(socket.read(), Ok(Message::Ping(_))) {}
+    wait_for(&server, "it is gone", |counts| connections(counts) == 0);
+}
