@@ -13,6 +13,7 @@ use crate::time::Clock;
 use crate::totals::Totals;
 use crate::udp::UdpListener;
 use crate::udp_batch::{ReceiveBatch, SendBatch};
+use engine::admit::Source;
 use engine::id::ConnectionId;
 use engine::log_limit::LogLimit;
 use engine::{Engine, Learnt, TargetNews, Time};
@@ -203,12 +204,8 @@ impl Driver {
             | Item::Gone(_)
             | Item::Learnt(_)
             | Item::OpenElsewhere(_)
+            | Item::Certified(..)
             | Item::Unanswered(_)) => self.about_connection(now, item),
-            Item::Certified(connection, certificate) => {
-                guarded(&mut self.totals, "a certificate", || {
-                    engine.handle_connection_certified(now, connection, certificate)
-                });
-            }
             Item::Alias(connection, key) => self.pool.alias(connection, key),
             Item::Fault(fault) => self.note_fault(now, &fault),
             Item::Outgoing(outgoing) => self.pool.send(outgoing, &mut self.totals),
@@ -224,11 +221,7 @@ impl Driver {
                 });
             }
             Item::Ban(ban) => drop(self.apply_ban(now, ban)),
-            Item::Known(source) => {
-                guarded(&mut self.totals, "a source that is known", || {
-                    engine.handle_known(now, source)
-                });
-            }
+            Item::Known(source) => self.known(now, source),
             Item::Target(news) => self.target_news(now, &news),
             // The one who asked may have stopped waiting.
             Item::Bans(sender) => drop(sender.try_send(self.gate.list(now))),
@@ -258,6 +251,12 @@ impl Driver {
                     engine.handle_learnt(now, &learnt)
                 });
             }
+            Item::Certified(connection, certificate) => {
+                let engine = &mut self.engine;
+                guarded(&mut self.totals, "a certificate", || {
+                    engine.handle_connection_certified(now, connection, certificate)
+                });
+            }
             Item::Unanswered(unanswered) => self.pool.unanswered(&unanswered, &mut self.totals),
             _ => {}
         }
@@ -284,6 +283,14 @@ impl Driver {
             engine.handle_learnt(now, &learnt)
         });
         self.tell_shards(|| Item::OpenElsewhere(learnt.clone()));
+    }
+
+    /// What another shard learnt about a source.
+    fn known(&mut self, now: Time, source: Source) {
+        let engine = &mut self.engine;
+        guarded(&mut self.totals, "a source that is known", || {
+            engine.handle_known(now, source)
+        });
     }
 
     /// What another shard learnt about a target.
