@@ -14,7 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.hostile.running import ROOT, Server, started
+from bench.cases import ROOT
+from bench.hostile.running import Server, started
 from bench.hostile.streams import Crowd, Held, Ports, affordable
 
 KINDS = ("tcp", "tls", "ws")
