@@ -89,7 +89,10 @@ impl Connection {
                 Ok(Frame::Message(message)) => self.hand_in(message),
                 Ok(Frame::Ping) => self.answer_keep_alive(),
                 // Another line end behind it, and it was half a ping.
-                Ok(Frame::Pong) => is_lone = true,
+                Ok(Frame::Pong) => {
+                    self.spoke();
+                    is_lone = true;
+                }
                 Err(error) => {
                     self.is_reading = false;
                     let held = self.framer.buffered();
