@@ -78,7 +78,7 @@ fn a_response_whose_connection_is_gone_goes_to_whoever_proves_to_be_the_sent_by(
     let (folder, authority) = (Folder::new(), Authority::new());
     let (other, _other_application, _other_events) = serve(&folder, &authority, &["localhost"]);
     let (server, _application, _events) = serve(&folder, &authority, &["own.example"]);
-    let sent_by = format!("localhost:{}", address(&other, Transport::Tls).port());
+    let sent_by = format!("LocalHost.:{}", address(&other, Transport::Tls).port());
     answers_without_connection(&server, &Client::trusting(&authority), &sent_by);
     wait_for(&other, "the response is there", |counts| {
         total(counts, "stray_responses") > 0
@@ -156,6 +156,9 @@ fn aliased(names: Option<&str>, sent_by: &str, params: &str, to: &str) -> Option
 #[test]
 fn a_proved_alias_is_followed() {
     let request = aliased(Some("localhost"), "localhost", ";alias", "localhost").unwrap();
+    assert!(request.starts_with("OPTIONS sip:localhost:"), "{request}");
+    // One name, however it is written (RFC 1035 §2.3.3).
+    let request = aliased(Some("localhost"), "LocalHost.", ";alias", "localhost").unwrap();
     assert!(request.starts_with("OPTIONS sip:localhost:"), "{request}");
 }
 

@@ -2,6 +2,7 @@
 //! is there has to be the sent-by of its Via.
 //!
 //! The engine names nobody: what it sends goes back over the connection that the request came over, whose peer needs no other name.
+use super::reuse::one_spelling;
 use engine::Transmit;
 use engine::flow::is_invalid;
 use engine::transport::Transport;
@@ -18,7 +19,7 @@ pub(super) fn wanted_name(transmit: &Transmit) -> Option<Arc<str>> {
     }
     let message = Message::parse(transmit.bytes.clone(), &Limits::unlimited()).ok()?;
     match message.top_via().ok()?.host {
-        Host::Name(name) => Some(Arc::from(name)),
+        Host::Name(name) => Some(one_spelling(Arc::from(name))),
         Host::V4(_) | Host::V6(_) => None,
     }
 }

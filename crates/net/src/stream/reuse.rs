@@ -21,7 +21,7 @@ pub(crate) struct Key {
 impl Key {
     pub fn new(transport: Transport, peer: SocketAddr, name: Option<Arc<str>>) -> Key {
         // Without TLS nothing is proved, and a name says nothing.
-        let name = name.filter(|_| transport.is_secure());
+        let name = name.filter(|_| transport.is_secure()).map(one_spelling);
         Key {
             transport,
             peer,
@@ -83,6 +83,15 @@ impl Reuse {
             }
         }
     }
+}
+
+/// Neither case nor a last dot makes another name (RFC 1035 §2.3.3).
+pub(super) fn one_spelling(name: Arc<str>) -> Arc<str> {
+    if !name.ends_with('.') && !name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return name;
+    }
+    let lower = name.to_ascii_lowercase();
+    Arc::from(lower.strip_suffix('.').unwrap_or(&lower))
 }
 
 fn is_address(name: &str) -> bool {
