@@ -218,6 +218,8 @@ pub enum Distrust {
     OtherName,
     /// The peer's is by an authority that is not trusted here.
     UnknownAuthority,
+    /// The peer's is an authority's own, not a server's.
+    Authority,
     /// The peer's was revoked.
     Revoked,
     /// The peer's cannot be trusted for another reason: the log has it.
@@ -237,6 +239,7 @@ impl Distrust {
             Distrust::NotYetValid => "certificate not trusted: it is not valid yet",
             Distrust::OtherName => "certificate not trusted: it is for another name",
             Distrust::UnknownAuthority => "certificate not trusted: unknown authority",
+            Distrust::Authority => "certificate not trusted: it is an authority's own",
             Distrust::Revoked => "certificate not trusted: it was revoked",
             Distrust::Other => "certificate not trusted",
             Distrust::OwnRefused => "the peer does not accept our certificate",

@@ -155,6 +155,7 @@ fn a_server_that_does_not_is_not_sent_anything_and_the_request_says_why() {
             Authority::new().certificate(&["localhost"]),
             "unknown authority",
         ),
+        (authority.own("localhost"), "it is an authority's own"),
         (authority.for_uri("sip:other.example"), another),
         (authority.for_uri("sip:someone@localhost"), another),
     ];

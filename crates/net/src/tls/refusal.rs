@@ -38,10 +38,13 @@ pub(crate) fn distrust(error: &Error) -> Option<Distrust> {
                 Distrust::OtherName
             }
             // An authority may have the name of one that is known.
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            CertificateError::UnknownIssuer
+            | CertificateError::BadSignature
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
                 Distrust::UnknownAuthority
             }
             CertificateError::Revoked => Distrust::Revoked,
+            other if is_an_authority(other) => Distrust::Authority,
             _ => Distrust::Other,
         },
         Error::NoCertificatesPresented => Distrust::Other,
@@ -88,12 +91,24 @@ fn certificate(error: &CertificateError) -> String {
         CertificateError::UnknownIssuer => {
             "its certificate is by an authority that is not trusted: add that authority's certificate (authorities=), if you trust it".to_owned()
         }
+        CertificateError::BadSignature
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "the trusted authority whose name its certificate gives did not sign it: add the certificate of the one that did (authorities=), if you trust it".to_owned()
+        }
         CertificateError::Revoked => "its certificate was revoked".to_owned(),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "its certificate is not made for this use (extended key usage)".to_owned()
         }
+        other if is_an_authority(other) => {
+            "its certificate is an authority's own (CA:TRUE, as `openssl req -x509` makes them), which is for signing others: it needs one with basicConstraints=CA:FALSE, or one that this authority signed".to_owned()
+        }
         other => format!("its certificate cannot be trusted: {other}"),
     }
+}
+
+/// Whether a server showed the certificate of an authority as its own. Only the text of the error under rustls's says so.
+fn is_an_authority(error: &CertificateError) -> bool {
+    matches!(error, CertificateError::Other(_)) && error.to_string().contains("CaUsedAsEndEntity")
 }
 
 fn alert_text(alert: AlertDescription) -> String {

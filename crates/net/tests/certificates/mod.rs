@@ -97,6 +97,13 @@ impl Authority {
         self.sign(params)
     }
 
+    /// One that may sign others, shown by a server (as `openssl req -x509` makes them).
+    pub fn own(&self, name: &str) -> Pair {
+        let mut params = Authority::params(&[name]);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        self.sign(params)
+    }
+
     fn params(names: &[&str]) -> CertificateParams {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names.clone()).unwrap();
