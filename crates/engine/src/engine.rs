@@ -166,6 +166,7 @@ impl Engine {
         if origin.connection.is_some() {
             self.note_connection(&origin);
         }
+        self.listeners.learn(&origin);
         if message.is_request() {
             self.receive_request(origin, message, wire_bytes);
         } else {

@@ -8,8 +8,11 @@ use crate::transport::{ListenerId, Origin, Transport};
 use sip::{Host, Uri};
 use smallvec::SmallVec;
 use std::borrow::Cow;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// How many addresses that came later one listener remembers.
+const LEARNT: usize = 16;
 
 /// What a listener calls itself, as text, made once.
 struct Name {
@@ -33,6 +36,8 @@ struct Names {
     /// By address.
     bound: SmallVec<[(IpAddr, Name); 2]>,
     advertised: Option<Name>,
+    /// Addresses that this host has got since, the oldest first.
+    learnt: SmallVec<[IpAddr; 1]>,
     /// That a private address was shown to a peer elsewhere has been said.
     is_warned: AtomicBool,
 }
@@ -80,6 +85,7 @@ impl Names {
                 .as_ref()
                 .map(|(host, port)| Name::new(listener.transport, host, *port)),
             listener: listener.clone(),
+            learnt: SmallVec::new(),
             is_warned: AtomicBool::new(false),
         }
     }
@@ -272,6 +278,31 @@ impl Listeners {
         u16::try_from(best.1).ok().map(ListenerId)
     }
 
+    /// A message came to this address: it is one of ours, where a listener is bound to all of them, also when the host has had it for a
+    /// minute only.
+    pub(crate) fn learn(&mut self, origin: &Origin) {
+        let local = origin.local.ip();
+        let Some(names) = self.all.get_mut(usize::from(origin.listener.0)) else {
+            return;
+        };
+        let bound = names.listener.bound.ip();
+        if !bound.is_unspecified()
+            || names.listener.addresses.contains(&local)
+            || names.learnt.contains(&local)
+        {
+            return;
+        }
+        let is_nobody = local.is_unspecified() || local.is_multicast() || local.is_loopback();
+        let is_broadcast = local == IpAddr::V4(Ipv4Addr::BROADCAST);
+        if is_nobody || is_broadcast || local.is_ipv4() != bound.is_ipv4() {
+            return;
+        }
+        if names.learnt.len() >= LEARNT {
+            names.learnt.remove(0);
+        }
+        names.learnt.push(local);
+    }
+
     /// Whether a URI or a Via with this host and port reaches this server.
     pub(crate) fn is_own(&self, host: Host<'_>, port: Option<u16>) -> bool {
         self.all.iter().any(|names| {
@@ -291,6 +322,7 @@ impl Listeners {
             };
             let bound = listener.bound.ip() == address
                 || listener.addresses.contains(&address)
+                || names.learnt.contains(&address)
                 // Each address of 127.0.0.0/8 is this host's.
                 || (listener.bound.ip().is_unspecified() && listener.bound.is_ipv4() == address.is_ipv4() && address.is_loopback());
             advertised || (bound && !port_differs(port, listener.bound.port(), listener.transport))

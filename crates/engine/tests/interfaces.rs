@@ -21,6 +21,11 @@ const INSIDE: &str = "10.0.0.1:5070";
 const SIX: &str = "[2001:db8::1]:5060";
 
 fn engine() -> Engine {
+    engine_at(OUTSIDE)
+}
+
+/// Its listener outside has the first address, and is bound to this.
+fn engine_at(outside: &str) -> Engine {
     let listener = |transport, address: &str| {
         let bound: SocketAddr = address.parse().unwrap();
         Listener {
@@ -30,9 +35,13 @@ fn engine() -> Engine {
             advertised: None,
         }
     };
+    let first = Listener {
+        bound: outside.parse().unwrap(),
+        ..listener(Transport::Udp, OUTSIDE)
+    };
     let config = Config {
         listeners: vec![
-            listener(Transport::Udp, OUTSIDE),
+            first,
             listener(Transport::Tcp, INSIDE),
             listener(Transport::Udp, SIX),
         ],
@@ -186,6 +195,36 @@ fn from_one_address_family_to_the_other_and_back() {
     let (transmit, bye) = sent(&mut engine);
     assert_eq!(transmit.destination.peer.to_string(), "198.51.100.7:5060");
     assert_eq!(bye.values(HeaderName::Route).count(), 0);
+}
+
+/// A BYE that came to this address, which its Route names too: where it goes on without an application, and with how many routes.
+fn goes(engine: &mut Engine, local: &str) -> Option<(String, usize)> {
+    let came = origin(0, Transport::Udp, "198.51.100.7:5060", local);
+    let bye = request(
+        "BYE",
+        "sip:a@203.0.113.9",
+        "UDP 198.51.100.7",
+        ";tag=2",
+        &format!("Route: <sip:{local};lr>\n"),
+    );
+    receive(engine, came, &bye);
+    let sent = std::iter::from_fn(|| engine.poll_transmit()).find_map(|transmit| {
+        let message = Message::parse(transmit.bytes.clone(), &Limits::default()).unwrap();
+        message.is_request().then_some((transmit, message))
+    });
+    sent.map(|(transmit, bye)| {
+        let routes = bye.values(HeaderName::Route).count();
+        (transmit.destination.peer.to_string(), routes)
+    })
+}
+
+#[test]
+fn an_address_that_the_host_got_later_is_its_own_where_all_are() {
+    let goes_on = |listens: &str| goes(&mut engine_at(listens), "198.51.100.77:5060");
+    let callee = Some(("203.0.113.9:5060".to_owned(), 0));
+    assert_eq!(goes_on("0.0.0.0:5060"), callee);
+    // Bound to one address, the other is somebody else's, whatever the datagram says.
+    assert_ne!(goes_on("198.51.100.1:5060"), callee);
 }
 
 #[test]
