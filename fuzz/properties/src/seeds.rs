@@ -251,6 +251,12 @@ const CALLS: &[&str] = &[
     // Damaged messages.
     "K0 m010:0a m020Qz m03!0x m040",
     "K0 r0000000000 m0009X m00!0X x0",
+    // On the open Internet: a browser registers, is called, and its connection goes; a flow is taken; strangers flood, and are known.
+    "K01 r8500000000 A0000 S00800 s010 s0000 D010 D020 s00 k7",
+    "K01 r8500000000 A0000 r0000100008 P0108 s0100 s000 c10 k7",
+    "K01 r6500000000 A0000 S00Z00 s0000 D010 D020 k5 S00Z00 t6",
+    "K01 r0000000000 r0010010000 r0020020000 r1000140000 r2000240000 r3000340000 A0000 A1000 a001 t1 r0000330000 t6",
+    "K01 r000000000 A0800 a00 r0010010000 A0110 c00 B05 r1000140000 r2000240000 m010:0a x0 x0 x0",
     // Update, glare, a challenge.
     "K0 r0000000000 A0000 a001 d00:2000 D0:00 D000 d0003000 A0:0 s0:0",
     "K0 S00000 s0<0 S00000 s0000 D010 d0005000 D000",

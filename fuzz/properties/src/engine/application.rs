@@ -1,7 +1,8 @@
 //! The verbs of the applications: commands, and their coming and going.
 use super::ledger::Outcome;
+use super::network::target;
 use super::stage::{APPLICATIONS, Stage};
-use super::texts::{DRAFTS, SDP, STATUSES, TARGETS, method};
+use super::texts::{DRAFTS, SDP, STATUSES, method};
 use crate::script::Step;
 use bytes::Bytes;
 use engine::Command;
@@ -129,8 +130,8 @@ fn written(stage: &mut Stage, step: Step<'_>) {
 /// `S`: application, method, target, header fields, body, next hop.
 fn send(stage: &mut Stage, step: Step<'_>) {
     let application = step.choose(0, &APPLICATIONS);
-    let uri = step.choose(2, TARGETS).to_owned();
-    let next_hop = (step.number(5) % 3 == 1).then(|| step.choose(5, TARGETS).to_owned());
+    let uri = target(stage, step, 2);
+    let next_hop = (step.number(5) % 3 == 1).then(|| target(stage, step, 5));
     let (method, draft) = (method(step, 1), draft(step, 3));
     stage.command(application, Some(Outcome::Once), |id| {
         Command::Send(SendRequest {
@@ -167,7 +168,7 @@ fn send_in(stage: &mut Stage, step: Step<'_>) {
         _ => DialogReference::Id(dialog),
     };
     let uri = if step.number(4) % 4 == 3 {
-        step.choose(4, TARGETS).to_owned()
+        target(stage, step, 4)
     } else {
         String::new()
     };
@@ -226,10 +227,7 @@ fn proxy(stage: &mut Stage, step: Step<'_>) {
         ..ProxyOptions::default()
     };
     let places: Vec<usize> = (3..3 + step.rest(3).len().min(20)).collect();
-    let targets = places
-        .iter()
-        .map(|at| step.choose(*at, TARGETS).to_owned())
-        .collect();
+    let targets = places.iter().map(|at| target(stage, step, *at)).collect();
     let headers = match more & 4 {
         0 => Vec::new(),
         _ => vec![(Bytes::from_static(b"X-Proxied"), Bytes::from_static(b"yes"))],

@@ -19,11 +19,11 @@ const STEPS: usize = 200;
 /// Holds the properties for one input.
 pub fn run(data: &[u8]) {
     let mut steps = steps(data).take(STEPS).peekable();
-    let manner = match steps.peek() {
-        Some(step) if step.verb() == b'K' => step.number(0),
-        _ => 0,
+    let (manner, is_open) = match steps.peek() {
+        Some(step) if step.verb() == b'K' => (step.number(0), step.number(1) == 1),
+        _ => (0, false),
     };
-    let mut stage = Stage::new(manner);
+    let mut stage = Stage::new(manner, is_open);
     for step in steps {
         if !network::play(&mut stage, step) {
             application::play(&mut stage, step);

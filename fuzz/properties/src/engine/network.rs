@@ -48,8 +48,11 @@ const PAUSES: &[Duration] = &[
     Duration::from_millis(200),
 ];
 
-/// Who sends it: peers on UDP, on TCP, on IPv6.
-fn sender(step: Step<'_>, index: usize) -> Origin {
+/// The host that a browser gives itself.
+const BROWSER: &str = "x7k2.invalid";
+
+/// Who sends it: peers on UDP, on TCP, on IPv6; where browsers come, one of those on TCP is one.
+fn sender(stage: &Stage, step: Step<'_>, index: usize) -> Origin {
     let number = step.number(index) % 9;
     let udp = |text: String| origin(Transport::Udp, text.parse().expect("an address"), None);
     match number {
@@ -58,12 +61,42 @@ fn sender(step: Step<'_>, index: usize) -> Origin {
         _ => {
             let peer = format!("192.0.2.{}:4000{number}", 97 + number);
             let connection = ConnectionId(number as u64);
+            let is_browser = stage.is_open && number == 8;
             origin(
-                Transport::Tcp,
+                if is_browser {
+                    Transport::Ws
+                } else {
+                    Transport::Tcp
+                },
                 peer.parse().expect("an address"),
                 Some(connection),
             )
         }
+    }
+}
+
+/// How a peer names itself in Via and Contact.
+fn named(from: &Origin) -> String {
+    match from.transport {
+        Transport::Ws => BROWSER.to_owned(),
+        _ => from.peer.to_string(),
+    }
+}
+
+/// Where a request goes: to one of the targets or, where browsers come, to one of them, by its host or down its flow.
+pub fn target(stage: &Stage, step: Step<'_>, index: usize) -> String {
+    let chosen = step.choose(index, TARGETS);
+    if !stage.is_open {
+        return chosen.to_owned();
+    }
+    match chosen {
+        "sip:placeholder" => format!("sip:a@{BROWSER};transport=ws"),
+        "http://example.com" => {
+            let origin = sender(stage, step, index);
+            let token = stage.replier.flow_token(&origin).unwrap_or_default();
+            format!("sip:{token}@flow.invalid;lr")
+        }
+        _ => chosen.to_owned(),
     }
 }
 
@@ -86,17 +119,17 @@ fn finish(mut head: String, body: &str) -> Bytes {
 
 /// `r`: sender, method, call, From tag, To tag, branch, CSeq, extra, extra, target, body.
 fn request(stage: &mut Stage, step: Step<'_>) {
-    let from = sender(step, 0);
+    let from = sender(stage, step, 0);
     let method = step.choose(1, METHODS);
     let to = match step.number(4) % 4 {
         0 => "<sip:bob@192.0.2.1>".to_owned(),
         tag => format!("<sip:bob@192.0.2.1>;tag=t{tag}"),
     };
     let uri = match step.number(9) % 4 {
-        0 => "sip:bob@192.0.2.1",
-        1 => step.choose(9, TARGETS),
-        2 => "sip:bob@example.com",
-        _ => "sip:192.0.2.1",
+        0 => "sip:bob@192.0.2.1".to_owned(),
+        1 => target(stage, step, 9),
+        2 => "sip:bob@example.com".to_owned(),
+        _ => "sip:192.0.2.1".to_owned(),
     };
     let branch = match step.number(5) % 8 {
         7 => "old".to_owned(),
@@ -106,12 +139,12 @@ fn request(stage: &mut Stage, step: Step<'_>) {
         "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/{} {};branch={branch};rport\r\n{}From: <sip:a@example.com>;tag=f{}\r\nTo: {to}\r\n\
          Call-ID: call-{}\r\nCSeq: {} {method}\r\nContact: <sip:a@{}>\r\n{}",
         from.transport.via(),
-        from.peer,
+        named(&from),
         step.choose(7, EXTRAS),
         step.number(3) % 3,
         step.number(2) % 4,
         step.number(6) % 10,
-        from.peer,
+        named(&from),
         step.choose(8, EXTRAS),
     );
     stage.receive(from, finish(head, body(step, 10, method)));
@@ -119,7 +152,7 @@ fn request(stage: &mut Stage, step: Step<'_>) {
 
 /// `d`: sender, dialog, method, CSeq, branch, extra, extra, body.
 fn in_dialog(stage: &mut Stage, step: Step<'_>) {
-    let from = sender(step, 0);
+    let from = sender(stage, step, 0);
     let Some(known) = step.recent(1, &stage.known).cloned() else {
         return;
     };
@@ -128,14 +161,14 @@ fn in_dialog(stage: &mut Stage, step: Step<'_>) {
         "{method} sip:{OWN} SIP/2.0\r\nVia: SIP/2.0/{} {};branch=z9hG4bKd{}\r\n{}From: {}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {} {method}\r\n\
          Contact: <sip:a@{}>\r\n{}",
         from.transport.via(),
-        from.peer,
+        named(&from),
         step.number(4) % 16,
         step.choose(5, EXTRAS),
         known.peer,
         known.own,
         known.call_id,
         step.number(3) % 20,
-        from.peer,
+        named(&from),
         step.choose(6, EXTRAS),
     );
     stage.receive(from, finish(head, body(step, 7, method)));
@@ -150,7 +183,7 @@ fn value(message: &Message, name: HeaderName) -> String {
 
 /// `a`: response, sender, manner. The ACK of a response that the engine sent, in the transaction of the INVITE or in one of its own.
 fn acknowledge(stage: &mut Stage, step: Step<'_>) {
-    let from = sender(step, 1);
+    let from = sender(stage, step, 1);
     let Some(response) = step.recent(0, &stage.responses) else {
         return;
     };
@@ -240,7 +273,7 @@ fn respond(stage: &mut Stage, step: Step<'_>) {
             .unwrap_or(ConnectionId(20 + u64::from(peer.port() % 10)))
     });
     let from = match step.number(4) % 4 {
-        3 => sender(step, 4),
+        3 => sender(stage, step, 4),
         _ => origin(transport, peer, connection),
     };
     let bytes = finish(head, body);
@@ -259,7 +292,7 @@ fn repeat(stage: &mut Stage, step: Step<'_>) {
 
 /// `m`: sender, message of the corpus or of a peer, then place (two bytes) and value, over and over.
 fn damaged(stage: &mut Stage, step: Step<'_>) {
-    let from = sender(step, 0);
+    let from = sender(stage, step, 0);
     let corpus = seeds::messages();
     let number = step.number(1);
     let chosen = match step.recent(2, &stage.received) {

@@ -2,7 +2,8 @@
 use super::ledger::{Ledger, Outcome};
 use super::texts::OWN;
 use bytes::Bytes;
-use engine::config::{Bounds, Config};
+use engine::admit::{Admission, Rate};
+use engine::config::{Bounds, Config, NatRules};
 use engine::event::{Event, Request};
 use engine::export::ExportedDialog;
 use engine::id::{ApplicationId, CommandId, ConnectionId, DialogId, Generator, TransactionId};
@@ -58,6 +59,7 @@ pub struct Stage {
     pub exported: Vec<ExportedDialog>,
     bounds: Bounds,
     is_small: bool,
+    pub is_open: bool,
     commands: u64,
     is_hairpin: bool,
     /// The request at hand opened no transaction: what answers it is no transaction's.
@@ -71,7 +73,33 @@ fn remember<T>(list: &mut Vec<T>, value: T) {
     list.push(value);
 }
 
-fn config(manner: usize) -> Config {
+/// A server on the open Internet: nobody is trusted, sources may hold little, Contacts are looked at, browsers come.
+fn open(config: &mut Config) {
+    let mut web = config.listeners[1].clone();
+    web.transport = Transport::Ws;
+    config.listeners.push(web);
+    config.admission = Admission {
+        trusted: Vec::new(),
+        rate: Some(Rate::new(100, 40)),
+        connection_rate: Some(Rate::new(1, 4)),
+        transactions: 5,
+        known_transactions: 8,
+        strangers_transactions: 6,
+        half_open: 2,
+        known_half_open: 4,
+        strangers_half_open: 3,
+        dialogs: 3,
+        ..Admission::default()
+    };
+    config.network.nat = NatRules {
+        contact_private: true,
+        contact_differs: true,
+        via_differs: true,
+    };
+    config.alias = true;
+}
+
+fn config(manner: usize, is_open: bool) -> Config {
     let mut config = simnet::host::config(simnet::HostId(0));
     let mut six = config.listeners[0].clone();
     six.bound = "[2001:db8::1]:5060".parse().expect("an address");
@@ -87,13 +115,16 @@ fn config(manner: usize) -> Config {
     config.drachtio_compatible = manner & 8 != 0;
     config.session.expires = (manner & 16 != 0).then_some(120);
     config.session.enabled = manner & 32 == 0;
+    if is_open {
+        open(&mut config);
+    }
     config
 }
 
 impl Stage {
-    /// An engine with two applications. `manner` chooses its configuration, a bit for each choice.
-    pub fn new(manner: usize) -> Stage {
-        let config = config(manner);
+    /// An engine with two applications. `manner` chooses its configuration, a bit for each choice; `is_open`: on the open Internet.
+    pub fn new(manner: usize, is_open: bool) -> Stage {
+        let config = config(manner, is_open);
         let replier = Replier::new(
             &config.listeners,
             &config.network,
@@ -102,7 +133,8 @@ impl Stage {
         );
         let mut stage = Stage {
             bounds: config.bounds.clone(),
-            is_small: manner & 1 != 0,
+            is_small: manner & 1 != 0 || is_open,
+            is_open,
             engine: Engine::new(config, Generator::new([7; 32])),
             now: Time::START,
             replier,
@@ -138,6 +170,19 @@ impl Stage {
     }
 
     fn deliver(&mut self, origin: Origin, bytes: Bytes) {
+        if self.is_open {
+            let is_response = bytes.starts_with(b"SIP/2.0 ");
+            let admitted = self
+                .engine
+                .admit(self.now, &origin, is_response, bytes.len());
+            if admitted.is_err() {
+                self.is_stateless = true;
+                if origin.transport.is_reliable() {
+                    self.engine.handle_unwanted(self.now, origin, &bytes, 503);
+                }
+                return;
+            }
+        }
         match Message::parse(bytes.clone(), &Limits::default()) {
             Ok(message) => {
                 let is_request = message.is_request();
@@ -367,6 +412,7 @@ impl Stage {
             ("proxies", counts.proxies),
             ("timers", counts.timers),
             ("resolves", counts.resolves),
+            ("flows", counts.flows),
         ];
         for (what, count) in held {
             assert_eq!(count, 0, "{what} at rest");
@@ -378,6 +424,7 @@ impl Stage {
 /// The origin of a message from this peer.
 pub fn origin(transport: Transport, peer: SocketAddr, connection: Option<ConnectionId>) -> Origin {
     let (listener, local) = match (transport.is_reliable(), peer.is_ipv6()) {
+        (true, _) if transport == Transport::Ws => (3, OWN),
         (true, _) => (1, OWN),
         (false, false) => (0, OWN),
         (false, true) => (2, "[2001:db8::1]:5060"),
