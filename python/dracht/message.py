@@ -156,10 +156,12 @@ def header_list(headers: HeadersInput | None) -> list[tuple[str, str]]:
 
     Raises:
         HeaderError: a name is not a token, or a value holds a line break, with which it would forge other header fields.
-        TypeError: a value is neither text nor number, nor a typed header field, nor a sequence of those.
+        TypeError: it is one text; or a value is neither text nor number, nor a typed header field, nor a sequence of those.
     """
     if not headers:
         return []
+    if isinstance(headers, str | bytes):
+        raise TypeError(f'header fields are a mapping, as {{"X-Name": "value"}}, or pairs, not {headers!r}')
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     fields: list[tuple[str, str]] = []
     for name, value in pairs:

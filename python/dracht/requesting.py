@@ -13,7 +13,7 @@ from dracht.digest import Credentials
 from dracht.link.base import DialogReference
 from dracht.message import Body, HeadersInput, body_bytes, header_list
 from dracht.moving import export_dialog, import_dialog
-from dracht.proxy import flow_token
+from dracht.proxy import flow_token, seconds
 from dracht.transaction import ClientTransaction
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Requesting(ABC):
                 connection is gone), `flow-forged` (no flow of this server's), ...
             HeaderError: a header field cannot be sent.
             RequestTimeout: it was not even on the wire in time.
-            ValueError: `flow` is no token, or is given with a dialog or `next_hop`.
+            ValueError: `flow` is no token, or is given with a dialog or `next_hop`; `timeout` is no time.
         """
         if flow is not None:
             if next_hop is not None or dialog is not None:
@@ -101,6 +101,7 @@ class Requesting(ABC):
             raise ValueError("a request outside a dialog needs a URI")
         if name == "CANCEL" or (name == "ACK" and dialog is None):
             raise ValueError(f"{name} belongs to an INVITE: use transaction.cancel() or response.ack()")
+        timeout = seconds(timeout)
         dispatcher, reference = self._way(dialog)
         target = "" if uri is None else str(uri)
         transaction = ClientTransaction(

@@ -317,3 +317,15 @@ async def test_log_of_a_connection_that_ends_a_handler_is_no_traceback(
             link.lose()
             await settled(agent)
     assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("timeout", [-1, 0, "soon"])
+async def test_a_time_that_is_none_is_told_before_anything_is_sent(timeout: float) -> None:
+    async with serving(nothing) as (agent, link):
+        with pytest.raises(ValueError, match=r"positive number of seconds|is not a time"):
+            await agent.request("sip:a@192.0.2.1", timeout=timeout)
+        with pytest.raises(
+            TypeError, match=r'header fields are a mapping, as \{"X-Name": "value"\}, or pairs'
+        ):
+            await agent.request("sip:a@192.0.2.1", headers="X: y")  # type: ignore[arg-type]
+        assert link.given == []

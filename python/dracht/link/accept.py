@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import Callable, Sequence
 
@@ -115,9 +116,14 @@ class Acceptor:
     async def open(self) -> None:
         """Begins to listen. Raises OSError."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            self._connection, self._target.host, self._target.port, ssl=self._tls
-        )
+        try:
+            self._server = await loop.create_server(
+                self._connection, self._target.host, self._target.port, ssl=self._tls
+            )
+        except socket.gaierror as error:
+            raise OSError(
+                f"accept={self._target.host!r}: {error.strerror}; give an address of this machine, as tcp://0.0.0.0:9022"
+            ) from None
         self._rounds = [asyncio.create_task(self._look_for_idle())]
         if self._files is not None and self._tls is not None and self._files.reload_interval:
             self._rounds.append(asyncio.create_task(self._renew(self._files, self._tls)))

@@ -30,7 +30,7 @@ from dracht.errors import CommandFailed, ConnectionLost
 from dracht.link.base import Completion, ProxyCompletion, Receiver
 from dracht.link.moving import fail
 from dracht.link.native_commands import NativeCommands
-from dracht.link.options import EngineOptions, check_names
+from dracht.link.options import EngineOptions, check_options
 from dracht.tls import Tls
 
 __all__ = ["NativeLink"]
@@ -54,7 +54,7 @@ class NativeLink(NativeCommands):
         options: see `dracht._core.Engine.start`.
 
     Raises:
-        TypeError: there is no such option.
+        TypeError: there is no such option, or it takes something else.
     """
 
     def __init__(
@@ -67,8 +67,13 @@ class NativeLink(NativeCommands):
         **options: Unpack[EngineOptions],
     ) -> None:
         super().__init__()
-        check_names(options)
-        self._listen = list(listen)
+        check_options({**options, "tls": tls})
+        try:
+            self._listen = list(listen)
+        except TypeError:
+            raise TypeError(
+                f'listen= takes a text, as "sip:*:5060", or a list of them, not {listen!r}'
+            ) from None
         self._control = control
         self._secret = secret
         self._tls = tls

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Literal, TypedDict
 
 from dracht.admission import Admission
@@ -13,7 +13,7 @@ from dracht.network import Network
 from dracht.streams import Streams
 from dracht.tls import Tls
 
-__all__ = ["EngineOptions", "check_names"]
+__all__ = ["EngineOptions", "check_options"]
 
 # Options that are tables of their own, whose fields are readily taken for options.
 _TABLES = {"tls": Tls, "admission": Admission, "streams": Streams, "dns": Dns, "network": Network}
@@ -49,14 +49,17 @@ class EngineOptions(TypedDict, total=False):
     admission: Admission | None
 
 
-def check_names(names: Iterable[str]) -> None:
-    """Whether an engine has these options.
+def check_options(options: Mapping[str, object]) -> None:
+    """Whether an engine has these options, and those that are tables of their own are.
 
     Raises:
-        TypeError: it does not have one of them; says where it is found, or what is spelled nearly so.
+        TypeError: it does not have one of them, and where it is found, or what is spelled nearly so; or what one of them takes.
     """
     known = {*EngineOptions.__annotations__, *_TABLES}
-    for name in names:
+    for name, value in options.items():
+        table = _TABLES.get(name)
+        if table is not None and value is not None and not isinstance(value, table):
+            raise TypeError(f"{name}= takes {table.__name__}(...), not {value!r}")
         if name in known:
             continue
         holders = [
