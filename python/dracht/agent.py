@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from types import SimpleNamespace
@@ -26,7 +27,6 @@ from dracht.request import Request
 from dracht.requesting import Requesting
 from dracht.response import Response
 from dracht.running import LinkOptions, from_environment, patient, run_loop, until_stopped
-from dracht.tls import Tls
 from dracht.transaction import ClientTransaction, IncomingResponse
 
 if TYPE_CHECKING:
@@ -196,7 +196,8 @@ class Agent(Links, Requesting):
         self._draining = False
         try:
             if listen is not None:
-                own = tls if isinstance(tls, Tls) else None
+                # A context is for the other ways; whatever else it is, the listener says what it takes.
+                own = None if isinstance(tls, ssl.SSLContext | bool) else tls
                 await self.listen(listen, control=control, secret=secret, tls=own, **options)
             elif control is not None or options:
                 raise ValueError(f"control= and {', '.join(options) or 'engine options'} need listen=")

@@ -107,7 +107,7 @@ class Links(ABC):
         """
         from dracht.link.native import NativeLink
 
-        listeners = [listen] if isinstance(listen, str) else list(listen)
+        listeners = [listen] if isinstance(listen, str) else listen
         await self._open([NativeLink(listeners, control=control, secret=secret, tls=tls, **options)], 10.0)
         return self
 

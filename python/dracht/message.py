@@ -181,10 +181,18 @@ def header_list(headers: HeadersInput | None) -> list[tuple[str, str]]:
 
 
 def body_bytes(body: Body | None) -> bytes:
-    """A body as bytes; text is UTF-8 (surrogate escapes give back the bytes they stand for)."""
+    """A body as bytes; text is UTF-8 (surrogate escapes give back the bytes they stand for).
+
+    Raises:
+        TypeError: it is neither text nor bytes.
+    """
     if not body:
         return b""
-    return body.encode("utf-8", "surrogateescape") if isinstance(body, str) else bytes(body)
+    if isinstance(body, str):
+        return body.encode("utf-8", "surrogateescape")
+    if isinstance(body, int):  # `bytes` would make so many zeros of it.
+        raise TypeError(f"a body is text or bytes, not {body!r}")
+    return bytes(body)
 
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")

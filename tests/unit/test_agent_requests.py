@@ -328,4 +328,6 @@ async def test_a_time_that_is_none_is_told_before_anything_is_sent(timeout: floa
             TypeError, match=r'header fields are a mapping, as \{"X-Name": "value"\}, or pairs'
         ):
             await agent.request("sip:a@192.0.2.1", headers="X: y")  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="a body is text or bytes, not 5"):
+            await agent.request("sip:a@192.0.2.1", body=5)  # type: ignore[arg-type]
         assert link.given == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from dracht import Agent, Request, Response
 from dracht.link.native import NativeLink
 
 
@@ -40,3 +41,14 @@ def test_an_option_that_is_a_table_says_what_it_takes(name: str, value: object, 
 def test_what_is_no_listener_at_all_is_told() -> None:
     with pytest.raises(TypeError, match=r'listen= takes a text, as "sip:\*:5060", or a list of them, not 5'):
         NativeLink(5)  # type: ignore[arg-type]
+
+
+async def test_an_agent_says_so_too() -> None:
+    for options in ({"tls": "chain.pem"}, {"listen": 5}, {"streams": 5}):
+        with pytest.raises(TypeError, match=r"(tls|listen|streams)= takes "):
+            async with Agent(nobody).serving(**{"listen": "sip:127.0.0.1:0", **options}):  # type: ignore[arg-type]
+                pass
+
+
+async def nobody(req: Request, res: Response) -> None:
+    """Gets nothing."""
