@@ -55,6 +55,14 @@ def test_a_certificate_is_read_with_its_names_and_dates(authority: Authority) ->
     assert one.begins < one.ends
 
 
+def test_an_authority_s_own_certificate_is_no_server_s(authority: Authority, tmp_path: Path) -> None:
+    key = tmp_path / "authority.key"
+    authority._ca.private_key_pem.write_to_path(str(key))
+    key.chmod(0o640)
+    said = found(authority, (authority.file, key))
+    assert "CA:TRUE" in said["certificate-authority"]
+
+
 def test_nothing_is_said_of_a_certificate_that_is_right(authority: Authority) -> None:
     pair = authority.issue("one", "sip.example.com", "*.example.org", "203.0.113.7")
     for host in ("", ";advertise=sip.example.com", ";advertise=sip.example.org", ";advertise=203.0.113.7"):

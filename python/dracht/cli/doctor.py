@@ -22,6 +22,8 @@ from dracht.cli.options import (
     Secret,
     Shards,
     TlsAuthority,
+    TlsCertificate,
+    TlsKey,
     tls_options,
 )
 from dracht.cli.output import is_person, say, show_table
@@ -68,6 +70,8 @@ def doctor(
             "control port tcp://HOST:PORT. May be repeated.",
         ),
     ] = None,
+    tls_certificate: TlsCertificate = None,
+    tls_key: TlsKey = None,
     tls_authority: TlsAuthority = None,
     as_json: Json = False,
 ) -> None:
@@ -78,7 +82,7 @@ def doctor(
         "secret": secret,
         "shards": shards,
         "advertise": advertise,
-        "tls": tls_options(None, None, tls_authority),
+        "tls": tls_options(tls_certificate, tls_key, tls_authority),
     }
     with explained("configuration"):
         try:

@@ -18,7 +18,8 @@ Listen = Annotated[
         "--listen",
         envvar="DRACHT_LISTEN",
         metavar="SIP-URI",
-        help="SIP listener, as sip:127.0.0.1:5060;transport=udp,tcp. May be repeated; `*` as host means every address.",
+        help="SIP listener, as sip:127.0.0.1:5060;transport=udp,tcp. May be repeated; `*` as host means every IPv4 address, "
+        "`[::]` every IPv6 one.",
     ),
 ]
 Connect = Annotated[

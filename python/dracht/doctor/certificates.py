@@ -27,13 +27,15 @@ SECURE = ("tls", "wss")
 
 
 class Certificate(NamedTuple):
-    """A certificate as its file has it: the names it is for, and from when to when it is valid, in seconds since the epoch."""
+    """A certificate as its file has it: the names it is for, from when to when it is valid, in seconds since the epoch, and
+    whether it is one that signs others."""
 
     path: Path
     key: Path
     names: tuple[str, ...]
     begins: float
     ends: float
+    is_authority: bool
 
 
 def certificates(situation: Situation) -> Iterator[Finding]:
@@ -57,6 +59,7 @@ def certificates(situation: Situation) -> Iterator[Finding]:
     for one in usable:
         yield from _dates(one, situation.now)
         yield from _private(one)
+        yield from _kind(one)
         yield from _believed(one, tls)
     hosts = dict.fromkeys(one.advertised[0] for one in listeners if one.advertised is not None)
     for host in hosts if usable else ():
@@ -85,7 +88,8 @@ def read(chain: Path, key: Path) -> Certificate:
     names = tuple(
         str(value) for kind, value in seen.get("subjectAltName", ()) if kind in ("DNS", "IP Address")
     )
-    return Certificate(chain, key, names, seconds(seen["notBefore"]), seconds(seen["notAfter"]))
+    is_authority = bool(client.cert_store_stats()["x509_ca"])
+    return Certificate(chain, key, names, seconds(seen["notBefore"]), seconds(seen["notAfter"]), is_authority)
 
 
 def _server(chain: Path, key: Path) -> ssl.SSLContext:
@@ -181,6 +185,17 @@ def _private(one: Certificate) -> Iterator[Finding]:
             "key-readable",
             f"Every user of this machine may read the key {one.key}.",
             f"chmod 640 {one.key}, and let its group be that of the server.",
+        )
+
+
+def _kind(one: Certificate) -> Iterator[Finding]:
+    if one.is_authority:
+        yield Finding(
+            "warning",
+            "certificate-authority",
+            f"{one.path} is an authority's own certificate (CA:TRUE, as `openssl req -x509` makes them): peers that go by "
+            "RFC 5280 §4.2.1.9, dracht among them, refuse it as a server's, trusted or not.",
+            "Make one with -addext basicConstraints=critical,CA:FALSE, or one that this authority signs.",
         )
 
 
