@@ -2,8 +2,9 @@
 use crate::disconnect::Disconnect;
 use engine::Time;
 use engine::log_limit::LogLimit;
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::collections::{HashMap, VecDeque};
+use std::mem::{Discriminant, discriminant};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
@@ -76,11 +77,14 @@ impl Strangers {
     }
 }
 
-/// Lines in the log that strangers cause: some per second, of wrong secrets and of all else, so that neither hides the other.
+/// Lines in the log that strangers cause: some per second of each kind, so that none hides another.
 pub(crate) struct Lines {
     begun: Instant,
-    limits: Mutex<(LogLimit, LogLimit)>,
+    limits: Mutex<HashMap<Kind, LogLimit>>,
 }
+
+/// Why a client was disconnected, without the particulars; none for a line about something else.
+type Kind = Option<Discriminant<Disconnect>>;
 
 impl Lines {
     pub(crate) fn new() -> Lines {
@@ -92,23 +96,35 @@ impl Lines {
 
     /// Whether a line may be written; then how many were left out since the last one.
     pub(crate) fn allow(&self) -> Option<u64> {
-        self.limits().0.allow(self.now())
+        self.allow_kind(None)
     }
 
     /// The same for a line about why a client is disconnected.
     pub(crate) fn allow_for(&self, disconnect: &Disconnect) -> Option<u64> {
-        let mut limits = self.limits();
-        let (others, secrets) = &mut *limits;
-        let is_secret = *disconnect == Disconnect::WrongSecret;
-        let limit = if is_secret { secrets } else { others };
-        limit.allow(self.now())
+        self.allow_kind(Some(discriminant(disconnect)))
     }
 
-    fn now(&self) -> Time {
-        Time::ZERO + self.begun.elapsed()
+    fn allow_kind(&self, kind: Kind) -> Option<u64> {
+        let now = Time::ZERO + self.begun.elapsed();
+        let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        limits.entry(kind).or_default().allow(now)
     }
+}
 
-    fn limits(&self) -> MutexGuard<'_, (LogLimit, LogLimit)> {
-        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::FrameError;
+
+    #[test]
+    fn lines_of_one_kind_hide_none_of_another() {
+        let lines = Lines::new();
+        let refused = |text| lines.allow_for(&Disconnect::Refused(text));
+        let written = (0..100).filter(|_| refused("Unknown message type").is_some());
+        assert!(written.count() < 100);
+        let framing = Disconnect::Frame(FrameError::Empty);
+        assert_eq!(lines.allow_for(&framing), Some(0));
+        assert_eq!(lines.allow_for(&Disconnect::WrongSecret), Some(0));
+        assert_eq!(lines.allow(), Some(0));
     }
 }
