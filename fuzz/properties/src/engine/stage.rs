@@ -393,6 +393,8 @@ impl Stage {
                 .handle_connection_closed(self.now, ConnectionId(connection));
         }
         self.is_hairpin = false;
+        // Where that ended everything no timer is left, but what became of it is still to be told.
+        self.settle();
         // Twelve hours end any dialog that is silent; what it says as it ends, and what is repeated, takes minutes.
         let mut days = 0;
         while self.engine.poll_timeout().is_some() {
