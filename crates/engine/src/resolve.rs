@@ -41,6 +41,8 @@ pub enum ResolveError {
     Timeout,
     /// A name server refused or failed.
     Failed,
+    /// So many names are looked up at a time that this one, which had no answer yet, gave way to others.
+    Crowded,
 }
 
 impl fmt::Display for ResolveError {
@@ -49,6 +51,9 @@ impl fmt::Display for ResolveError {
             ResolveError::NotFound => "the name does not exist or has no address",
             ResolveError::Timeout => "no name server answered in time",
             ResolveError::Failed => "a name server refused or failed",
+            ResolveError::Crowded => {
+                "too many names are looked up at a time, and no name server had answered yet"
+            }
         })
     }
 }

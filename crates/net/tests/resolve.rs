@@ -423,6 +423,52 @@ async fn a_crowd_of_dead_domains_keeps_nobody_waiting() {
 }
 
 #[tokio::test]
+async fn a_stream_of_dead_domains_keeps_no_name_from_its_many_questions() {
+    let server = example();
+    for number in 0..600 {
+        for name in ["", "_sip._udp."] {
+            for kind in [RecordType::NAPTR, RecordType::SRV, RecordType::A] {
+                server.set(&format!("{name}dead{number}.example"), kind, Reply::Silence);
+            }
+        }
+    }
+    let config = DnsConfig {
+        concurrent: 64,
+        timeout: Duration::from_secs(2),
+        limit: Duration::from_secs(8),
+        ..config(&server)
+    };
+    let names = std::sync::Arc::new(with(&config, &[UDP4]));
+    let mut crowd = tokio::task::JoinSet::new();
+    let flood = |number: u32, crowd: &mut tokio::task::JoinSet<_>| {
+        let names = names.clone();
+        crowd.spawn(async move { ask(&names, &format!("sip:dead{number}.example")).await });
+    };
+    for number in 0..64 {
+        flood(number, &mut crowd);
+    }
+    let mut beat = tokio::time::interval(Duration::from_millis(10));
+    let mut healthy = std::pin::pin!(async {
+        // By now all turns are taken.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let begun = Instant::now();
+        let found = ask(&names, "sip:example.com").await;
+        (found, begun.elapsed())
+    });
+    for number in 64..600 {
+        tokio::select! {
+            (found, waited) = &mut healthy => {
+                assert!(!found.unwrap().is_empty());
+                assert!(waited < Duration::from_secs(2), "{waited:?}");
+                return;
+            }
+            _ = beat.tick() => flood(number, &mut crowd),
+        }
+    }
+    panic!("no answer within 5 s");
+}
+
+#[tokio::test]
 async fn naptr_and_srv_that_fail_leave_the_addresses() {
     let server = NameServer::start();
     server.set("old.example", RecordType::NAPTR, Reply::Failure);

@@ -3,13 +3,28 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::sync::Mutex;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::{fmt, reload};
 
 /// How to change the level of the subscriber that was installed.
-static LEVEL: Mutex<Option<reload::Handle<LevelFilter, Registry>>> = Mutex::new(None);
+static LEVEL: Mutex<Option<reload::Handle<Targets, Registry>>> = Mutex::new(None);
+
+/// The libraries that write a line for each datagram of whoever can send one to them, without a limit: their errors only, until somebody
+/// wants to see everything.
+const TALKATIVE: [&str; 3] = ["hickory_net", "hickory_proto", "hickory_resolver"];
+
+fn filter(level: LevelFilter) -> Targets {
+    let theirs = if level < LevelFilter::DEBUG {
+        level.min(LevelFilter::ERROR)
+    } else {
+        level
+    };
+    Targets::new()
+        .with_default(level)
+        .with_targets(TALKATIVE.map(|library| (library, theirs)))
+}
 
 /// Writes what the Rust half logs to stderr, one line per record, from `level` up.
 #[pyfunction]
@@ -29,6 +44,7 @@ pub fn install_logging(level: &str) -> PyResult<()> {
             return Err(PyValueError::new_err(text));
         }
     };
+    let filter = self::filter(filter);
     let mut installed = LEVEL
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -44,4 +60,20 @@ pub fn install_logging(level: &str) -> PyResult<()> {
         .map_err(|error| PyValueError::new_err(error.to_string()))?;
     *installed = Some(handle);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing::Level;
+
+    #[test]
+    fn what_strangers_send_to_a_library_is_told_to_those_only_who_want_everything() {
+        let warnings = filter(LevelFilter::WARN);
+        assert!(warnings.would_enable("net::incoming", &Level::WARN));
+        assert!(!warnings.would_enable("hickory_net::udp::udp_client_stream", &Level::WARN));
+        assert!(warnings.would_enable("hickory_net::udp", &Level::ERROR));
+        assert!(filter(LevelFilter::DEBUG).would_enable("hickory_net::udp", &Level::DEBUG));
+        assert!(!filter(LevelFilter::OFF).would_enable("hickory_net::udp", &Level::ERROR));
+    }
 }

@@ -106,7 +106,7 @@ impl ParseError {
             ParseErrorKind::Version => "the version is not SIP/2.0; nothing else is spoken here",
             ParseErrorKind::Status => "the status code is not a number from 100 to 699",
             ParseErrorKind::StartLineTooLong => {
-                "the start line is too long; shorten it or raise start_line_bytes"
+                "the start line is longer than any that is taken; shorten it"
             }
             ParseErrorKind::FieldName => "a header line has no name and colon; write `Name: value`",
             ParseErrorKind::FoldedFirstField => {
@@ -119,18 +119,18 @@ impl ParseError {
                 "the empty line after the header fields is missing; the message was cut off"
             }
             ParseErrorKind::TooManyHeaders => {
-                "there are too many header fields; send fewer or raise headers"
+                "there are more header fields than are taken; send fewer"
             }
             ParseErrorKind::HeaderTooLong => {
-                "a header field is too long; shorten it or raise header_bytes"
+                "a header field is longer than any that is taken; shorten it"
             }
             ParseErrorKind::HeadTooLong => {
-                "the header fields are too long together; send less or raise head_bytes"
+                "the header fields together are longer than is taken; send less"
             }
             ParseErrorKind::MessageTooLong => {
-                "the message is too long; send less or raise message_bytes"
+                "the message is too long; send less or raise max_message_bytes"
             }
-            ParseErrorKind::BodyTooLong => "the body is too long; send less or raise body_bytes",
+            ParseErrorKind::BodyTooLong => "the body is too long; send less",
             ParseErrorKind::ContentLength => {
                 "the Content-Length is not a number that a body can have"
             }

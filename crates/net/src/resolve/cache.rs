@@ -127,14 +127,19 @@ struct Running {
 }
 
 impl Running {
-    /// Asks when its turn comes, unless everybody who waited has gone by then. Once asked it goes on: the answer is worth keeping.
+    /// Asks when its turn comes, unless everybody who waited has gone by then. Once asked it goes on, unless it has to give way: the answer is
+    /// worth keeping.
     async fn run(self) {
         let turn = tokio::select! {
             turn = self.shared.asking.take() => turn,
             () = self.abandoned() => return,
         };
         self.shared.lookups.fetch_add(1, Ordering::Relaxed);
-        let answer = self.shared.servers.ask(&self.key.1, self.key.0).await;
+        let answer = tokio::select! {
+            biased;
+            answer = self.shared.servers.ask(&self.key.1, self.key.0) => answer,
+            () = self.shared.asking.is_over() => Answer::failed(ResolveError::Crowded),
+        };
         drop(turn);
         let outcome = self.shared.keep(&self.key, answer);
         let sender = self.sender.clone();
@@ -177,7 +182,7 @@ impl Shared {
         let mut state = self.lock();
         let silent = matches!(
             answer.outcome,
-            Err(ResolveError::Timeout | ResolveError::Failed)
+            Err(ResolveError::Timeout | ResolveError::Failed | ResolveError::Crowded)
         );
         if silent
             && let Some(mut old) = state.get(key, self.room)
@@ -190,7 +195,9 @@ impl Shared {
             return outcome;
         }
         let outcome: Outcome = answer.outcome.map(Arc::<[Record]>::from);
-        if answer.ttl.is_zero() && self.stale.is_zero() {
+        // That it had to give way says nothing about the name.
+        let says_nothing = matches!(outcome, Err(ResolveError::Crowded));
+        if says_nothing || answer.ttl.is_zero() && self.stale.is_zero() {
             return outcome;
         }
         let fresh_until = now + answer.ttl;

@@ -11,6 +11,7 @@ use super::{TARGETS, Way};
 use engine::transport::Transport;
 use engine::{Resolve, ResolveError, Resolved};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -126,12 +127,13 @@ impl Search<'_> {
         }
         let mut choices = Vec::new();
         if question.transport.is_none() {
-            let records = self.ask(host, Kind::Naptr).await.unwrap_or_default();
+            let records = self.ask(host, Kind::Naptr).await;
+            let records = unless_crowded(records)?;
             choices = naptr::choices(&records, |transport| {
                 self.can_send(transport) && (transport.is_secure() || !question.secure)
             });
         }
-        let (mut places, mut absent) = self.services_at(&choices, draw).await;
+        let (mut places, mut absent) = self.services_at(&choices, draw).await?;
         if places.is_empty() {
             let searched: Vec<(Transport, String)> = self
                 .transports(question)
@@ -139,7 +141,7 @@ impl Search<'_> {
                 .map(|transport| (transport, format!("{}.{host}", prefix(transport))))
                 .filter(|choice| !choices.contains(choice))
                 .collect();
-            let (found, none) = self.services_at(&searched, draw).await;
+            let (found, none) = self.services_at(&searched, draw).await?;
             places = found;
             absent |= none;
         }
@@ -169,7 +171,7 @@ impl Search<'_> {
         &mut self,
         choices: &[(Transport, String)],
         draw: &mut Draw,
-    ) -> (Vec<Place>, bool) {
+    ) -> Result<(Vec<Place>, bool), ResolveError> {
         let pending: Vec<(Transport, Pending)> = choices
             .iter()
             .take(TARGETS)
@@ -177,7 +179,7 @@ impl Search<'_> {
             .collect();
         let (mut places, mut absent) = (Vec::new(), false);
         for (transport, pending) in pending {
-            let records = self.wait(pending).await.unwrap_or_default();
+            let records = unless_crowded(self.wait(pending).await)?;
             match srv::service(&records, draw) {
                 Service::Unknown => {}
                 Service::Absent => absent = true,
@@ -189,7 +191,7 @@ impl Search<'_> {
             }
         }
         places.truncate(TARGETS);
-        (places, absent)
+        Ok((places, absent))
     }
 
     async fn ask(&mut self, name: &str, kind: Kind) -> Outcome {
@@ -206,8 +208,9 @@ impl Search<'_> {
     }
 
     fn note(&mut self, outcome: &Outcome) {
-        if let Err(error @ (ResolveError::Timeout | ResolveError::Failed)) = outcome {
-            self.error = self.error.or(Some(*error));
+        match outcome {
+            Ok(_) | Err(ResolveError::NotFound) => {}
+            Err(error) => self.error = self.error.or(Some(*error)),
         }
     }
 
@@ -296,6 +299,15 @@ impl Search<'_> {
                 address: SocketAddr::new(address, place.port),
             })
             .collect()
+    }
+}
+
+/// What a question led to, failures as nothing: what comes next is tried. Where names have to give way to others, that would be more of what
+/// there is too much of.
+fn unless_crowded(outcome: Outcome) -> Result<Arc<[Record]>, ResolveError> {
+    match outcome {
+        Err(error @ ResolveError::Crowded) => Err(error),
+        outcome => Ok(outcome.unwrap_or_default()),
     }
 }
 

@@ -1,17 +1,25 @@
 //! Who may ask name servers now: so many at a time, and of those who wait the latest first.
 //!
 //! Names that nobody answers for take seconds each, and whoever chooses the domains of requests can name thousands. In the order of their
-//! coming they would keep everybody who comes after them waiting until their requests, too, had failed.
+//! coming they would keep everybody who comes after them waiting until their requests, too, had failed. And while somebody waits, who has
+//! had no answer for a while gives way, the oldest first: most names are answered at once, and these are not to wait for those that are not.
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::oneshot;
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::sleep;
 
 /// Those who wait may go without a word: from this many on they are counted again before another is added.
 const COUNTED: usize = 1024;
+
+/// How long nobody has to give way: name servers that know an answer have given it by then.
+const PROMPT: Duration = Duration::from_millis(300);
 
 /// The turns.
 #[derive(Clone)]
 pub(crate) struct Turns {
     state: Arc<Mutex<State>>,
+    /// Told when somebody comes who has to wait. Who has listened longest hears it first.
+    crowded: Arc<Notify>,
 }
 
 struct State {
@@ -33,6 +41,7 @@ impl Turns {
                 waiting: Vec::new(),
                 counted: COUNTED,
             })),
+            crowded: Arc::default(),
         }
     }
 
@@ -63,8 +72,27 @@ impl Turns {
             state.waiting.push(sender);
             receiver
         };
+        self.crowded.notify_one();
         // The sender is kept until it is sent to.
         receiver.await.unwrap_or(Turn { turns: None })
+    }
+
+    /// Ends when who took a turn now has to give way.
+    pub(crate) async fn is_over(&self) {
+        sleep(PROMPT).await;
+        while !self.is_waited_for() {
+            self.crowded.notified().await;
+        }
+    }
+
+    fn is_waited_for(&self) -> bool {
+        let mut state = self.lock();
+        while state
+            .waiting
+            .pop_if(|waiting| waiting.is_closed())
+            .is_some()
+        {}
+        !state.waiting.is_empty()
     }
 
     fn give_back(&self) {
