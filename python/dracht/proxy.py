@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from dracht.link.base import Origin
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Target: TypeAlias = str | Uri | Address | tuple[str | Uri, float] | "ProxyTarget"
 
 __all__ = [
+    "REQUEST_URI",
     "BranchResponse",
     "BranchResponses",
     "ProxyResult",
@@ -25,9 +26,8 @@ __all__ = [
     "Proxying",
     "check_words",
     "flow_token",
-    "is_target",
     "seconds",
-    "target_text",
+    "target_texts",
 ]
 
 
@@ -175,11 +175,62 @@ def check_words(**given: str) -> None:
             raise ValueError(f"{name} is {', '.join(first)} or {last}, not {word!r}")
 
 
-def is_target(targets: Target | Sequence[Target]) -> TypeIs[Target]:
-    """Whether it is one target and not a sequence of them: a pair of a URI and a number is one."""
-    if isinstance(targets, str | ProxyTarget) or not isinstance(targets, Sequence):
-        return True
-    return isinstance(targets, tuple) and len(targets) == 2 and isinstance(targets[1], int | float)
+class _RequestUri(tuple["Target", ...]):
+    """What `targets` of `req.proxy` is when it is left out: told by identity from a list that happens to be empty."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<the request-URI>"
+
+
+REQUEST_URI = _RequestUri()
+"""No targets were named: the request goes to its request-URI."""
+
+
+def target_texts(targets: Target | Iterable[Target], flow: str | None = None) -> list[str]:
+    """The targets of `req.proxy` as a link takes them; none for `REQUEST_URI` itself, and only for it.
+
+    An empty list is a look-up that found nobody: would it mean the request-URI, which the caller chose, whoever relays to what
+    a look-up gives would be an open relay.
+
+    Raises:
+        ValueError: there are none, the q of one is not from 0 to 1, or a flow is no token.
+        TypeError: one of them is no target.
+    """
+    if targets is REQUEST_URI:
+        return []
+    if _is_target(targets):
+        return [_target_text(targets, flow)]
+    if isinstance(targets, bytes | Mapping) or not isinstance(targets, Iterable):
+        raise _no_target(targets)
+    texts = [_target_text(one, flow) for one in targets]
+    if not texts:
+        raise ValueError(
+            "req.proxy got an empty list of targets, and so has nowhere to go: answer the request yourself, as with "
+            "res.send(480), or leave the argument out to proxy to the request-URI"
+        )
+    return texts
+
+
+def _is_target(targets: Target | Iterable[Target]) -> TypeIs[Target]:
+    """Whether it is one target and not several: a pair of a URI and a number is one."""
+    if isinstance(targets, tuple) and not isinstance(targets, ProxyTarget):
+        return len(targets) == 2 and isinstance(targets[1], int | float)
+    return _names_uri(targets) or isinstance(targets, ProxyTarget)
+
+
+def _names_uri(value: object) -> TypeIs[str | Uri | Address]:
+    from dracht._core import Address, Uri
+
+    return isinstance(value, str | Uri | Address)
+
+
+def _no_target(value: object) -> TypeError:
+    return TypeError(
+        f"a target of req.proxy is a URI as text or Uri, an Address, (uri, q) or ProxyTarget(uri, ...), not {value!r}; "
+        "for the request-URI leave the argument out"
+    )
 
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{3,128}")
@@ -196,23 +247,23 @@ def flow_token(flow: str) -> str:
     return flow
 
 
-def target_text(target: Target, flow: str | None = None) -> str:
-    """A target as a link takes it: a URI, or one in angle brackets with its q and the flow to take.
-
-    Raises:
-        ValueError: the q is not from 0 to 1, or the flow is no token.
-    """
+def _target_text(target: Target, flow: str | None = None) -> str:
+    """A target as a link takes it: a URI, or one in angle brackets with its q and the flow to take."""
     if isinstance(target, ProxyTarget):
         flow = target.flow if target.flow is not None else flow
         target = (target.uri, target.q)
     if flow is not None:
-        text = target_text(target)
+        text = _target_text(target)
         return f"{text if text.startswith('<') else f'<{text}>'};flow={flow_token(flow)}"
     if isinstance(target, tuple):
+        if len(target) != 2 or not isinstance(target[1], int | float) or isinstance(target[0], tuple):
+            raise _no_target(target)
         uri, q = target
         if not 0 <= q <= 1:
             raise ValueError(f"the q of a target is from 0 to 1, not {q!r}")
-        return f"<{target_text(uri)}>;q={q:.3f}"
+        return f"<{_target_text(uri)}>;q={q:.3f}"
+    if not _names_uri(target):
+        raise _no_target(target)
     uri_text = getattr(target, "uri_text", None)
     if uri_text is not None:
         q_text = cast("Address", target).param("q")

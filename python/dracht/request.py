@@ -6,14 +6,14 @@ It holds no state of its transaction beyond what the application must be told: t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from dracht.dialogid import DialogHandle
 from dracht.link.base import DialogId, Forking, Origin, PathPolicy, ProxyOptions, TransactionId
 from dracht.message import DraftHeaders, HeadersInput, RequestView, header_list
-from dracht.proxy import Proxying, ProxyResult, check_words, is_target, seconds, target_text
+from dracht.proxy import REQUEST_URI, Proxying, ProxyResult, check_words, seconds, target_texts
 
 if TYPE_CHECKING:
     from dracht._core import Message, Uri
@@ -228,7 +228,7 @@ class Request(RequestView):
 
     async def proxy(
         self,
-        targets: Target | Sequence[Target] = (),
+        targets: Target | Iterable[Target] = REQUEST_URI,
         *,
         headers: HeadersInput | None = None,
         record_route: bool = False,
@@ -248,9 +248,9 @@ class Request(RequestView):
         (`cancel_proxy`): the branches are cancelled, and the caller gets 487.
 
         Args:
-            targets: where to, in order of preference; none: the request-URI. A target is a URI (one without scheme gets `sip:`),
-                a URI with its q from 0 to 1 as `(uri, q)`, a `ProxyTarget`, or an `Address` as `msg.contacts` has it, whose
-                `q` counts.
+            targets: where to, in order of preference; left out: the request-URI, which the caller chose. A target is a URI (one
+                without scheme gets `sip:`), a URI with its q from 0 to 1 as `(uri, q)`, a `ProxyTarget`, or an `Address` as
+                `msg.contacts` has it, whose `q` counts. An empty list leads nowhere, and is refused.
             headers: header fields to add to what is forwarded. A Route given here stands before those of the request, and its
                 first value is where the request is sent (RFC 3261 §16.6 item 6); a server that is compatible with drachtio's
                 ignores it.
@@ -271,12 +271,13 @@ class Request(RequestView):
                 is left out. A drachtio-server does not know this, and leaves nothing out.
 
         Raises:
-            ValueError: an option or a time cannot be used.
+            ValueError: an option or a time cannot be used, or the list of targets is empty. The request is still to be answered.
+            TypeError: a target is none, as None.
             HeaderError: a header field cannot be sent.
             CommandFailed: it was not proxied: `already-proxied`, `invalid-uri`, `too-many-hops` (the caller got 483), ...
             ConnectionLost: the connection to the server is gone.
         """
-        many = [targets] if is_target(targets) else targets
+        chosen = target_texts(targets, flow)
         options = ProxyOptions(
             record_route=record_route,
             path=path,
@@ -293,9 +294,7 @@ class Request(RequestView):
         proxying = Proxying(self._dispatcher.loop)
         self.proxied = True
         self._dispatcher.forget(self)
-        self._dispatcher.link.proxy(
-            self._transaction, [target_text(one, flow) for one in many], options, fields, proxying
-        )
+        self._dispatcher.link.proxy(self._transaction, chosen, options, fields, proxying)
         try:
             return await proxying.finished
         except asyncio.CancelledError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 
 import pytest
 from dracht import (
@@ -11,6 +12,7 @@ from dracht import (
     ConnectionLost,
     DrachtError,
     ProxyResult,
+    ProxyTarget,
     Request,
     RequestTimeout,
     Response,
@@ -38,6 +40,35 @@ async def test_an_option_of_proxy_that_is_none_is_named_and_the_request_still_to
         link.receive("INVITE")
         await settled(agent)
         assert [one.status for one in link.given] == [480]
+
+
+async def test_only_the_absent_argument_is_the_request_uri_and_an_empty_list_leads_nowhere() -> None:
+    async def handler(req: Request, res: Response) -> None:
+        if req.method == "OPTIONS":
+            await req.proxy()
+        nobody: list[Iterable[str]] = [[], (), iter([])]
+        for empty in nobody:
+            with pytest.raises(ValueError, match=r"empty list of targets.*res\.send\(480\)"):
+                await req.proxy(empty)
+        none: list[object] = [
+            None, 5, b"sip:a@h", [None], ["sip:a@h", 5], ProxyTarget(None), (None, 0.5), {"sip:a@h": 1}, [()],  # type: ignore[arg-type]
+        ]  # fmt: skip
+        for target in none:
+            with pytest.raises(TypeError, match=r"a target of req\.proxy is a URI"):
+                await req.proxy(target)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="q of a target"):
+            await req.proxy([("sip:a@h", 2)])
+        await res.send(480)
+
+    async with serving(handler) as (agent, link):
+        link.receive("INVITE")
+        await settled(agent)
+        assert [one.status for one in link.given] == [480]
+        link.receive("OPTIONS")
+        given = await link.wait_for("proxy")
+        assert given.targets == []
+        as_proxy(given.completion).done(200, None)
+        await settled(agent)
 
 
 async def test_a_proxied_request_gives_its_branches() -> None:

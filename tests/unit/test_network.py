@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from dracht import Network
-from dracht.proxy import ProxyTarget, is_target, target_text
+from dracht.proxy import ProxyTarget, target_texts
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,13 @@ def test_lists_are_as_good_as_tuples() -> None:
 
 
 def test_a_target_may_name_its_flow() -> None:
-    target = ProxyTarget("sip:bob@a.invalid", flow="drfABC")
-    assert is_target(target)
-    assert target_text(target) == "<sip:bob@a.invalid>;q=1.000;flow=drfABC"
-    assert target_text("bob@192.0.2.1", "drfABC") == "<sip:bob@192.0.2.1>;flow=drfABC"
-    assert target_text(("sip:bob@192.0.2.1", 0.5), "drfABC") == "<sip:bob@192.0.2.1>;q=0.500;flow=drfABC"
-    assert target_text(ProxyTarget("sip:bob@192.0.2.1", flow="drfOWN"), "drfABC").endswith("flow=drfOWN")
+    assert target_texts(ProxyTarget("sip:bob@a.invalid", flow="drfABC")) == [
+        "<sip:bob@a.invalid>;q=1.000;flow=drfABC"
+    ]
+    assert target_texts("bob@192.0.2.1", "drfABC") == ["<sip:bob@192.0.2.1>;flow=drfABC"]
+    assert target_texts(("sip:bob@192.0.2.1", 0.5), "drfABC") == ["<sip:bob@192.0.2.1>;q=0.500;flow=drfABC"]
+    assert target_texts([ProxyTarget("sip:bob@192.0.2.1", flow="drfOWN")], "drfABC")[0].endswith(
+        "flow=drfOWN"
+    )
     with pytest.raises(ValueError, match="no flow"):
-        target_text("sip:bob@192.0.2.1", "a>b")
+        target_texts("sip:bob@192.0.2.1", "a>b")
