@@ -58,8 +58,8 @@ async def register(req: Request, res: Response) -> None:
         raise SipError(403)  # nobody registers as somebody else
     answer = []
     for contact in req.contacts:
-        asked = contact.param("expires") or req.headers.get("Expires") or ""
-        seconds = min(int(asked), LIFETIME) if asked.isascii() and asked.isdigit() else LIFETIME
+        asked = req.contact_expires(contact)
+        seconds = LIFETIME if asked is None else min(asked, LIFETIME)
         # The same page, connected anew, has the same contact: the new flow takes the place of the old one.
         if contact.is_wildcard or seconds == 0:
             await phones.remove(user, None if contact.is_wildcard else contact.uri_text)

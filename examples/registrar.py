@@ -19,6 +19,7 @@ REALM = "registrar.example"
 PASSWORDS = {"alice": "wonderland", "bob": "builder"}
 OPEN = os.environ.get("DRACHT_OPEN") == "1"
 MINIMUM, MAXIMUM = 60, 3600  # seconds a binding lives
+CONTACTS = 10  # that a user may have: a call rings all of them
 
 
 class Binding(NamedTuple):
@@ -65,24 +66,33 @@ async def register(req: Request, res: Response) -> None:
             raise SipError(400, "Contact * Needs Expires 0 and No Other Contact")
         await location.remove(address)
         contacts = []
+    if any(contact.uri.scheme not in ("sip", "sips") for contact in contacts):
+        raise SipError(
+            400, "Contact Must Be a SIP URI"
+        )  # nothing else can be rung, and it would fail the whole call
     flow = req.flow if req.behind_nat else None
-    lifetimes = [lifetime(contact.param("expires") or req.headers.get("Expires")) for contact in contacts]
-    for contact, seconds in zip(contacts, lifetimes, strict=True):
+    changes: dict[str, tuple[Binding, int]] = {}
+    for contact in contacts:
         same = next((key for key, item in held.items() if item.value.uri.equivalent(contact.uri)), None)
-        field = same or contact.uri_text
+        binding = Binding(contact.uri, req.call_id, cseq, flow)
+        changes[same or contact.uri_text] = binding, lifetime(req.contact_expires(contact))
+    kept = {*held, *changes} - {field for field, (_, seconds) in changes.items() if seconds == 0}
+    if len(kept) > CONTACTS:
+        raise SipError(403, f"At Most {CONTACTS} Contacts")
+    for field, (binding, seconds) in changes.items():
         if seconds == 0:
             await location.remove(address, field)
         else:
-            await location.put(address, field, Binding(contact.uri, req.call_id, cseq, flow), expires=seconds)
+            await location.put(address, field, binding, expires=seconds)
     bindings = (await location.all(address)).values()
     await res.send(
         200, headers={"Contact": [f"<{item.value.uri}>;expires={round(item.expires)}" for item in bindings]}
     )
 
 
-def lifetime(asked: str | None) -> int:
+def lifetime(asked: int | None) -> int:
     """The seconds that a binding gets when `asked` is what the phone wants: 0 to remove it; 423 for too few."""
-    seconds = int(asked) if asked and asked.isascii() and asked.isdigit() else MAXIMUM
+    seconds = MAXIMUM if asked is None else asked
     if 0 < seconds < MINIMUM:
         raise SipError(423, headers={"Min-Expires": str(MINIMUM)})
     return min(seconds, MAXIMUM)

@@ -296,3 +296,15 @@ class RequestView(MessageView):
         from dracht._core import parse_uri
 
         return parse_uri(self.msg.uri)
+
+    def contact_expires(self, contact: "Address") -> int | None:
+        """How many seconds a Contact of a REGISTER asks for: its `expires`, else Expires (RFC 3261 §10.2.1.1).
+
+        Args:
+            contact: one of `contacts`.
+
+        Returns:
+            The seconds, 0 to remove it; None where nothing that can be read is asked for, so that the registrar chooses
+            (RFC 3261 §10.3 step 6). More than ten digits, whatever a stranger writes, cannot be read.
+        """
+        return number(contact.param("expires") or self.msg.header("Expires"))

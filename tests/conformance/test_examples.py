@@ -133,7 +133,9 @@ async def test_the_registrar_keeps_bindings_and_rings_them(way: str) -> None:
             )
             assert (await register(4, Contact=f"<{first}>;expires=10"))[0] == 423
             assert (await register(5, Contact="*"))[0] == 400
-            assert await register(6, Contact=f"<{second}>;expires=0") == (200, [f"<{first}>;expires=600"])
+            for number, contact in enumerate(("<tel:123>", "<http://x>", f"<{first}>, <mailto:a@b>"), 51):
+                assert (await register(number, Contact=contact))[0] == 400, f"{contact} cannot be rung"
+            assert await register(60, Contact=f"<{second}>;expires=0") == (200, [f"<{first}>;expires=600"])
 
             call = await phone.request(f"sip:alice@127.0.0.1:{port}", "INVITE", body=b"v=0\r\n", timeout=10)
             answered = await call.final()
@@ -143,8 +145,32 @@ async def test_the_registrar_keeps_bindings_and_rings_them(way: str) -> None:
             bye = await phone.request(method="BYE", dialog=answered.dialog_id, timeout=10)
             assert (await bye.final()).status == 200
 
-            assert await register(7, Contact="*", Expires="0") == (200, [])
+            assert await register(70, Contact="*", Expires="0") == (200, [])
             assert (await final(phone, f"sip:alice@127.0.0.1:{port}", "INVITE")).status == 480
+
+
+async def test_the_registrar_bounds_what_a_phone_asks_for(way: str) -> None:
+    with example("registrar", way, DRACHT_OPEN="1") as port:
+        async with Agent(answer).serving(listen=LISTEN) as phone:
+            numbers = itertools.count(1)
+
+            async def register(*contacts: str) -> tuple[int, str, int]:
+                given = {"Call-ID": "many", "CSeq": f"{next(numbers)} REGISTER", "Contact": list(contacts)}
+                asked = await phone.request(
+                    f"sip:127.0.0.1:{port}",
+                    "REGISTER",
+                    headers={"To": f"<sip:alice@127.0.0.1:{port}>", **given},
+                    timeout=10,
+                )
+                response = await asked.final()
+                return response.status, response.reason, len(response.headers.getlist("Contact"))
+
+            ten = [f"<sip:alice@192.0.2.{number}>" for number in range(10)]
+            assert await register(f"{ten[0]};expires={'9' * 5000}") == (200, "OK", 1)
+            assert await register(*ten) == (200, "OK", 10)
+            assert await register("<sip:alice@192.0.2.10>") == (403, "At Most 10 Contacts", 0)
+            # One that makes room for itself is not one too many.
+            assert await register(f"{ten[0]};expires=0", "<sip:alice@192.0.2.10>") == (200, "OK", 10)
 
 
 async def test_an_open_registrar_registers_anybody(way: str) -> None:
