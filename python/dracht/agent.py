@@ -21,6 +21,7 @@ from dracht.handler import TRY_LATER, Handler, cancelled, run
 from dracht.link.base import CdrKind, DialogId, Link
 from dracht.link.options import EngineOptions
 from dracht.links import Links, TlsContext
+from dracht.methodname import ROUTES, method_name
 from dracht.notices import Cdr, SubscriptionEnd
 from dracht.proxy import ProxyResult
 from dracht.request import Request
@@ -82,11 +83,11 @@ class Agent(Links, Requesting):
         """Asks for new requests of these methods: `route("invite", "register")`; `"*"` for all.
 
         Requests within a dialog of ours come whether their method was asked for or not. Asking twice does nothing.
+
+        Raises:
+            TypeError, ValueError: one is no text, cannot be a method, or is nearly the name of a known one.
         """
-        for method in methods:
-            name = method.strip().lower()
-            if not name:
-                raise ValueError("route() takes the name of a method")
+        for name in [_route(method) for method in methods]:
             if name in self.routes:
                 continue
             self.routes[name] = None
@@ -97,7 +98,7 @@ class Agent(Links, Requesting):
     def unroute(self, *methods: str) -> Self:
         """Takes `route` back, for these methods."""
         for method in methods:
-            name = method.strip().lower()
+            name = _route(method)
             if name in self.routes:
                 del self.routes[name]
                 for dispatcher in self._dispatchers:
@@ -301,6 +302,12 @@ class Agent(Links, Requesting):
                 hook(record)
             except Exception:
                 log.exception("a hook of on_cdr raised")
+
+
+def _route(method: str) -> str:
+    """What is asked for, as links take it."""
+    name = method.strip() if isinstance(method, str) else method
+    return name.lower() if isinstance(name, str) and name.upper() in ROUTES else method_name(name).lower()
 
 
 if sys.version_info >= (3, 12):

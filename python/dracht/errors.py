@@ -37,6 +37,7 @@ __all__ = [
     "RequestTimeout",
     "SipError",
     "UriError",
+    "check_reason",
 ]
 
 
@@ -51,6 +52,9 @@ class SipError(DrachtError):
         status: the status code, 300 to 699.
         reason: the reason phrase; the standard one when None.
         headers: header fields for the response, as `Response.send` takes them.
+
+    Raises:
+        TypeError, ValueError: an argument cannot be used.
     """
 
     def __init__(
@@ -59,12 +63,32 @@ class SipError(DrachtError):
         reason: str | None = None,
         headers: Mapping[str, str] | Iterable[tuple[str, str]] | None = None,
     ) -> None:
+        if not isinstance(status, int):
+            raise TypeError(f"SipError takes a status that is a number, as 404, not {status!r}")
         if not 300 <= status <= 699:
             raise ValueError(f"SipError takes a status from 300 to 699, not {status}")
+        check_reason(reason)
+        if headers is not None and (isinstance(headers, str | bytes) or not isinstance(headers, Iterable)):
+            raise TypeError(
+                f'header fields are a mapping, as {{"X-Name": "value"}}, or pairs, not {headers!r}'
+            )
         super().__init__(f"{status} {reason}" if reason else str(status))
         self.status = status
         self.reason = reason
         self.headers = headers
+
+
+def check_reason(reason: object) -> None:
+    """Whether it can be the reason phrase of a response, or None.
+
+    Raises:
+        TypeError: it is no text.
+        ValueError: it has a line break, with which it would forge header fields.
+    """
+    if reason is not None and not isinstance(reason, str):
+        raise TypeError(f"a reason phrase is text, not {reason!r}")
+    if reason and ("\n" in reason or "\r" in reason):
+        raise ValueError(f"a reason phrase has no line breaks: {reason!r}")
 
 
 class ParseError(DrachtError, ValueError):

@@ -156,16 +156,20 @@ def header_list(headers: HeadersInput | None) -> list[tuple[str, str]]:
 
     Raises:
         HeaderError: a name is not a token, or a value holds a line break, with which it would forge other header fields.
-        TypeError: it is one text; or a value is neither text nor number, nor a typed header field, nor a sequence of those.
+        TypeError: it is no mapping and no pairs; or a value is neither text nor number, nor a typed header field, nor a sequence
+            of those.
     """
     if not headers:
         return []
-    if isinstance(headers, str | bytes):
+    if isinstance(headers, str | bytes) or not isinstance(headers, Iterable):
         raise TypeError(f'header fields are a mapping, as {{"X-Name": "value"}}, or pairs, not {headers!r}')
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     fields: list[tuple[str, str]] = []
-    for name, value in pairs:
-        if not name or not _NAME.issuperset(name):
+    for pair in pairs:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(f'a header field is a pair, as ("X-Name", "value"), not {pair!r}')
+        name, value = pair
+        if not isinstance(name, str) or not name or not _NAME.issuperset(name):
             raise HeaderError(f"{name!r} cannot be the name of a header field (RFC 3261 §25.1, token)")
         if isinstance(value, str):
             fields.append((name, _checked(name, value)))
@@ -186,13 +190,14 @@ def body_bytes(body: Body | None) -> bytes:
     Raises:
         TypeError: it is neither text nor bytes.
     """
-    if not body:
+    if body is None:
         return b""
     if isinstance(body, str):
         return body.encode("utf-8", "surrogateescape")
-    if isinstance(body, int):  # `bytes` would make so many zeros of it.
-        raise TypeError(f"a body is text or bytes, not {body!r}")
-    return bytes(body)
+    # An Sdp can say its bytes. Of a number `bytes` would make so many zeros, of a dictionary what its keys are.
+    if isinstance(body, bytes | bytearray | memoryview) or hasattr(body, "__bytes__"):
+        return bytes(body)
+    raise TypeError(f"a body is text or bytes, not {body!r}")
 
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")

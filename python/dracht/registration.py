@@ -18,6 +18,7 @@ from dracht.middleware.stack import (
     Stack,
     check_arguments,
     check_layer,
+    check_predicate,
     describe,
     method_names,
 )
@@ -79,7 +80,8 @@ class Registration:
         `in_dialog`: True for requests within a dialog only, False for new ones only. Left out it means both, except for INVITE,
         where it means new ones: a re-INVITE is a change to a call that somebody has, not a call.
 
-        Raises `TypeError` for what cannot be a handler, `ValueError` for a second handler of a method.
+        Raises `TypeError` for what cannot be a handler, `ValueError` for a second handler of a method, and for what cannot be a
+        method or is nearly the name of a known one.
         """
         names = method_names(methods)
 
@@ -122,9 +124,11 @@ class Registration:
 
         A sub-application takes the requests that it has a handler for; its layers run around everything else too that reaches it.
 
-        Raises `TypeError` for what is neither.
+        Raises `TypeError` for what is neither, `ValueError` for what cannot be a method or is nearly the name of a known one.
         """
+        check_predicate(when)
         if second is None and _is_methods(first):
+            method_names(first)
             return lambda layer: self.use(first, layer, when=when)
         methods, added = (None, first) if second is None else (frozenset(method_names(first)), second)
         self._open()

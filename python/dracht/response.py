@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
-from dracht.errors import CommandFailed, ConnectionLost, RequestTimeout
+from dracht.errors import CommandFailed, ConnectionLost, RequestTimeout, check_reason
 from dracht.link.base import DialogId, Origin, TransactionId
 from dracht.message import Body, DraftHeaders, HeadersInput, MessageView, body_bytes, header_list
 from dracht.request import Request
@@ -94,19 +94,24 @@ class Response:
                 asked for (RFC 4028). A drachtio-server does not know this.
 
         Raises:
-            ValueError: the status is out of range.
+            ValueError: the status is out of range, or the reason has a line break.
+            TypeError: an argument is of another kind: the status a text, the body a dictionary. The request is still to be
+                answered.
             HeaderError: a header field cannot be sent.
             CommandFailed: a final response was sent already; awaited: the engine could not send it (`no-100rel`, ...).
             ConnectionLost: awaited: the connection to the server is gone.
         """
+        if not isinstance(status, int):
+            raise TypeError(f"a response has a status that is a number, as 200, not {status!r}")
         if not 101 <= status <= 699:
             raise ValueError(f"a response has a status from 101 to 699, not {status}")
         req = self.req
         if req._final or req.proxied:
             self._refuse()
-        if reason and ("\n" in reason or "\r" in reason):
-            raise ValueError("a reason phrase has no line breaks")
+        if reason is not None:
+            check_reason(reason)
         fields = header_list(headers)
+        content = body_bytes(body)  # before anything is noted of an answer that is none yet
         if req._answer_headers or req._before_send or reliable:
             fields = self._complete(status, fields, reliable)
         dispatcher = req._dispatcher
@@ -119,9 +124,7 @@ class Response:
             req._final = True
             dispatcher.final_given(req, status)
         link = dispatcher.link
-        link.respond(
-            req._transaction, req.msg, status, reason or "", fields, body_bytes(body), sent, session_timer
-        )
+        link.respond(req._transaction, req.msg, status, reason or "", fields, content, sent, session_timer)
         return sent
 
     def _refuse(self) -> None:

@@ -89,6 +89,7 @@ class Challenger:
         clock: the time in seconds since 1970.
 
     Raises:
+        TypeError: an argument is of another kind, as a mapping where `password_for` is a function.
         ValueError: an argument cannot be used.
     """
 
@@ -114,9 +115,10 @@ class Challenger:
         max_nonces: int = 65_536,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        _check_functions(password_for=password_for, username_for=username_for, refused=refused)
         self.realm = realm
-        self.algorithms = tuple(algorithms)
-        self.qop = tuple(qop)
+        self.algorithms = _texts("algorithms", algorithms, '("SHA-256", "MD5")')
+        self.qop = _texts("qop", qop, '("auth", "auth-int")')
         self.proxy = proxy
         self.nonce_lifetime = nonce_lifetime
         _check(self.algorithms, self.qop, nonce_lifetime, max_nonces, secret)
@@ -351,6 +353,26 @@ async def _awaited(value: _T | Awaitable[_T]) -> _T:
         awaited: _T = await value
         return awaited
     return value
+
+
+def _check_functions(**given: object) -> None:
+    for name, function in given.items():
+        if function is None and name != "password_for":
+            continue
+        if not callable(function):
+            hint = f"; for a mapping of passwords give {name}=lambda user, realm: passwords.get(user)"
+            raise TypeError(
+                f"{name}= takes a function, not {function!r}{hint if isinstance(function, Mapping) else ''}"
+            )
+
+
+def _texts(name: str, values: Iterable[str], example: str) -> tuple[str, ...]:
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise TypeError(f"{name}= takes several texts, as {example}, not {values!r}")
+    held = tuple(values)
+    if wrong := [one for one in held if not isinstance(one, str)]:
+        raise TypeError(f"{name}= takes several texts, as {example}, not {wrong[0]!r} among them")
+    return held
 
 
 def _check(

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from dracht.methodname import method_name
+
 if TYPE_CHECKING:
     from dracht.request import Request
     from dracht.response import Response
@@ -161,11 +163,16 @@ def guard(handler: Handler, recover: Recover) -> Endpoint:
 
 
 def method_names(names: str | Iterable[str]) -> tuple[str, ...]:
-    """SIP methods as the wire spells them: upper case; `TypeError` for what is not text."""
-    listed = (names,) if isinstance(names, str) else tuple(names)
+    """SIP methods as the wire spells them: upper case.
+
+    Raises:
+        TypeError: they are no texts.
+        ValueError: one is no token, or nearly the name of a known method.
+    """
+    listed = (names,) if isinstance(names, str) else tuple(names) if isinstance(names, Iterable) else ()
     if not listed or not all(isinstance(name, str) and name for name in listed):
         raise TypeError(f"SIP methods are given by name, as 'invite' or ['info', 'message']; got {names!r}")
-    return tuple(name.upper() for name in listed)
+    return tuple(method_name(name) for name in listed)
 
 
 def check_arguments(what: str, function: object, arguments: tuple[str, ...]) -> None:
@@ -191,6 +198,20 @@ def check_layer(layer: object) -> None:
     method = getattr(type(layer), "__call__", None)  # noqa: B004  (whether it is a coroutine function, not whether it is there)
     if not (inspect.iscoroutinefunction(layer) or inspect.iscoroutinefunction(method)):
         raise TypeError(f"{describe(layer)}: a layer is `async def`, because it awaits next()")
+
+
+def check_predicate(when: object) -> None:
+    """Raises `TypeError` unless `when` is None or a plain function of the request."""
+    if when is None:
+        return
+    if not callable(when):
+        raise TypeError(
+            f"when= takes a function of the request, as lambda req: req.is_new_invite, not {when!r}"
+        )
+    method = getattr(type(when), "__call__", None)  # noqa: B004  (whether it is a coroutine function, not whether it is there)
+    if inspect.iscoroutinefunction(when) or inspect.iscoroutinefunction(method):
+        raise TypeError(f"{describe(when)}: when= takes a plain `def`: a coroutine is always true")
+    check_arguments("function for when=", when, ("req",))
 
 
 def describe(function: object) -> str:
