@@ -9,9 +9,11 @@ connections and bans is counted in each shard for itself: multiply by the number
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal
+
+from dracht.optiontypes import check_fields
 
 __all__ = ["Admission", "Filter"]
 
@@ -22,6 +24,7 @@ class Filter:
 
     Raises:
         ValueError: it fits everything, or a value cannot be used.
+        TypeError: a value is of another kind.
     """
 
     user_agent: str | None = None
@@ -44,6 +47,7 @@ class Filter:
     def __post_init__(self) -> None:
         if isinstance(self.methods, str):
             raise ValueError(f"methods={self.methods!r} is a text: give a list, as [{self.methods!r}]")
+        check_fields(self)
         object.__setattr__(self, "methods", tuple(method.upper() for method in self.methods))
         if self.user_agent is None and not self.methods and self.head_over is None is self.message_over:
             raise ValueError(
@@ -72,6 +76,7 @@ class Admission:
 
     Raises:
         ValueError: a value cannot be used.
+        TypeError: a value is of another kind.
     """
 
     trusted: Sequence[str] = ("127.0.0.0/8", "::1")
@@ -144,6 +149,9 @@ class Admission:
     def __post_init__(self) -> None:
         if isinstance(self.trusted, str):
             raise ValueError(f"trusted={self.trusted!r} is a text: give a list, as [{self.trusted!r}]")
+        check_fields(self, but=("filters",))
+        if isinstance(self.filters, Filter) or not isinstance(self.filters, Iterable):
+            raise TypeError(f"filters takes a list, as [Filter(...)], not {self.filters!r}")
         object.__setattr__(self, "trusted", tuple(network(text) for text in self.trusted))
         object.__setattr__(self, "filters", tuple(self.filters))
         for one in self.filters:

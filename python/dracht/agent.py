@@ -27,7 +27,7 @@ from dracht.proxy import ProxyResult
 from dracht.request import Request
 from dracht.requesting import Requesting
 from dracht.response import Response
-from dracht.running import LinkOptions, from_environment, patient, run_loop, until_stopped
+from dracht.running import LinkOptions, check_link_options, from_environment, patient, run_loop, until_stopped
 from dracht.transaction import ClientTransaction, IncomingResponse
 
 if TYPE_CHECKING:
@@ -192,6 +192,8 @@ class Agent(Links, Requesting):
             shutdown_timeout: how long what runs may take to end; seconds.
             options: for the engine.
         """
+        links = {"connect": connect, "accept": accept, "secret": secret, "control": control}
+        check_link_options({**links, "tls": tls, "tags": tags, "timeout": timeout, "retry": retry, **options})
         if listen is None and connect is None and accept is None:
             raise ValueError("give one of listen=, connect= and accept=")
         self._draining = False

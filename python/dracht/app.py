@@ -22,7 +22,7 @@ from dracht.methods import PublishMethod, ReferMethod, SubscribeMethod
 from dracht.middleware.stack import describe
 from dracht.registration import METHODS, Registration
 from dracht.requesting import Dialog
-from dracht.running import LinkOptions, from_environment, patient, run_loop, until_stopped
+from dracht.running import LinkOptions, check_link_options, from_environment, patient, run_loop, until_stopped
 
 if TYPE_CHECKING:
     from dracht._core import Uri
@@ -316,6 +316,7 @@ async def _attached(agent: Agent, link: Link) -> AsyncIterator[Agent]:
 
 
 def _check(options: LinkOptions) -> None:
+    check_link_options(options)
     if sum(bool(options.get(way)) for way in ("listen", "connect", "accept")) != 1:
         raise ValueError(
             "give exactly one of listen= (as sip:127.0.0.1:5060), connect= (as tcp://127.0.0.1:9022) and accept= "

@@ -10,6 +10,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dracht.optiontypes import check_fields
+
 __all__ = ["Dns"]
 
 
@@ -19,6 +21,7 @@ class Dns:
 
     Raises:
         ValueError: a server is no address, or a number is out of range; the text says which.
+        TypeError: a value is of another kind.
     """
 
     servers: Sequence[str] = ()
@@ -51,6 +54,7 @@ class Dns:
         # A list is as good where a file or a caller has one; what is frozen holds a tuple.
         if isinstance(self.servers, str):
             raise ValueError(f"servers is a list of texts, not one text: [{self.servers!r}]")
+        check_fields(self)
         object.__setattr__(self, "servers", tuple(self.servers))
         for text in self.servers:
             _check_address(text)

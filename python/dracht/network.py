@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
+from dracht.optiontypes import check_fields
+
 __all__ = ["PRIVATE_NETWORKS", "NatRule", "Network"]
 
 NatRule: TypeAlias = Literal["contact_private", "contact_differs", "via_differs"]
@@ -38,6 +40,7 @@ class Network:
 
     Raises:
         ValueError: a network cannot be read, or there is no such rule; the text says which.
+        TypeError: a value is of another kind.
     """
 
     local_networks: Sequence[str] = PRIVATE_NETWORKS
@@ -59,7 +62,9 @@ class Network:
             value = getattr(self, name)
             if isinstance(value, str):
                 raise ValueError(f"{name} is a list of texts, not one text: [{value!r}]")
-            object.__setattr__(self, name, tuple(value))
+        check_fields(self)
+        for name in ("local_networks", "nat"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         for text in self.local_networks:
             try:
                 ipaddress.ip_network(text)

@@ -6,19 +6,20 @@ The first SIGINT or SIGTERM lets what is served drain; the second ends it at onc
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import os
 import signal
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
-from dracht.link.options import EngineOptions
+from dracht.link.options import EngineOptions, check_options
 
 if TYPE_CHECKING:
     from dracht.links import TlsContext
 
-__all__ = ["LinkOptions", "from_environment", "patient", "run_loop", "until_stopped"]
+__all__ = ["LinkOptions", "check_link_options", "from_environment", "patient", "run_loop", "until_stopped"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # A call makes some hundred objects and few cycles: the interpreter's 700 would have it look for them every few calls.
@@ -48,6 +49,26 @@ class LinkOptions(EngineOptions, total=False):
     """Keep trying for that long where no server is there yet."""
 
 
+def check_link_options(options: Mapping[str, object]) -> None:
+    """Whether there are these options of `serving` and `run`, and each is of its type, before anything is opened.
+
+    Raises:
+        TypeError: there is no such option, and what is spelled nearly so; or one of them takes something else.
+        ValueError: a number is longer than any that makes sense.
+    """
+    # What listens, and where, has an example in its message.
+    given = {name: value for name, value in options.items() if name != "listen"}
+    check_options(given, _link_hints())
+
+
+@functools.cache
+def _link_hints() -> dict[str, Any]:
+    from dracht.links import TlsContext
+
+    hints = get_type_hints(LinkOptions, localns={"TlsContext": TlsContext})
+    return {name: hints[name] for name in LinkOptions.__annotations__}
+
+
 def from_environment(options: LinkOptions) -> LinkOptions:
     """The options, completed from DRACHT_LISTEN, DRACHT_CONNECT (several separated by spaces) and DRACHT_SECRET.
 
@@ -75,8 +96,20 @@ def patient(options: LinkOptions) -> LinkOptions:
 def run_loop(main: Coroutine[Any, Any, None]) -> None:
     """Runs the coroutine to its end on a loop of its own, in a process that is the application's alone.
 
+    Raises:
+        RuntimeError: a loop runs here already.
+
     What the process holds once it is up is kept out of the garbage collector's sight: it would look through it in vain.
     """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    else:
+        main.close()
+        raise RuntimeError(
+            "run() makes an event loop of its own, and one runs here already: `async with app.serving(...)` serves in it"
+        )
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from dracht.optiontypes import check_fields
+
 __all__ = ["Streams"]
 
 
@@ -16,6 +18,7 @@ class Streams:
 
     Raises:
         ValueError: an argument is out of range.
+        TypeError: an argument is of another kind.
     """
 
     max_connections: int = 16_384
@@ -63,6 +66,7 @@ class Streams:
             raise ValueError(
                 f'Streams: origins is a list, as ["https://phone.example.com"], not {self.origins!r}'
             )
+        check_fields(self)
         object.__setattr__(self, "origins", tuple(self.origins))
         for origin in self.origins:
             scheme, mark, host = origin.partition("://")

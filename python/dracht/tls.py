@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from dracht.optiontypes import check_fields
 
 __all__ = ["Tls"]
 
@@ -24,6 +26,7 @@ class Tls:
 
     Raises:
         ValueError: an argument cannot be used. A file that cannot is found when the listeners are opened (`ValueError` too).
+        TypeError: an argument is of another kind.
     """
 
     certificates: Sequence[tuple[os.PathLike[str] | str, os.PathLike[str] | str]] = ()
@@ -48,8 +51,10 @@ class Tls:
     """How long before its end a certificate is warned of in the log: 14 days."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.certificates, str | os.PathLike) or not all(
-            isinstance(pair, tuple | list) and len(pair) == 2 for pair in self.certificates
+        if (
+            not isinstance(self.certificates, Iterable)
+            or isinstance(self.certificates, str | bytes)
+            or not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in self.certificates)
         ):
             raise ValueError(
                 'Tls: certificates is a list of pairs of files, as [("chain.pem", "key.pem")], '
@@ -57,6 +62,7 @@ class Tls:
             )
         if isinstance(self.authorities, str | os.PathLike):
             raise ValueError(f'Tls: authorities is a list of files, as ["ca.pem"], not {self.authorities!r}')
+        check_fields(self)
         object.__setattr__(self, "certificates", tuple((chain, key) for chain, key in self.certificates))
         object.__setattr__(self, "authorities", tuple(self.authorities))
         for name, allowed in (

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
 import pytest
-from dracht import Agent, Request, Response
+from dracht import Agent, App, Request, Response
 from dracht.link.native import NativeLink
 
 
@@ -48,6 +52,51 @@ async def test_an_agent_says_so_too() -> None:
         with pytest.raises(TypeError, match=r"(tls|listen|streams)= takes "):
             async with Agent(nobody).serving(**{"listen": "sip:127.0.0.1:0", **options}):  # type: ignore[arg-type]
                 pass
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"listen": [5060]}, "TypeError: listen= takes a text, as \"sip:*:5060\", or a list of them, not 5060 among them"),
+        ({"listen": b"sip:*:5060"}, "TypeError: listen= takes a text, as \"sip:*:5060\", or a list of them, not b'sip:*:5060'"),
+        ({"shards": "2"}, "TypeError: shards= takes a whole number, not '2'"),
+        ({"shards": True}, "TypeError: shards= takes a whole number, not True"),
+        ({"advertise": 5}, "TypeError: advertise= takes a text, not 5"),
+        ({"t1": "fast"}, "TypeError: t1= takes a number, not 'fast'"),
+        ({"session_refresher": 5}, "TypeError: session_refresher= takes 'uac' or 'uas', not 5"),
+        ({"max_message_bytes": 10**20}, f"ValueError: max_message_bytes={10**20} is out of range: less than 4,294,967,296"),
+        ({"secret": 5}, "TypeError: secret= takes a text, not 5"),
+        ({"listen": None, "connect": 9022}, "TypeError: connect= takes a text or a list of texts, not 9022"),
+        ({"listen": None, "accept": ["tcp://h"]}, "TypeError: accept= takes a text, not ['tcp://h']"),
+        ({"listne": "sip:*:5060"}, "TypeError: a server has no option 'listne': did you mean listen?"),
+        ({"listen": None, "listne": "sip:*:5060"}, "TypeError: a server has no option 'listne': did you mean listen?"),
+        ({"tls": "chain.pem"}, "TypeError: tls= takes Tls(...), SSLContext(...) or True or False, not 'chain.pem'"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("way", ["app.run", "agent.run", "app.serving", "agent.serving"])
+def test_options_of_serving_are_of_their_types(way: str, options: dict[str, object], said: str) -> None:
+    given: Any = {key: value for key, value in ({"listen": "sip:127.0.0.1:0"} | options).items() if value}
+    served: App | Agent = App() if way.startswith("app") else Agent(nobody)
+
+    async def serve() -> None:
+        async with served.serving(**given):
+            pass
+
+    def begin() -> None:
+        if way.endswith("run"):
+            served.run(**given)
+        else:
+            asyncio.run(serve())
+
+    with pytest.raises((TypeError, ValueError)) as caught:
+        begin()
+    assert f"{caught.type.__name__}: {caught.value}" == said
+
+
+@pytest.mark.parametrize("made", [App, lambda: Agent(nobody)])
+async def test_a_run_inside_a_loop_names_what_serves_in_it(made: Callable[[], App | Agent]) -> None:
+    with pytest.raises(RuntimeError, match=r"async with app\.serving\("):
+        made().run(listen="sip:127.0.0.1:0")
 
 
 async def nobody(req: Request, res: Response) -> None:

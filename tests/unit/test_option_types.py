@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from dracht import Admission, Dns, Filter, Network, Streams, Tls
@@ -94,3 +94,42 @@ def test_what_was_given_as_a_list_is_held_as_a_tuple_that_can_be_hashed() -> Non
 def test_a_text_is_not_taken_for_the_list_of_its_letters() -> None:
     with pytest.raises(ValueError, match=r"listen is a list of texts, not one text: \['sip:\*:5060'\]"):
         ServerConfig(listen="sip:*:5060", control="127.0.0.1:9022", secret="cymru")
+
+
+@pytest.mark.parametrize(
+    ("made", "options", "said"),
+    [
+        (Network, {"relay_secret": 5}, "Network: relay_secret= takes a text, not 5"),
+        (Network, {"local_networks": 5}, "Network: local_networks= takes a list of texts, not 5"),
+        (Network, {"local_networks": [10]}, "Network: local_networks= takes a list of texts, not [10]"),
+        (Admission, {"rate": "many"}, "Admission: rate= takes a whole number, not 'many'"),
+        (Admission, {"ban": "10m"}, "Admission: ban= takes a number, not '10m'"),
+        (Admission, {"scanners": 5}, "Admission: scanners= takes True or False, not 5"),
+        (
+            Admission,
+            {"filters": Filter(methods=["BYE"])},
+            "filters takes a list, as [Filter(...)], not Filter(",
+        ),
+        (Filter, {"methods": ["BYE"], "seconds": "1h"}, "Filter: seconds= takes a number, not '1h'"),
+        (
+            Filter,
+            {"methods": ["BYE"], "action": None},
+            "Filter: action= takes 'drop', 'ban', 'admit' or a whole number",
+        ),
+        (Dns, {"timeout": "2s"}, "Dns: timeout= takes a number, not '2s'"),
+        (Dns, {"servers": 53}, "Dns: servers= takes a list of texts, not 53"),
+        (Streams, {"unanswered": 1.5}, "Streams: unanswered= takes a whole number, not 1.5"),
+        (Tls, {"authorities": [5]}, "Tls: authorities= takes a list of paths or texts, not [5]"),
+        (Tls, {"verify": "no"}, "Tls: verify= takes True or False, not 'no'"),
+    ],
+)
+def test_what_is_of_another_kind_is_told_with_what_is_wanted(
+    made: Any, options: dict[str, object], said: str
+) -> None:
+    with pytest.raises(TypeError) as caught:
+        made(**options)
+    assert str(caught.value).startswith(said)
+
+
+def test_what_can_be_gone_through_once_is_taken() -> None:
+    assert Network(local_networks=(text for text in ["10.0.0.0/8"])).local_networks == ("10.0.0.0/8",)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Unpack
 
 from dracht import _core
@@ -68,12 +68,13 @@ class NativeLink(NativeCommands):
     ) -> None:
         super().__init__()
         check_options({**options, "tls": tls})
-        try:
-            self._listen = list(listen)
-        except TypeError:
+        if isinstance(listen, str | bytes) or not isinstance(listen, Iterable):
+            raise TypeError(f'listen= takes a text, as "sip:*:5060", or a list of them, not {listen!r}')
+        self._listen = list(listen)
+        if wrong := [one for one in self._listen if not isinstance(one, str)]:
             raise TypeError(
-                f'listen= takes a text, as "sip:*:5060", or a list of them, not {listen!r}'
-            ) from None
+                f'listen= takes a text, as "sip:*:5060", or a list of them, not {wrong[0]!r} among them'
+            )
         self._control = control
         self._secret = secret
         self._tls = tls

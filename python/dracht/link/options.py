@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 from collections.abc import Mapping
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict, get_type_hints
 
 from dracht.admission import Admission
 from dracht.dns import Dns
 from dracht.network import Network
+from dracht.optiontypes import check_types
 from dracht.streams import Streams
 from dracht.tls import Tls
 
@@ -49,17 +51,20 @@ class EngineOptions(TypedDict, total=False):
     admission: Admission | None
 
 
-def check_options(options: Mapping[str, object]) -> None:
-    """Whether an engine has these options, and those that are tables of their own are.
+def check_options(options: Mapping[str, object], others: Mapping[str, Any] | None = None) -> None:
+    """Whether an engine has these options, and each is of its type.
+
+    Args:
+        options: by name.
+        others: the types of the options that may be given besides an engine's; of `tls` as here when None.
 
     Raises:
         TypeError: it does not have one of them, and where it is found, or what is spelled nearly so; or what one of them takes.
+        ValueError: a number is longer than any that makes sense.
     """
-    known = {*EngineOptions.__annotations__, *_TABLES}
-    for name, value in options.items():
-        table = _TABLES.get(name)
-        if table is not None and value is not None and not isinstance(value, table):
-            raise TypeError(f"{name}= takes {table.__name__}(...), not {value!r}")
+    hints = {**_engine_hints(), **({"tls": Tls | None} if others is None else others)}
+    known = set(hints)
+    for name in options:
         if name in known:
             continue
         holders = [
@@ -75,3 +80,9 @@ def check_options(options: Mapping[str, object]) -> None:
         else:
             hint = f"there is {', '.join(sorted(known))}"
         raise TypeError(f"a server has no option {name!r}: {hint}")
+    check_types(options, hints)
+
+
+@functools.cache
+def _engine_hints() -> dict[str, Any]:
+    return get_type_hints(EngineOptions)
