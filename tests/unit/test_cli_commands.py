@@ -80,6 +80,17 @@ def test_what_is_wrong_with_a_file_is_said(text: str, name: str, message: str, t
         (["serve", "--listen", LISTEN, "--secret", "x", "--control", "nonsense"], 2, "is not HOST:PORT"),
         (["status", "--secret", "x", "--control", "127.0.0.1:1"], 1, "start `dracht serve`"),
         (["call", "nonsense"], 2, "not a SIP URI"),
+        (
+            ["call", "sip:a@127.0.0.1:9", "--timeout", "inf"],
+            2,
+            r"--timeout inf: give a number below 1,000,000,000",
+        ),
+        (["call", "sip:a@127.0.0.1:9", "--timeout", "1e300"], 2, r"--timeout 1e\+300: give a number below"),
+        (["call", "sip:a@127.0.0.1:9", "--duration", "inf"], 2, "--duration inf: give"),
+        (["call", "sip:a@127.0.0.1:9", "--rate", "inf"], 2, "--rate inf: give"),
+        (["ban", "10.0.0.1", "inf", "--secret", "x"], 2, "SECONDS inf: give"),
+        (["answer", "--hangup", "inf"], 2, "--hangup inf: give"),
+        (["serve", "--drain", "inf", "--secret", "x"], 2, "--drain inf: give"),
     ],
 )
 def test_what_was_wrong_is_one_line_on_stderr_and_the_exit_status(

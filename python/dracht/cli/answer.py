@@ -18,6 +18,7 @@ from dracht.cli.options import (
     TlsAuthority,
     TlsCertificate,
     TlsKey,
+    finite,
     links,
     set_log_level,
     tls_options,
@@ -44,13 +45,17 @@ def answer(
         int, typer.Option("--status", min=200, max=699, help="The final answer to calls.")
     ] = 200,
     ring: Annotated[
-        float, typer.Option("--ring", min=0.0, help="How long to ring before it, in seconds.")
+        float,
+        typer.Option("--ring", min=0.0, callback=finite, help="How long to ring before it, in seconds."),
     ] = 0.0,
     ringing: Annotated[
         bool, typer.Option("--ringing/--no-ringing", help="Whether to send 180 first.")
     ] = True,
     hangup: Annotated[
-        float | None, typer.Option("--hangup", min=0.0, help="Send the BYE so many seconds after the ACK.")
+        float | None,
+        typer.Option(
+            "--hangup", min=0.0, callback=finite, help="Send the BYE so many seconds after the ACK."
+        ),
     ] = None,
     trace: Annotated[
         Path | None,

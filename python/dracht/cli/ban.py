@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dracht.cli.failures import Failure, explained
-from dracht.cli.options import Control, Secret, TlsAuthority, control_tls
+from dracht.cli.options import Control, Secret, TlsAuthority, control_tls, finite
 from dracht.cli.output import say
 from dracht.server.config import host_and_port
 from dracht.server.status import ask_ban
@@ -16,7 +16,7 @@ from dracht.server.status import ask_ban
 
 def ban(
     network: Annotated[str, typer.Argument(metavar="NETWORK", help="192.0.2.7, 192.0.2.0/24, 2001:db8::/32")],
-    seconds: Annotated[float, typer.Argument(min=1, help="For how long.")] = 3600,
+    seconds: Annotated[float, typer.Argument(min=1, callback=finite, help="For how long.")] = 3600,
     lift: Annotated[bool, typer.Option("--lift", help="Lift a ban of exactly this network.")] = False,
     control: Control = "127.0.0.1:9022",
     secret: Secret = None,

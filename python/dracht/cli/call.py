@@ -22,6 +22,7 @@ from dracht.cli.options import (
     TlsAuthority,
     TlsCertificate,
     TlsKey,
+    finite,
     set_log_level,
     tls_options,
 )
@@ -37,13 +38,15 @@ def call(
     uri: Annotated[str, typer.Argument(metavar="SIP-URI", help="Whom to call, as sip:1234@127.0.0.1:5060.")],
     count: Annotated[int, typer.Option("--count", min=1, help="How many calls.")] = 1,
     rate: Annotated[
-        float, typer.Option("--rate", min=0.01, help="How many calls to start per second.")
+        float, typer.Option("--rate", min=0.01, callback=finite, help="How many calls to start per second.")
     ] = 50.0,
     duration: Annotated[
-        float, typer.Option("--duration", min=0.0, help="How long each call lasts, in seconds.")
+        float,
+        typer.Option("--duration", min=0.0, callback=finite, help="How long each call lasts, in seconds."),
     ] = 0.0,
     timeout: Annotated[
-        float, typer.Option("--timeout", min=0.1, help="How long an answer may take, in seconds.")
+        float,
+        typer.Option("--timeout", min=0.1, callback=finite, help="How long an answer may take, in seconds."),
     ] = 30.0,
     listen: Annotated[
         str | None,

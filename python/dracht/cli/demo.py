@@ -15,6 +15,7 @@ import typer
 
 from dracht.cli.failures import Failure
 from dracht.cli.ladder import draw
+from dracht.cli.options import finite
 from dracht.cli.output import say
 from dracht.cli.processes import Process, run, shown
 from dracht.cli.results import lines
@@ -28,7 +29,9 @@ ANY = "sip:127.0.0.1:0;transport=udp,tcp"
 
 def demo(
     count: Annotated[int, typer.Option("--count", min=1, help="How many calls after the first one.")] = 200,
-    rate: Annotated[float, typer.Option("--rate", min=1.0, help="How many of them per second.")] = 100.0,
+    rate: Annotated[
+        float, typer.Option("--rate", min=1.0, callback=finite, help="How many of them per second.")
+    ] = 100.0,
     example: Annotated[
         Path | None,
         typer.Option("--example", help="The proxy; examples/proxy.py of the checkout if left out."),

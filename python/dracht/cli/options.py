@@ -12,6 +12,17 @@ import typer
 from dracht.cli.failures import Failure
 from dracht.tls import Tls
 
+_MOST = 1e9  # seconds, 31 years; calls a second, more than there will be
+
+
+def finite(param: typer.CallbackParam, value: float | None) -> float | None:
+    """A time or rate that a timer can keep: `inf`, which is a number to Python, is none to it. `Failure` for others."""
+    if value is not None and not value < _MOST:
+        name = param.opts[0] if param.opts[0].startswith("-") else param.opts[0].upper()
+        raise Failure(f"{name} {value:g}: give a number below {_MOST:,.0f}", 2)
+    return value
+
+
 Listen = Annotated[
     list[str] | None,
     typer.Option(

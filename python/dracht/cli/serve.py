@@ -31,6 +31,7 @@ from dracht.cli.options import (
     TlsAuthority,
     TlsCertificate,
     TlsKey,
+    finite,
     set_log_level,
     tls_options,
 )
@@ -61,6 +62,7 @@ def serve(
         typer.Option(
             "--drain",
             min=0.0,
+            callback=finite,
             metavar="SECONDS",
             help="How long calls may go on after SIGTERM; new requests get 503. A second signal ends them.",
         ),
