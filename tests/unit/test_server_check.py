@@ -87,6 +87,95 @@ def test_what_cannot_be_opened_together_is_told_before_anything_is(
     assert wrong(tmp_path, MINIMUM + lines + "\n") == [message]
 
 
+@pytest.mark.parametrize(
+    ("listen", "taken"),
+    [
+        ('"sip:*:5860", "sip:127.0.0.1:5860;transport=udp"', "127.0.0.1:5860 is taken by udp of sip:*:5860"),
+        ('"sip:127.0.0.1:5860", "sip:*:5860;transport=tcp"', "0.0.0.0:5860 is taken by tcp of sip:127.0.0.1:5860"),
+        ('"sip:[::]:5860", "sip:[::1]:5860;transport=udp"', "[::1]:5860 is taken by udp of sip:[::]:5860"),
+    ],
+)  # fmt: skip
+def test_a_listener_on_every_address_takes_the_port_of_each(listen: str, taken: str, tmp_path: Path) -> None:
+    (found,) = wrong(tmp_path, f"{MINIMUM}listen = [{listen}]\n")
+    assert f"{taken}: choose another port" in found
+    config, _ = configure(file_of(tmp_path, f'{MINIMUM}listen = ["sip:*:5860", "sip:[::]:5860"]\n'))
+    assert len(config.listen) == 2, "each family has ports of its own"
+
+
+def test_what_no_engine_can_be_told_is_out_of_range(tmp_path: Path) -> None:
+    text = """
+[limits]
+max_message_bytes = 99999999999999999999
+max_dialogs = 99999999999999999999
+[timers]
+timer_c = 1e300
+dialog_idle = 1e300
+[session_timers]
+min_se = 5000000000
+[streams]
+max_connections = 99999999999999999999
+"""
+    assert [one.partition(" is out of range: ")[::2] for one in wrong(tmp_path, MINIMUM + text)] == [
+        ("dracht.toml:11: [session_timers] min_se: 5000000000", "90 to 4,294,967,295"),
+        ("dracht.toml:8: [timers] timer_c: 1e+300", "0.001 to 1,000,000,000"),
+        ("dracht.toml:9: [timers] dialog_idle: 1e+300", "0.001 to 1,000,000,000"),
+        ("dracht.toml:6: [limits] max_dialogs: 99999999999999999999", "1 to 4,294,967,295"),
+        ("dracht.toml:5: [limits] max_message_bytes: 99999999999999999999", "1024 to 4,294,967,295"),
+        (
+            "dracht.toml:13: [streams] max_connections: Streams: max_connections=99999999999999999999",
+            "less than 4,294,967,296",
+        ),
+    ]
+
+
+def test_no_mistake_in_a_table_hides_another(tmp_path: Path) -> None:
+    text = """
+[dns]
+unavailable = 1000
+unavailable_longest = 2000
+timeout = 0
+servers = ["nowhere"]
+attempts = "many"
+[admission]
+rate = 0
+trusted = ["nobody"]
+ban = -1
+known_burst = 5.5
+filters = [{ seconds = 5 }]
+[network]
+relay_secret = ""
+nat = ["guess"]
+[streams]
+idle_timeout = 30
+origins = ["phone.example"]
+"""
+    found = wrong(tmp_path, MINIMUM + 'listen = ["sip:*:5060", "sip:*:5060"]\n' + text)
+    assert sorted(int(one.split(":")[1]) for one in found) == [3, 3, 8, 9, 10, 12, 13, 14, 15, 16, 18, 19, 22]
+    told = {int(one.split(":")[1]): one.partition("] ")[2] for one in found}
+    assert told[8].startswith("timeout: Dns: timeout" if "Dns: " in told[8] else "timeout: timeout=0")
+    assert told[9].startswith("servers: servers: 'nowhere' is no address")
+    assert told[13].startswith("trusted: 'nobody' is no address or network")
+    assert told[22].startswith("origins: Streams: 'phone.example' is no origin")
+
+
+def test_a_table_of_tls_that_cannot_be_used_is_not_missed_by_a_listener(tmp_path: Path) -> None:
+    text = f'{MINIMUM}listen = ["sips:*"]\n[tls]\ncertificates = [["a.pem", "a.key"]]\nreload_interval = -1\n'
+    (found,) = wrong(tmp_path, text)
+    assert found.startswith("dracht.toml:6: [tls] reload_interval: Tls: reload_interval is a number")
+
+
+def test_secret_and_secret_file_exclude_one_another(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("from the file")
+    both = '[server]\nsecret = "x"\nsecret_file = "token"\n'
+    assert wrong(tmp_path, both) == [
+        "dracht.toml:3: [server] secret_file: the secret is given as well (dracht.toml:2: [server] secret): "
+        "choose one of the two"
+    ]
+    token = str(tmp_path / "token")
+    config, _ = configure(file_of(tmp_path, '[server]\nsecret = "x"\n'), {"DRACHT_SECRET_FILE": token})
+    assert config.secret == "from the file", "the environment wins over the file"
+
+
 def test_two_transports_may_have_one_port_and_port_0_is_any(tmp_path: Path) -> None:
     listen = 'listen = ["sip:*:5060;transport=udp", "sip:*:5060;transport=tcp", "sip:*:0", "sip:*:0"]\n'
     config, _ = configure(file_of(tmp_path, MINIMUM + listen), with_files=True)

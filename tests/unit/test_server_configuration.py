@@ -102,7 +102,7 @@ t2 = "long"
         'dracht.toml:8: [server] listen: "sip:*" is not a list of texts',
         "dracht.toml:5: [server] shards: 300 is out of range: 1 to 255",
         'dracht.toml:6: [server] drachtio_compatible: "yes" is not true or false',
-        "dracht.toml:12: [session_timers] min_se: 30 is out of range: 90 or more",
+        "dracht.toml:12: [session_timers] min_se: 30 is out of range: 90 to 4,294,967,295",
         'dracht.toml:11: [session_timers] session_refresher: "me" is not "uac" or "uas"',
         "dracht.toml:15: [timers] t1: -1 is out of range: 0.001 to 60",
         'dracht.toml:16: [timers] t2: "long" is not a number, 0.001 to 600',

@@ -42,15 +42,18 @@ def texts(fields: Mapping[str, Any]) -> Iterator[Wrong]:
             yield "control", str(error)
 
 
-def ports(fields: Mapping[str, Any]) -> Iterator[Wrong]:
-    """Ports that are wanted twice, a control port of no address, TLS without a certificate. All texts are right."""
-    has_certificate = bool(getattr(fields.get("tls"), "certificates", ()))
+def ports(fields: Mapping[str, Any], *, is_tls_known: bool = True) -> Iterator[Wrong]:
+    """Ports that are wanted twice, a control port of no address, TLS without a certificate. All texts are right.
+
+    Where what is said of TLS could not be read, nobody knows whether there is a certificate: `is_tls_known` is False.
+    """
+    has_certificate = not is_tls_known or bool(getattr(fields.get("tls"), "certificates", ()))
     without = "has no certificate to show: give certificates in [tls], or --tls-certificate and --tls-key"
     known: dict[tuple[bool, str, int], str] = {}
     for text in fields.get("listen") or ():
         planned = _core.Plan([text]).listeners
         for transport, host, port, _ in planned:
-            if port and (other := known.get((transport == "udp", host, port))):
+            if port and (other := _taken(known, transport == "udp", host, port)):
                 yield "listen", f"{text}: {_shown(host, port)} is taken by {other}: choose another port"
             else:
                 known[transport == "udp", host, port] = f"{transport} of {text}"
@@ -67,8 +70,21 @@ def ports(fields: Mapping[str, Any]) -> Iterator[Wrong]:
     except OSError as error:
         yield "control", f"{host} has no address ({error.strerror}): give one of this machine, or * for all"
         return
-    if port and (other := known.get((False, address, port))):
+    if port and (other := _taken(known, False, address, port)):
         yield "control", f"{_shown(address, port)} is taken by {other}: choose another port"
+
+
+def _taken(known: Mapping[tuple[bool, str, int], str], is_udp: bool, host: str, port: int) -> str:
+    """What has that port already: on the same address, on all of its family, or on one of those that are all here."""
+    address = ipaddress.ip_address(host)
+    for (other_udp, other_host, other_port), text in known.items():
+        if (other_udp, other_port) != (is_udp, port):
+            continue
+        other = ipaddress.ip_address(other_host)
+        is_all = address.is_unspecified or other.is_unspecified
+        if address == other or (is_all and address.version == other.version):
+            return text
+    return ""
 
 
 def _address(host: str) -> str:

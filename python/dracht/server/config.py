@@ -14,11 +14,15 @@ from typing import Any, Literal
 from dracht.admission import Admission
 from dracht.dns import Dns
 from dracht.network import Network
+from dracht.optiontypes import check_fields
 from dracht.streams import Streams
 from dracht.tls import Tls
 
 __all__ = ["ServerConfig", "group", "host_and_port", "setting"]
 
+
+_MOST = 2**32 - 1  # of whole numbers: no server holds more, and the engine could be told none much longer
+_LONGEST = 1e9  # of times, in seconds: 31 years
 
 # What ends a word or a line of the control protocol.
 _NOT_IN_SECRETS = {"|": "a `|`", "\r": "a line break", "\n": "a line break"}
@@ -45,7 +49,8 @@ def group(table: str, doc: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """A server's configuration; `ValueError` for one that cannot work. Times are in seconds. The other fields are those of
+    """A server's configuration; `ValueError` for one that cannot work, `TypeError` for a value of another kind. Times
+    are in seconds. The other fields are those of
     `dracht._core.Engine.start`, where they are documented.
 
     Arguments: `listen`, the SIP listeners as `sip:HOST:PORT[;transport=udp,tcp]`; `control`, `HOST:PORT` for applications;
@@ -80,8 +85,9 @@ class ServerConfig:
         "the interval to ask for where neither peer nor application asks; left out: none",
         None,
         least=90,
+        most=_MOST,
     )
-    min_se: int = setting("session_timers", "the shortest interval accepted", 90, least=90)
+    min_se: int = setting("session_timers", "the shortest interval accepted", 90, least=90, most=_MOST)
     session_refresher: Literal["uac", "uas"] | None = setting(
         "session_timers",
         "who refreshes where nobody says: `uac`, the sender of the INVITE, or `uas`; left out: the sender",
@@ -91,31 +97,48 @@ class ServerConfig:
     t2: float = setting("timers", "longest interval between repetitions", 4.0, least=0.001, most=600)
     t4: float = setting("timers", "longest time a message stays in the network", 5.0, least=0.001, most=600)
     timer_c: float = setting(
-        "timers", "limit of a proxied INVITE without a final response (§16.6 item 11)", 185.0, least=0.001
+        "timers",
+        "limit of a proxied INVITE without a final response (§16.6 item 11)",
+        185.0,
+        least=0.001,
+        most=_LONGEST,
     )
     trying_after: float = setting(
-        "timers", "how long an INVITE waits for a response before the engine sends 100", 0.2, least=0
+        "timers",
+        "how long an INVITE waits for a response before the engine sends 100",
+        0.2,
+        least=0,
+        most=_LONGEST,
     )
     application_timeout: float = setting(
         "timers",
         "how long a request waits for its first answer before the engine answers it",
         64.0,
         least=0.001,
+        most=_LONGEST,
     )
     ringing_timeout: float = setting(
-        "timers", "limit of an INVITE that rings, where the application sets none", 3600.0, least=0.001
+        "timers",
+        "limit of an INVITE that rings, where the application sets none",
+        3600.0,
+        least=0.001,
+        most=_LONGEST,
     )
     dialog_idle: float = setting(
-        "timers", "how long a dialog may live without a message", 43_200.0, least=0.001
+        "timers", "how long a dialog may live without a message", 43_200.0, least=0.001, most=_LONGEST
     )
     max_transactions: int = setting(
-        "limits", "transactions, per shard; new requests past it get 503", 1_000_000, least=1
+        "limits", "transactions, per shard; new requests past it get 503", 1_000_000, least=1, most=_MOST
     )
-    max_dialogs: int = setting("limits", "dialogs, per shard", 500_000, least=1)
+    max_dialogs: int = setting("limits", "dialogs, per shard", 500_000, least=1, most=_MOST)
     max_event_age: float = setting(
-        "limits", "how far an application may fall behind before new requests get 503", 1.0, least=0.001
+        "limits",
+        "how far an application may fall behind before new requests get 503",
+        1.0,
+        least=0.001,
+        most=_LONGEST,
     )
-    max_message_bytes: int = setting("limits", "the largest message accepted", 65_535, least=1024)
+    max_message_bytes: int = setting("limits", "the largest message accepted", 65_535, least=1024, most=_MOST)
     dns: Dns | None = group(
         "dns",
         "How the servers of a domain are found (RFC 3263), and what becomes of one that does not answer; times in seconds.",
@@ -133,6 +156,7 @@ class ServerConfig:
     def __post_init__(self) -> None:
         if isinstance(self.listen, str):
             raise ValueError(f"listen is a list of texts, not one text: [{self.listen!r}]")
+        check_fields(self)
         object.__setattr__(self, "listen", tuple(self.listen))
         if not self.listen:
             raise ValueError("no SIP listener: give at least one, as sip:127.0.0.1:5060;transport=udp,tcp")
@@ -175,9 +199,12 @@ class ServerConfig:
 
 def within(least: float | None, most: float | None) -> str:
     """A range in words: `1 to 255`, `90 or more`; empty without bounds."""
-    if least is None:
-        return "" if most is None else f"{most:g} or less"
-    return f"{least:g} or more" if most is None else f"{least:g} to {most:g}"
+    low, high = (
+        ("" if one is None else f"{one:,.0f}" if one >= 1e6 else f"{one:g}") for one in (least, most)
+    )
+    if not low:
+        return f"{high} or less" if high else ""
+    return f"{low} to {high}" if high else f"{low} or more"
 
 
 def host_and_port(text: str) -> tuple[str, int]:

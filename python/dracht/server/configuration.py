@@ -28,6 +28,8 @@ _OPTIONS = {
     "tls.authorities": "--tls-authority",
     "tls.certificates": "--tls-certificate",
 }
+_SECRETS = (("server", "secret"), ("server", "secret_file"))
+"""The two ways to give the secret: a file has one of them."""
 _NO_SECRET = (
     "no secret: give --secret TEXT, DRACHT_SECRET, or secret_file in [server] of the file; applications authenticate with it. "
     "Was it given behind a --listen with a `;`? Quote that one: to the shell a `;` ends the command"
@@ -56,17 +58,19 @@ def configure(
     known = tables()
     mistakes: list[str] = []
     fields, process, places = _gathered(known, file, environment, given, mistakes)
-    if not mistakes:
-        mistakes += [_told(places, *wrong) for wrong in checking.ports(fields)]
+    if not any(checking.texts(fields)):
+        is_tls_known = "tls" in fields or not any(name.startswith("tls.") for name in places)
+        wrong = checking.ports(fields, is_tls_known=is_tls_known)
+        mistakes += [_told(places, *one) for one in wrong]
     if with_files:
-        mistakes += [_told(places, *wrong) for wrong in checking.files(fields)]
+        mistakes += [_told(places, *one) for one in checking.files(fields)]
     # What the secret is of a file that cannot be read nobody knows.
     if not fields.get("secret") and not any("secret" in one or ": not TOML: " in one for one in mistakes):
         mistakes.append(_NO_SECRET)
     if not mistakes:
         try:
             return ServerConfig(**fields), process
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             field = _blamed(str(error), {one.name: one.name for one in dataclasses.fields(ServerConfig)})
             mistakes.append(_told(places, field, str(error)) if field else str(error))
     raise ConfigurationError(mistakes)
@@ -105,7 +109,14 @@ def _gathered(
 ) -> tuple[dict[str, Any], ProcessConfig, dict[str, str]]:
     """What there is, with the place of each field (`shards`, `tls.certificates`); mistakes are added to the list."""
     values = from_file(file, known, mistakes) if file is not None else {}
-    values.update(from_environment(environment or {}, known))
+    surroundings = from_environment(environment or {}, known)
+    if all(one in values for one in _SECRETS):
+        secret, in_file = (values[one].place for one in _SECRETS)
+        mistakes.append(f"{in_file}: the secret is given as well ({secret}): choose one of the two")
+    if any(one in surroundings for one in _SECRETS):
+        # The environment wins over the file, whichever of the two each of them uses.
+        values = {key: value for key, value in values.items() if key not in _SECRETS}
+    values.update(surroundings)
     fields = _made(known, values, given or {}, mistakes)
     places = _places(known, values, given or {})
     fields.setdefault("listen", LISTEN)
@@ -174,12 +185,13 @@ def _made(
         if table.made is None or table.field is None:
             fields.update(keys)
             continue
-        is_whole = len(keys) == len(places)  # a key that was refused would only be missed
-        keys.update(
-            {key: value for key, value in (given.get(table.field) or {}).items() if value is not None}
-        )
-        if keys and is_whole:
-            made = _group(table, keys, places, mistakes)
+        is_whole = len(keys) == len(places)
+        for key, value in (given.get(table.field) or {}).items():
+            if value is not None:
+                keys[key] = value
+                places[key] = _OPTIONS.get(f"{table.field}.{key}", f"[{table.name}] {key}")
+        if keys:
+            made = _group(table, keys, places, mistakes, is_whole=is_whole)
             fields.update({} if made is None else {table.field: made})
     groups = {table.field for table in known.values()}
     fields.update({name: value for name, value in given.items() if value is not None and name not in groups})
@@ -187,20 +199,44 @@ def _made(
 
 
 def _group(
-    table: Table, keys: dict[str, Any], places: Mapping[str, str], mistakes: list[str]
+    table: Table, keys: dict[str, Any], places: Mapping[str, str], mistakes: list[str], *, is_whole: bool
 ) -> object | None:
-    """The dataclass of a table of which somebody gave a key."""
+    """The dataclass of a table of which somebody gave a key; None where a key is wrong, each of which is told.
+
+    Such a class tells the first thing that is wrong with it: what a mistake is about is left out, and the rest tried again.
+    With a key that was refused before (not `is_whole`) there are only mistakes to be found.
+    """
     first = next(iter(places.values()), "")
     where = first.partition("] ")[0] + "]" if "] " in first else f"[{table.name}]"
     missing = [key for key, one in table.settings.items() if one.default is MISSING and one.field not in keys]
     if missing:
         mistakes.append(f"{where}: {', '.join(missing)} must be given")
         return None
-    try:
-        return None if table.made is None else table.made(**keys)
-    except (ValueError, TypeError, OSError) as error:
-        mistakes.append(f"{_blamed(str(error), places) or where}: {error}")
+    left = dict(keys)
+    while left:
+        made, text = _tried(table, left)
+        if not text:
+            return made if is_whole and len(left) == len(keys) else None
+        # What is refused with the same words when it stands alone is it; else what the words speak of.
+        alone = [key for key, value in left.items() if _tried(table, {key: value})[1] == text]
+        key = alone[0] if alone else _blamed(text, {name: name for name in table.settings})
+        if key in left:
+            mistakes.append(f"{places.get(key, where)}: {text}")
+            del left[key]
+            continue
+        # Not about a key that is given: of one that was left out it is a consequence.
+        if is_whole and len(left) == len(keys):
+            mistakes.append(f"{where}: {text}")
         return None
+    return None
+
+
+def _tried(table: Table, keys: Mapping[str, Any]) -> tuple[object | None, str]:
+    """The dataclass of a table with these keys, or what is wrong with them."""
+    try:
+        return None if table.made is None else table.made(**keys), ""
+    except (ValueError, TypeError, OSError) as error:
+        return None, str(error) or type(error).__name__
 
 
 def _read_secret(path: Path, mistakes: list[str]) -> str:
