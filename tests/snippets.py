@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import symtable
 import textwrap
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,27 @@ class Snippet(NamedTuple):
         """Whether it is a program as it stands, and not a piece of one: it imports what it uses, and makes the `app` it has."""
         imports = self.code.startswith(("from ", "import "))
         return imports and ("app." not in self.code or "app = App(" in self.code)
+
+    def names(self) -> tuple[set[str], set[str]]:
+        """The names that it makes, and those that it uses: of its own, of builtins, of an earlier snippet, or of nobody.
+
+        Raises:
+            SyntaxError: it is no module: an `await` outside a function, say.
+        """
+        compile("\n" * (self.line - 1) + self.code, str(ROOT / self.page), "exec")
+        module = symtable.symtable(self.code, self.page, "exec")
+        made = {one.get_name() for one in module.get_symbols() if one.is_assigned() or one.is_imported()}
+        used = set[str]()
+        tables = [module]
+        while tables:
+            table = tables.pop()
+            tables += table.get_children()
+            used |= {
+                one.get_name()
+                for one in table.get_symbols()
+                if one.is_referenced() and (table is module or one.is_global())
+            }
+        return made, used
 
     def run(self) -> dict[str, Any]:
         """Runs it, as a module that is imported; gives its names."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import re
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.snippets import ROOT, Snippet, snippets
+from tests.snippets import ROOT, Snippet, page, pages, snippets
 
 # What a piece of a program may use without saying where it comes from.
 GIVEN = """
@@ -94,6 +95,15 @@ def test_every_name_and_argument_in_the_documents_exists(tmp_path: Path) -> None
         else:
             found.append(line)
     assert done.returncode == 0, "\n".join(found) + done.stderr
+
+
+@pytest.mark.parametrize("path", ["README.md", *(one for one in pages() if one.startswith("docs/howto/"))])
+def test_what_a_howto_shows_can_be_pasted_from_the_top_of_the_page(path: str) -> None:
+    known = set(dir(builtins)) | {"__name__"}
+    for snippet in page(path):
+        made, used = snippet.names()
+        known |= made
+        assert not used - known, f"{path}, the snippet at line {snippet.line}: nobody made {used - known}"
 
 
 @pytest.mark.parametrize(
