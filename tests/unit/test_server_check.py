@@ -141,7 +141,7 @@ rate = 0
 trusted = ["nobody"]
 ban = -1
 known_burst = 5.5
-filters = [{ seconds = 5 }]
+filters = [{ seconds = 5 }, { user_agent = "x*" }, { action = "drp", methods = ["BYE"] }, 5]
 [network]
 relay_secret = ""
 nat = ["guess"]
@@ -150,11 +150,16 @@ idle_timeout = 30
 origins = ["phone.example"]
 """
     found = wrong(tmp_path, MINIMUM + 'listen = ["sip:*:5060", "sip:*:5060"]\n' + text)
-    assert sorted(int(one.split(":")[1]) for one in found) == [3, 3, 8, 9, 10, 12, 13, 14, 15, 16, 18, 19, 22]
+    assert sorted(int(one.split(":")[1]) for one in found) == [3, 8, 9, 10, 12, 13, 14, 15, 16, 18, 19, 22]
     told = {int(one.split(":")[1]): one.partition("] ")[2] for one in found}
     assert told[8].startswith("timeout: Dns: timeout" if "Dns: " in told[8] else "timeout: timeout=0")
     assert told[9].startswith("servers: servers: 'nowhere' is no address")
     assert told[13].startswith("trusted: 'nobody' is no address or network")
+    assert [part[:6] for part in told[16].removeprefix("filters: ").split("; ")] == [
+        "item 1",
+        "item 3",
+        "item 4",
+    ]
     assert told[22].startswith("origins: Streams: 'phone.example' is no origin")
 
 

@@ -52,9 +52,12 @@ def ports(fields: Mapping[str, Any], *, is_tls_known: bool = True) -> Iterator[W
     known: dict[tuple[bool, str, int], str] = {}
     for text in fields.get("listen") or ():
         planned = _core.Plan([text]).listeners
+        is_told = False
         for transport, host, port, _ in planned:
             if port and (other := _taken(known, transport == "udp", host, port)):
-                yield "listen", f"{text}: {_shown(host, port)} is taken by {other}: choose another port"
+                if not is_told:
+                    yield "listen", f"{text}: {_shown(host, port)} is taken by {other}: choose another port"
+                is_told = True
             else:
                 known[transport == "udp", host, port] = f"{transport} of {text}"
         if not has_certificate and any(transport in _SECURE for transport, _, _, _ in planned):

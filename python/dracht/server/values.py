@@ -90,7 +90,15 @@ def _as_sequence(raw: list[Any], hint: Any, kind: type, folder: Path) -> Any:
         pairs = zip(raw, inner, strict=True)
     else:
         pairs = zip(raw, [inner[0] if inner else Any] * len(raw), strict=True)
-    return kind(_inside(f"item {number}", value, one, folder) for number, (value, one) in enumerate(pairs, 1))
+    values, wrong = [], []
+    for number, (value, one) in enumerate(pairs, 1):
+        try:
+            values.append(_inside(f"item {number}", value, one, folder))
+        except Mistake as mistake:
+            wrong.append(str(mistake))
+    if wrong:
+        raise Mistake("; ".join(wrong))
+    return kind(values)
 
 
 def _as_dataclass(raw: Mapping[str, Any], made: type, folder: Path) -> Any:
