@@ -79,6 +79,26 @@ async def test_a_call_that_a_server_brings_is_answered_and_counted_until_its_bye
         await counted(app, 0)
 
 
+async def test_who_has_not_let_us_in_brings_no_request() -> None:
+    seen: list[str] = []
+    app = App(shutdown_timeout=0.01)
+
+    @app.invite
+    async def invite(req: Request, res: Response) -> None:
+        seen.append(req.method)
+        await res.send(200)
+
+    async with asyncio.timeout(10), app.serving(accept="tcp://127.0.0.1:0", secret="cymru"):
+        for frame in (NEW.format("t1"), "id|something"):
+            peer = ControlPeer()
+            peer.reader, peer.writer = await asyncio.open_connection(*address(app))
+            await peer.frame()
+            peer.send(frame, message("INVITE"))
+            assert await peer.reader.read() == b""
+            peer.writer.close()
+    assert seen == []
+
+
 async def test_what_nobody_handles_gets_the_default() -> None:
     async with connected(answering()) as peer:
         peer.send(NEW.format("t1"), message("MESSAGE"))

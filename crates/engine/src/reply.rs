@@ -9,7 +9,7 @@ use crate::draft::{self, Fields};
 use crate::event::CommandError;
 use crate::id::{DialogId, DialogRole, TransactionId};
 use crate::listener::Listeners;
-use crate::transport::Origin;
+use crate::transport::{Origin, Transport};
 use bytes::Bytes;
 use sip::header::refer_sub;
 use sip::status::reason_phrase;
@@ -155,6 +155,9 @@ impl Replier {
     }
 }
 
+/// The most bytes that a UDP datagram over IPv4 holds (RFC 768, RFC 791).
+const DATAGRAM: usize = 65_507;
+
 /// See [`Replier::write`].
 pub(crate) fn write(
     listeners: &Listeners,
@@ -222,5 +225,11 @@ pub(crate) fn write(
         Some(false) if !drachtio_compatible => return Err(CommandError::MissingContentType),
         Some(false) | None => {}
     }
-    Ok(build.finish(&reply.draft.body))
+    let bytes = build.finish(&reply.draft.body);
+    if origin.transport == Transport::Udp && bytes.len() > DATAGRAM {
+        return Err(CommandError::Limit(
+            "65,507 bytes, all that a datagram holds",
+        ));
+    }
+    Ok(bytes)
 }

@@ -65,6 +65,30 @@ fn provisional_responses_create_the_dialog_that_the_answer_confirms() {
 }
 
 #[test]
+fn a_response_that_fits_no_datagram_is_refused_and_another_may_be_given() {
+    let mut network = Network::new(2);
+    network.send(0, Method::Invite, "sip:bob@192.0.2.2", &[], SDP);
+    network.sent(0);
+    let invite = network.request(1);
+    let long = "y".repeat(65_000);
+    network.respond_with(
+        1,
+        invite.transaction,
+        404,
+        &[("X", &long), ("Y", &long)],
+        b"",
+    );
+    match network.event(1) {
+        Event::Failed(failed) => assert!(matches!(failed.error, CommandError::Limit(_))),
+        other => panic!("{other:?}"),
+    }
+    network.respond(1, invite.transaction, 500, b"");
+    network.sent(1);
+    assert_eq!(network.response(0).message.status(), 500);
+    network.rest_empty();
+}
+
+#[test]
 fn lost_messages_are_repeated_until_the_call_stands() {
     let mut network = Network::new(2);
     network.losses = vec![("INVITE sip:", 2), ("200 OK", 1), ("ACK sip:", 1)];

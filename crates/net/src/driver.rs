@@ -310,7 +310,12 @@ impl Driver {
     }
 
     fn note_fault(&mut self, now: Time, fault: &Fault) {
-        self.totals.handshakes_failed += u64::from(fault.is_handshake);
+        let total = if fault.is_handshake {
+            &mut self.totals.handshakes_failed
+        } else {
+            &mut self.totals.closed
+        };
+        *total += 1;
         if let Some(suppressed) = self.log.allow(now) {
             let (peer, transport, why) = (fault.peer, fault.transport, &fault.why);
             match &fault.server_name {

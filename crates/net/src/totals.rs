@@ -40,6 +40,8 @@ totals! {
     refused => "connections_refused",
     /// Connections given up since requests in a row went unanswered.
     given_up => "connections_given_up",
+    /// Connections closed for what their peers did or left undone: no whole message, no reading, no pong, a broken protocol.
+    closed => "connections_closed",
     /// TLS and WebSocket handshakes that came to nothing.
     handshakes_failed => "handshakes_failed",
     /// Messages handed over to another shard.

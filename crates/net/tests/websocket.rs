@@ -236,6 +236,10 @@ fn what_is_no_upgrade_to_sip_gets_an_answer_and_is_closed() {
         (UPGRADE.replace("chat, sip", "chat"), "400 "),
         (UPGRADE.replace("Sec-WebSocket-Protocol", "X-Other"), "400 "),
         (UPGRADE.replace("Version: 13", "Version: 8"), "426 "),
+        (
+            UPGRADE.replace("Upgrade: websocket", "Upgrade: other"),
+            "400 ",
+        ),
         (UPGRADE.replace("phone.example.com", "evil.example"), "403 "),
         (
             format!("GET / HTTP/1.1\r\nCookie: {}\r\n\r\n", "x".repeat(17_000)),
@@ -251,7 +255,11 @@ fn what_is_no_upgrade_to_sip_gets_an_answer_and_is_closed() {
             answer.starts_with(&format!("HTTP/1.1 {status}")),
             "{text}: {answer}"
         );
-        assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+        // RFC 6455 §4.2.2: what would have been taken.
+        assert!(
+            answer.contains("\r\nSec-WebSocket-Version: 13\r\nConnection: Upgrade, close\r\n"),
+            "{answer}"
+        );
     }
     let counts = wait_for(&server, "they are forgotten", |counts| {
         connections(counts) == 0

@@ -29,6 +29,8 @@ _MAX_CONNECTIONS = 10_000
 _AUTHENTICATION = 10.0
 _ROUND = 5.0
 _IDLE = 40.0
+# Lines a second about those who do not let us in.
+_LINES = 10
 
 
 class AcceptedLink(ConnectionLink):
@@ -102,6 +104,7 @@ class Acceptor:
         self._serving: dict[AcceptedLink, tuple[ControlConnection, Callable[[], bool]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._rounds: list[asyncio.Task[None]] = []
+        self._second = self._lines = self._suppressed = 0
 
     @property
     def address(self) -> str:
@@ -162,7 +165,7 @@ class Acceptor:
                 async with asyncio.timeout(_AUTHENTICATION):
                     await asyncio.shield(connection.authenticated)
             except (ConnectionLost, TimeoutError) as error:
-                log.warning("a server that connected did not let us in: %s", error or "it gave no answer")
+                self._tell(connection.peer, str(error) or "it gave no answer to our secret")
                 return
             await asyncio.shield(connection.closed)
         finally:
@@ -170,6 +173,20 @@ class Acceptor:
             del self._serving[link]
             receiver.link_lost(link, connection.error or ConnectionLost("the connection is gone"))
             self._end(link)
+
+    def _tell(self, peer: str, why: str) -> None:
+        """Whoever can connect can cause such a line: ten a second are written."""
+        second = int(asyncio.get_running_loop().time())
+        if second != self._second:
+            self._second, self._lines = second, 0
+        self._lines += 1
+        if self._lines > _LINES:
+            self._suppressed += 1
+            return
+        suppressed, self._suppressed = self._suppressed, 0
+        log.warning(
+            "what connected from %s did not let us in: %s; %d such lines suppressed", peer, why, suppressed
+        )
 
     async def _renew(self, files: Tls, context: ssl.SSLContext) -> None:
         """Looks at the files of our certificate now and then; new connections are shown what is in them."""

@@ -73,6 +73,7 @@ class ControlStream(asyncio.BufferedProtocol):
         "loop",
         "max_payload",
         "name",
+        "peer",
         "version",
     )
 
@@ -85,6 +86,8 @@ class ControlStream(asyncio.BufferedProtocol):
         """Done once the connection is gone and everything that waited was told."""
         self.error: Exception | None = None
         """Why it is gone."""
+        self.peer = ""
+        """The address of the other end."""
         self.hostports: list[str] = []
         self.version = ""
         self.max_payload = _DRACHTIO_PAYLOAD
@@ -111,6 +114,7 @@ class ControlStream(asyncio.BufferedProtocol):
         if not isinstance(transport, asyncio.Transport):
             raise TypeError("a control connection is a stream")
         self._transport = transport
+        self.peer = "{}:{}".format(*transport.get_extra_info("peername", ("?", "?")))
         text = f"authenticate|{self._secret}|{','.join(self._tags)}"
         self.ask(text.encode("utf-8", "surrogateescape"), self._welcome)
         self._flush()
@@ -131,6 +135,9 @@ class ControlStream(asyncio.BufferedProtocol):
         for payload in reader.feed(data):
             head, _, text = payload.partition(b"\r\n")
             tokens = head.decode("utf-8", "surrogateescape").split("|")
+            if not self.authenticated.done() and tokens[1:2] != ["response"]:
+                self.fail(ConnectionLost(f"{self.name} sent something before it let us in"))
+                break
             try:
                 if self._frame(tokens, text):
                     is_later = True

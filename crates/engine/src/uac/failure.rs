@@ -101,10 +101,18 @@ impl Engine {
         error: TransmitError,
     ) {
         self.advance(now);
+        self.totals.add(Total::TransmitFailures);
         if token == TransmitToken::NONE {
+            if error == TransmitError::TooLarge
+                && let Some(suppressed) = self.log.allow(now)
+            {
+                tracing::warn!(
+                    suppressed,
+                    "a response or ACK that was to be passed on does not fit a datagram: it is lost"
+                );
+            }
             return;
         }
-        self.totals.add(Total::TransmitFailures);
         let id = TransactionId::from_bits(token.transaction);
         let Some(transaction) = self
             .clients

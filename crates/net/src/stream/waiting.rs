@@ -70,9 +70,11 @@ impl Connection {
                 return self.outbox.write().is_ok();
             }
             Awaited::Traffic => tracing::debug!(%peer, "closing an idle connection"),
-            Awaited::FirstMessage => {
-                tracing::debug!(%peer, "closing a connection over which nothing was ever asked")
-            }
+            Awaited::FirstMessage => self.tell(
+                "closed a connection",
+                "nothing whole came over it in its first time".to_owned(),
+                false,
+            ),
             Awaited::Pong if self.ping_sent.is_some() => {
                 tracing::debug!(%peer, "closing a WebSocket whose peer does not answer a ping")
             }

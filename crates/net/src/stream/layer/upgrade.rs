@@ -104,12 +104,25 @@ impl Upgrade {
             }
         };
         let headers = request.headers();
-        let response = server::create_response(&request).map_err(|_| {
-            self.refuse(
-                "426 Upgrade Required",
-                "this is a WebSocket server for SIP (RFC 7118), not a web server",
-                reply,
-            )
+        let response = server::create_response(&request).map_err(|error| {
+            let asks = headers.get("Sec-WebSocket-Key").is_some();
+            let is_other_version = headers
+                .get("Sec-WebSocket-Version")
+                .is_none_or(|version| version.as_bytes() != b"13");
+            match asks {
+                true if is_other_version => {
+                    let why = "this server speaks version 13 of WebSocket (RFC 6455 section 4.4)";
+                    self.refuse("426 Upgrade Required", why, reply)
+                }
+                true => {
+                    let why = format!("this is no WebSocket upgrade: {error}");
+                    self.refuse("400 Bad Request", &why, reply)
+                }
+                false => {
+                    let why = "this is a WebSocket server for SIP (RFC 7118), not a web server";
+                    self.refuse("426 Upgrade Required", why, reply)
+                }
+            }
         })?;
         if !offers_sip(headers) {
             return Err(self.refuse("400 Bad Request", "the sub-protocol \"sip\" is wanted (Sec-WebSocket-Protocol: sip, RFC 7118 section 4)", reply));
@@ -180,7 +193,8 @@ impl Upgrade {
         if self.asking.is_none() {
             let _ = write!(
                 Text(reply),
-                "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nUpgrade: websocket\r\nConnection: close\r\n\r\n{why}\n",
+                "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Version: 13\r\nConnection: Upgrade, close\r\n\r\n{why}\n",
                 why.len() + 1
             );
         }
