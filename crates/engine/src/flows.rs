@@ -37,14 +37,17 @@ pub struct Claim {
     pub(crate) host: Box<str>,
     /// Stands for the address of record that was accepted with it.
     pub(crate) of: u64,
+    /// Whether it was a REGISTER: who may say that he is this user is asked for a password there, and hardly anywhere else.
+    pub(crate) is_registered: bool,
 }
 
 impl Claim {
-    fn new(host: &str, of: u64) -> Option<Claim> {
+    fn new(host: &str, of: u64, is_registered: bool) -> Option<Claim> {
         let host = host.strip_suffix('.').unwrap_or(host);
         (is_invalid(host) && host.len() <= LONGEST_HOST).then(|| Claim {
             host: host.to_ascii_lowercase().into_boxed_str(),
             of,
+            is_registered,
         })
     }
 }
@@ -119,14 +122,18 @@ impl Flows {
     }
 
     /// The peer of a connection gave itself this host, and was accepted. Whoever has it keeps it while its connection is open, but for
-    /// the same address of record, which may have lost that connection before anybody noticed.
+    /// a registration of the same address of record, which may have lost that connection before anybody noticed.
     fn claim(&mut self, origin: &Origin, claim: &Claim) -> bool {
         let Some(connection) = origin.connection else {
             return false;
         };
-        let Claim { host, of } = claim;
+        let Claim {
+            host,
+            of,
+            is_registered,
+        } = claim;
         if let Some((holder, theirs)) = self.hosts.get(host).copied() {
-            if holder == connection || theirs != *of {
+            if holder == connection || theirs != *of || !is_registered {
                 return false;
             }
             if let Some(holder) = self.open.get_mut(&holder) {
@@ -252,7 +259,8 @@ impl Engine {
             let Host::Name(host) = uri.host() else {
                 continue;
             };
-            if let Some(claim) = Claim::new(host, of)
+            let is_registered = method == Method::Register;
+            if let Some(claim) = Claim::new(host, of, is_registered)
                 && self.flows.claim(origin, &claim)
             {
                 self.tell(origin, Some(claim));

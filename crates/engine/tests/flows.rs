@@ -140,6 +140,11 @@ fn register_as(engine: &mut Engine, connection: Origin, host: &str, record: &str
             .replace("Call-ID: flows", &call_id)
             .replace("To: <sip:b@b.example>", &format!("To: <{record}>")),
     );
+    answer(engine, status);
+}
+
+/// The application answers the next request; what follows from that is passed over.
+fn answer(engine: &mut Engine, status: u16) {
     let request = next_request(engine);
     let respond = Respond {
         id: CommandId(1),
@@ -251,6 +256,21 @@ fn a_host_belongs_to_the_address_of_record_that_was_accepted_with_it() {
         "sip:mallory@b.example",
         200,
     );
+    assert_eq!(reached(&mut engine), Some(ConnectionId(1)));
+    // Nor does a call that says it is from that user: nobody is asked for a password there.
+    let invite = request(
+        "INVITE",
+        "sip:bob@192.0.2.1",
+        "WS x2.invalid",
+        "sip:x1@mine.invalid;transport=ws",
+        "",
+    );
+    receive(
+        &mut engine,
+        stranger,
+        &invite.replace("sip:a@a.example", "sip:b@b.example"),
+    );
+    answer(&mut engine, 200);
     assert_eq!(reached(&mut engine), Some(ConnectionId(1)));
     // The same user came back, from elsewhere, before anybody noticed that it had gone.
     let elsewhere = origin(Transport::Ws, "203.0.113.7:4000", Some(3));

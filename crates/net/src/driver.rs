@@ -177,6 +177,11 @@ impl Driver {
                     if !self.admits(now, &origin, message.as_bytes()) {
                         return;
                     }
+                } else if let Some(index) = self.udp_listener(origin.listener)
+                    && let Some(listener) = self.udp.get_mut(index)
+                {
+                    // It came to another shard; what it is answered with goes out here, and from the address that it was sent to.
+                    listener.local(origin.peer, Some(origin.local.ip()));
                 }
                 self.handle_message(now, origin, message);
             }

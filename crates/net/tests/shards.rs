@@ -44,6 +44,22 @@ fn check_owners(events: &Receiver<(u8, Event)>, count: usize) {
 }
 
 #[test]
+fn a_datagram_is_answered_from_where_it_was_sent_to_whichever_shard_has_its_call() {
+    let config = ServerConfig {
+        shards: 2,
+        ..listening("sip:0.0.0.0:0")
+    };
+    let (server, _application, _events) = start(config);
+    let client = udp_peer("127.0.0.1:0");
+    let to: std::net::SocketAddr = ([127, 0, 0, 5], address(&server, Transport::Udp).port()).into();
+    for n in 0..32 {
+        let request = options("UDP", client.local_addr().unwrap(), &format!("at{n}"), "");
+        client.send_to(request.as_bytes(), to).unwrap();
+        assert_eq!(receive(&client).1, to, "call {n}");
+    }
+}
+
+#[test]
 fn datagrams_are_handed_to_the_shard_of_their_call() {
     let (server, _application, events) = start(two_shards());
     let client = udp_peer("127.0.0.1:0");

@@ -222,6 +222,22 @@ fn whoever_connects_has_to_send_something_whole_in_time() {
 }
 
 #[test]
+fn line_ends_by_the_thousand_get_one_answer_a_read_and_end_the_connection() {
+    let (server, _application) = tcp_server(StreamConfig::default());
+    let to = address(&server, Transport::Tcp);
+    let mut patient = TcpPeer::connect(to);
+    patient.write(&"\r\n\r\n".repeat(100));
+    patient.write(&request(&patient, "behind"));
+    assert!(patient.read().contains("Call-ID: behind\r\n"));
+    let mut flood = TcpPeer::connect(to);
+    flood.write(&"\r\n\r\n".repeat(10_000));
+    assert!(flood.read_to_end().len() < 1000);
+    wait_for(&server, "it is closed", |counts| {
+        connections(counts) == 1 && total(counts, "connections_closed") == 1
+    });
+}
+
+#[test]
 fn the_oldest_over_which_nothing_came_gives_way_to_a_new_one() {
     let (server, _application) = tcp_server(StreamConfig {
         connections: 16,

@@ -306,6 +306,30 @@ fn a_silent_peer_is_asked_and_closed_when_it_does_not_answer() {
 }
 
 #[test]
+fn pings_give_a_message_that_does_not_end_no_time_and_thousands_of_them_end_the_connection() {
+    let (server, _application) = with(StreamConfig {
+        message_timeout: Duration::from_millis(300),
+        ..StreamConfig::default()
+    });
+    let to = address(&server, Transport::Ws);
+    let ping = [0x89, 0x80, 0, 0, 0, 0];
+    let (_, mut slow) = upgrade(support::connect(to), UPGRADE);
+    slow.write_all(&[0x01, 0x81, 0, 0, 0, 0, b'x']).unwrap();
+    let ended = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        slow.write_all(&ping).is_err()
+    });
+    assert!(ended, "2 s with pings in between");
+    let (_, mut flood) = upgrade(support::connect(to), UPGRADE);
+    // The server may be gone before all of it is written.
+    let _ = flood.write_all(&ping.repeat(5000));
+    let _ = flood.read_to_end(&mut Vec::new());
+    wait_for(&server, "both are closed", |counts| {
+        connections(counts) == 0 && total(counts, "connections_closed") == 2
+    });
+}
+
+#[test]
 fn an_upgrade_or_a_frame_that_does_not_end_costs_itself_alone() {
     let (server, _application) = with(StreamConfig {
         handshake_timeout: Duration::from_millis(200),

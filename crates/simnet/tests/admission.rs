@@ -269,6 +269,25 @@ fn an_ack_that_guesses_the_tag_shows_nothing() {
 }
 
 #[test]
+fn an_ack_that_repeats_a_tag_of_its_own_making_shows_nothing() {
+    let (mut world, bob) = world(|_| {});
+    // Of no dialog here: the 481 says the tag that it came with.
+    ask(&mut world, bob, PEER, ("INVITE", 1, "blind", "mine"));
+    world.run(Duration::from_millis(20));
+    ask(&mut world, bob, PEER, ("ACK", 1, "blind", "mine"));
+    world.run(Duration::from_millis(20));
+    world.strays();
+    invite(&mut world, bob, PEER, "again", 486);
+    world.run(Duration::from_secs(40));
+    let finals = world
+        .strays()
+        .iter()
+        .filter(|p| p.answers(486, "INVITE"))
+        .count();
+    assert_eq!(finals, 4);
+}
+
+#[test]
 fn the_dialogs_of_one_source_are_bounded() {
     let (mut world, bob) = world(|limits| limits.dialogs = 3);
     let mut tags = Vec::new();

@@ -51,6 +51,8 @@ pub(crate) struct ServerTransaction {
     pub(crate) response: Bytes,
     /// The tag that we put into To; decided with the first response.
     pub(crate) local_tag: Option<Box<str>>,
+    /// Whether that tag is ours, and not one that the request came with: who repeats it has had an answer.
+    pub(crate) has_own_tag: bool,
     pub(crate) dialog: Option<DialogId>,
     /// Within a dialog: it carried a session description.
     pub(crate) offers: bool,

@@ -161,11 +161,12 @@ impl Engine {
             let effects = transaction.on_repeat();
             return self.apply_server(id, effects);
         }
-        let shows = transaction.local_tag.as_deref() == Some(head.to_tag);
+        let shows =
+            transaction.has_own_tag && transaction.local_tag.as_deref() == Some(head.to_tag);
         let told = transaction.destination.peer.ip();
         let effects = transaction.on_ack(&self.config.timers);
         if shows {
-            // The tag is one that we made up. Of a 2xx the dialog takes the ACK.
+            // Only who got our answer knows it. Of a 2xx the dialog takes the ACK.
             self.note_shown(&origin, told);
         }
         if !effects.contains(&Effect::Emit) {
@@ -321,6 +322,7 @@ impl Engine {
             destination: self.response_destination(arrival),
             response: Bytes::new(),
             local_tag: (!arrival.head.to_tag.is_empty()).then(|| arrival.head.to_tag.into()),
+            has_own_tag: arrival.head.to_tag.is_empty(),
             dialog,
             offers: false,
             retransmit: None,

@@ -49,6 +49,8 @@ pub(super) struct Connection {
     pub partial_since: Option<Instant>,
     /// Whether the peer sent a whole message or a keep-alive.
     pub has_spoken: bool,
+    /// How many line ends came in the second that began then.
+    pub line_ends: (Instant, u32),
     /// Until when the peer that connected to us has to send something.
     pub first_by: Option<Instant>,
     /// Until when TLS and WebSocket have to be agreed upon.

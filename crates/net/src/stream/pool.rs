@@ -367,6 +367,7 @@ impl Pool {
             partial_since: None,
             first_by: None,
             has_spoken: false,
+            line_ends: (Instant::now(), 0),
             crowded: None,
             handshake_until: None,
             ping_sent: None,

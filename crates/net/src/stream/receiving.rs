@@ -11,10 +11,14 @@ use engine::transport::{Distrust, PeerCertificate, Transport};
 use sip::{Frame, Message, ParseError};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// How much of a stream that cannot be read is kept for the answer and the log.
 const EVIDENCE: usize = 4096;
+
+/// How many line ends that are no message one connection may send in a second.
+const LINE_ENDS: u32 = 1000;
 
 /// A connection that came to nothing, for the log and the totals.
 pub(crate) struct Fault {
@@ -46,8 +50,14 @@ impl Connection {
             self.handshake_until = None;
             self.tell_certificate(progress.certificate);
         }
-        let mut was_complete = progress.became_ready || received.is_alive;
+        // A ping or pong between the frames of a message completes nothing of it.
+        let mut was_complete = progress.became_ready;
         was_complete |= !received.bytes.is_empty() && self.frames(&received.bytes);
+        for _ in 0..received.controls {
+            if !self.is_patient() {
+                return;
+            }
+        }
         for message in received.messages {
             was_complete = true;
             self.whole_message(message);
@@ -81,18 +91,19 @@ impl Connection {
     /// Takes the next part of a stream of messages. Says whether something in it was complete.
     fn frames(&mut self, bytes: &[u8]) -> bool {
         self.framer.push(bytes);
-        let (mut was_complete, mut is_lone) = (false, false);
+        let (mut was_complete, mut is_lone, mut is_asked) = (false, false, false);
         while let Some(frame) = self.framer.next() {
             was_complete = true;
             is_lone = false;
             match frame {
                 Ok(Frame::Message(message)) => self.hand_in(message),
-                Ok(Frame::Ping) => self.answer_keep_alive(),
+                Ok(Frame::Ping) if self.is_patient() => is_asked = true,
                 // Another line end behind it, and it was half a ping.
-                Ok(Frame::Pong) => {
+                Ok(Frame::Pong) if self.is_patient() => {
                     self.spoke();
                     is_lone = true;
                 }
+                Ok(Frame::Ping | Frame::Pong) => break,
                 Err(error) => {
                     self.is_reading = false;
                     let held = self.framer.buffered();
@@ -102,6 +113,9 @@ impl Connection {
                 }
             }
         }
+        if is_asked {
+            self.answer_keep_alive();
+        }
         let (now, pong_timeout) = (self.last_read, self.config.pong_timeout);
         if is_lone && self.keeps_alive.answered(now, pong_timeout) {
             self.framer.take_pong();
@@ -109,6 +123,28 @@ impl Connection {
         was_complete
     }
 
+    /// Whether one more line end is taken. They reach neither rates nor filters, cost next to nothing to send, and nobody needs many.
+    fn is_patient(&mut self) -> bool {
+        let (begun, count) = self.line_ends;
+        let is_old = self.last_read.duration_since(begun) >= Duration::from_secs(1);
+        self.line_ends = if is_old {
+            (self.last_read, 1)
+        } else {
+            (begun, count + 1)
+        };
+        if self.line_ends.1 <= LINE_ENDS {
+            return true;
+        }
+        if self.is_reading {
+            self.is_reading = false;
+            let why = format!("it sent more than {LINE_ENDS} line ends or pings in a second");
+            self.tell("closed a connection", why, false);
+            self.outbox.close(TransmitError::Closed, &self.inboxes);
+        }
+        false
+    }
+
+    /// One answer for all that were asked for in one read.
     fn answer_keep_alive(&mut self) {
         self.spoke();
         self.outbox.push_keep_alive(b"\r\n");
@@ -120,7 +156,7 @@ impl Connection {
     fn whole_message(&mut self, bytes: Bytes) {
         if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
             // Scripts in browsers cannot send a WebSocket ping, so that some send CRLF as a message (RFC 5626 §4.4.1).
-            if bytes.len() >= 4 {
+            if self.is_patient() && bytes.len() >= 4 {
                 self.answer_keep_alive();
             }
             return;

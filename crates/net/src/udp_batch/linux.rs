@@ -154,8 +154,9 @@ fn control_messages(header: &libc::msghdr) -> (Option<IpAddr>, Option<u32>) {
             match (current.cmsg_level, current.cmsg_type) {
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                     let info = data.cast::<libc::in_pktinfo>().read_unaligned();
+                    // Of a broadcast or multicast datagram the address of ours that may answer, and otherwise what it was sent to.
                     local = Some(IpAddr::V4(Ipv4Addr::from(u32::from_be(
-                        info.ipi_addr.s_addr,
+                        info.ipi_spec_dst.s_addr,
                     ))));
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {

@@ -2,6 +2,7 @@
 use net::listen::{self, ListenSpec};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use std::net::IpAddr;
 
 /// Reads the listeners; `advertise` goes to those that name none.
 pub fn read(texts: &[String], advertise: Option<&str>) -> PyResult<Vec<ListenSpec>> {
@@ -14,8 +15,14 @@ pub fn read(texts: &[String], advertise: Option<&str>) -> PyResult<Vec<ListenSpe
         specs.extend(listen::parse(text).map_err(invalid)?);
     }
     for spec in &mut specs {
+        let is_theirs = |(host, _): &&(String, Option<u16>)| {
+            let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+            // A name may have addresses of either family; an address of one is nowhere for peers of the other.
+            address.is_ok_and(|address| address.is_ipv4() == spec.host.is_ipv4())
+                || address.is_err()
+        };
         if spec.advertised.is_none() {
-            spec.advertised.clone_from(&advertised);
+            spec.advertised = advertised.as_ref().filter(is_theirs).cloned();
         }
     }
     Ok(specs)

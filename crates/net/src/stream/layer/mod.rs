@@ -22,8 +22,8 @@ pub(super) struct Received {
     pub bytes: Vec<u8>,
     /// Whole messages (WebSocket).
     pub messages: Vec<Bytes>,
-    /// The peer answered or asked whether the connection lives.
-    pub is_alive: bool,
+    /// How many pings and pongs came (WebSocket).
+    pub controls: u32,
 }
 
 /// Why a connection ends.

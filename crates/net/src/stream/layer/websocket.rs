@@ -78,7 +78,7 @@ impl WebSocket {
             match self.context.read(&mut pipe) {
                 Ok(Message::Text(text)) => received.messages.push(text.into()),
                 Ok(Message::Binary(bytes)) => received.messages.push(bytes),
-                Ok(Message::Ping(_) | Message::Pong(_)) => received.is_alive = true,
+                Ok(Message::Ping(_) | Message::Pong(_)) => received.controls += 1,
                 Ok(Message::Close(_) | Message::Frame(_)) => {}
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(Error::ConnectionClosed | Error::AlreadyClosed) => return Err(Failure::Closed),
@@ -238,7 +238,7 @@ mod tests {
             .receive(&first[3..], &mut received, &mut out)
             .unwrap();
         server.receive(&ping, &mut received, &mut out).unwrap();
-        assert!(server.is_within() && received.is_alive && received.messages.is_empty());
+        assert!(server.is_within() && received.controls == 1 && received.messages.is_empty());
         assert_eq!(out, [0x8a, 0x00], "a pong");
         server.receive(&last, &mut received, &mut out).unwrap();
         assert!(!server.is_within());
