@@ -401,6 +401,15 @@ def test_an_advertised_address_is_what_peers_are_told() -> None:
     assert engine.stop()
 
 
+def test_an_advertised_address_is_told_to_peers_of_its_family_alone() -> None:
+    texts = ["sip:127.0.0.1:0;transport=udp", "sip:[::1]:0;transport=udp"]
+    engine = Engine.start(texts, advertise="203.0.113.9")
+    advertised, bound = engine.hostports()
+    assert advertised[0].startswith("udp/203.0.113.9")
+    assert advertised[1] == bound[1]
+    assert engine.stop()
+
+
 def test_a_control_listener_is_opened_and_wants_a_secret() -> None:
     engine = Engine.start(["sip:127.0.0.1:0"], control="127.0.0.1:0", secret="cymru", embedded=False)
     assert engine.control_address is not None

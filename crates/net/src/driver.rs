@@ -172,18 +172,9 @@ impl Driver {
                 });
             }
             Item::Message(origin, message) => {
-                if origin.transport.is_reliable() {
-                    self.totals.stream_received += 1;
-                    if !self.admits(now, &origin, message.as_bytes()) {
-                        return;
-                    }
-                } else if let Some(index) = self.udp_listener(origin.listener)
-                    && let Some(listener) = self.udp.get_mut(index)
-                {
-                    // It came to another shard; what it is answered with goes out here, and from the address that it was sent to.
-                    listener.local(origin.peer, Some(origin.local.ip()));
+                if self.takes(now, &origin, &message) {
+                    self.handle_message(now, origin, message);
                 }
-                self.handle_message(now, origin, message);
             }
             Item::Malformed(origin, bytes, error) => {
                 if self.admits_unreadable(now, &origin, &bytes) {

@@ -77,6 +77,21 @@ impl Driver {
         true
     }
 
+    /// Whether a message is taken that a connection or another shard gave us; that shard has looked at it already.
+    pub(crate) fn takes(&mut self, now: Time, origin: &Origin, message: &Message) -> bool {
+        if origin.transport.is_reliable() {
+            self.totals.stream_received += 1;
+            return self.admits(now, origin, message.as_bytes());
+        }
+        if let Some(index) = self.udp_listener(origin.listener)
+            && let Some(listener) = self.udp.get_mut(index)
+        {
+            // What it is answered with goes out here, and from the address that it was sent to.
+            listener.local(origin.peer, Some(origin.local.ip()));
+        }
+        true
+    }
+
     /// The shard whose call the message belongs to. Without a Call-ID it is as good here as anywhere: the engine refuses it.
     pub(crate) fn owner(&self, message: &Message) -> u8 {
         let shards = u8::try_from(self.inboxes.len()).unwrap_or(u8::MAX);

@@ -140,22 +140,21 @@ impl Admit {
         }
         let source = Source::of(address);
         let config = &self.config;
-        if let Some(entry) = self.sources.stranger(now, source) {
-            let is_known = entry.is_known(now);
-            let (rate, byte_rate) = if is_known {
-                (config.known_rate, config.known_byte_rate)
-            } else {
-                (config.rate, config.byte_rate)
-            };
-            if !entry.messages.take(now, rate) {
-                return Err(Surplus::Source);
-            }
-            if !entry.bytes.take_many(now, byte_rate, bytes) {
-                return Err(Surplus::Bytes);
-            }
-            if is_known {
-                return Ok(Standing::Known);
-            }
+        let entry = self.sources.stranger(now, source);
+        let is_known = entry.is_known(now);
+        let (rate, byte_rate) = if is_known {
+            (config.known_rate, config.known_byte_rate)
+        } else {
+            (config.rate, config.byte_rate)
+        };
+        if !entry.messages.take(now, rate) {
+            return Err(Surplus::Source);
+        }
+        if !entry.bytes.take_many(now, byte_rate, bytes) {
+            return Err(Surplus::Bytes);
+        }
+        if is_known {
+            return Ok(Standing::Known);
         }
         // The address of a connection is not forged, and a flood of datagrams whose addresses are is not to be held against it.
         if is_connected {
@@ -181,7 +180,7 @@ impl Admit {
         }
         let rate = self.config.connection_rate;
         let entry = self.sources.stranger(now, Source::of(address));
-        entry.is_none_or(|entry| entry.connections.take(now, rate))
+        entry.connections.take(now, rate)
     }
 
     /// The source is known from now on. Says whether that is news, also where it was known for long.
@@ -209,11 +208,8 @@ impl Admit {
             rate.per_second.saturating_mul(50),
             rate.burst.saturating_mul(50),
         );
-        let own = match self.sources.stranger(now, Source::of(address)) {
-            Some(entry) => entry.refused.take(now, Some(rate)),
-            None => true,
-        };
-        own && self.refusals.take(now, Some(all))
+        let entry = self.sources.stranger(now, Source::of(address));
+        entry.refused.take(now, Some(rate)) && self.refusals.take(now, Some(all))
     }
 
     /// What something that this address begins is counted under; none for a trusted one.

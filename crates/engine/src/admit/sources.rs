@@ -45,6 +45,8 @@ impl Entry {
 /// The table.
 pub(crate) struct Sources {
     sets: Vec<Option<Box<[Entry; PLACES]>>>,
+    /// What all those share for whom there is no place.
+    others: Entry,
     digester: Digester,
 }
 
@@ -53,6 +55,7 @@ impl Sources {
     pub(crate) fn new(digester: Digester) -> Sources {
         Sources {
             sets: Vec::new(),
+            others: Entry::default(),
             digester,
         }
     }
@@ -71,19 +74,24 @@ impl Sources {
         set.iter().find(|entry| entry.source == source)
     }
 
-    /// The place of a source, made if it has none; none when only known sources have places where it would go.
-    pub(crate) fn stranger(&mut self, now: Time, source: Source) -> Option<&mut Entry> {
-        self.place(source, |entry| {
+    /// The place of a source, made if it has none. Where only known sources have places where it would go, it shares one with all of whom
+    /// that is so.
+    pub(crate) fn stranger(&mut self, now: Time, source: Source) -> &mut Entry {
+        let at = self.find(source, |entry| {
             (!entry.is_known(now)).then_some(entry.messages)
-        })
+        });
+        let Sources { sets, others, .. } = self;
+        at.and_then(|at| entry_at(sets, at, source))
+            .unwrap_or(others)
     }
 
     /// The place of a source that is to become known: in a set full of those the one that was longest silent goes.
     pub(crate) fn known(&mut self, now: Time, source: Source) -> Option<&mut Entry> {
-        self.place(source, |entry| {
+        let at = self.find(source, |entry| {
             let rest = entry.known_until.max(now);
             Some((rest, entry.messages))
-        })
+        });
+        entry_at(&mut self.sets, at?, source)
     }
 
     /// Forgets the sources of which nothing is to be remembered: strangers whose buckets are full. A flood touches every set, and a set
@@ -102,16 +110,19 @@ impl Sources {
     }
 
     /// The source's own place, an empty one, or that of the entry with the least `worth`.
-    fn place<W: Ord>(
+    fn find<W: Ord>(
         &mut self,
         source: Source,
         worth: impl Fn(&Entry) -> Option<W>,
-    ) -> Option<&mut Entry> {
+    ) -> Option<(usize, usize)> {
         if self.sets.is_empty() {
             self.sets.resize_with(SETS, || None);
         }
-        let index = self.index(source);
-        let set = self.sets.get_mut(index)?.get_or_insert_with(Box::default);
+        let set_index = self.index(source);
+        let set = self
+            .sets
+            .get_mut(set_index)?
+            .get_or_insert_with(Box::default);
         let own = set.iter().position(|entry| entry.source == source);
         let free = || {
             set.iter()
@@ -122,15 +133,7 @@ impl Sources {
             let worths = worths.filter_map(|(index, entry)| Some((worth(entry)?, index)));
             worths.min().map(|(_, index)| index)
         };
-        let index = own.or_else(free).or_else(least)?;
-        let entry = set.get_mut(index)?;
-        if entry.source != source {
-            *entry = Entry {
-                source,
-                ..Entry::default()
-            };
-        }
-        Some(entry)
+        Some((set_index, own.or_else(free).or_else(least)?))
     }
 
     /// How many sources are remembered.
@@ -141,6 +144,22 @@ impl Sources {
             .filter(|entry| entry.source != Source::default())
             .count()
     }
+}
+
+/// The entry at this place of this set, which is the source's from now on.
+fn entry_at(
+    sets: &mut [Option<Box<[Entry; PLACES]>>],
+    (set, index): (usize, usize),
+    source: Source,
+) -> Option<&mut Entry> {
+    let entry = sets.get_mut(set)?.as_mut()?.get_mut(index)?;
+    if entry.source != source {
+        *entry = Entry {
+            source,
+            ..Entry::default()
+        };
+    }
+    Some(entry)
 }
 
 #[cfg(test)]
@@ -165,9 +184,10 @@ mod tests {
         }
         let rate = Some(Rate::new(10, 10));
         for number in 1_000_000..1_500_000 {
-            if let Some(entry) = sources.stranger(now, source(number)) {
-                entry.messages.take(now, rate);
-            }
+            sources
+                .stranger(now, source(number))
+                .messages
+                .take(now, rate);
         }
         assert!(sources.len() <= PLACES * SETS);
         let known = (0..1000).filter(|number| {
@@ -193,11 +213,17 @@ mod tests {
         for number in 0..200_000 {
             sources.known(now, source(number)).unwrap().known_until = until;
         }
-        assert!(sources.stranger(now, source(9_999_999)).is_none());
+        assert_eq!(
+            sources.stranger(now, source(9_999_999)).source,
+            Source::default()
+        );
         let late = sources.known(now, source(9_999_999)).unwrap();
         late.known_until = until;
         assert!(sources.get(source(9_999_999)).unwrap().is_known(now));
         // When they are known no longer, strangers have their places.
-        assert!(sources.stranger(until, source(8_888_888)).is_some());
+        assert_eq!(
+            sources.stranger(until, source(8_888_888)).source,
+            source(8_888_888)
+        );
     }
 }

@@ -53,7 +53,7 @@ pub(crate) fn is_everybody(address: IpAddr) -> bool {
     }
 }
 
-/// Where the response to a request goes (RFC 3261 §18.2.2, RFC 3581 §4). `maddr` is followed to a group, to the source itself, and where
+/// Where the response to a request goes (RFC 3261 §18.2.2, RFC 3581 §4). `maddr` is followed to the source itself, and where
 /// the source `is_trusted`: else whoever asks could have the answers, and what is repeated of them, sent to anybody.
 pub(crate) fn response_destination(
     via: &Via<'_>,
@@ -73,7 +73,7 @@ pub(crate) fn response_destination(
             .flatten()
             .and_then(|address| address.parse::<IpAddr>().ok())
             .filter(|address| !is_everybody(*address))
-            .filter(|address| address.is_multicast() || *address == source || is_trusted);
+            .filter(|address| *address == source || is_trusted);
         named.map_or(origin.peer, |address| SocketAddr::new(address, port))
     };
     Destination {
@@ -91,7 +91,7 @@ mod tests {
     use crate::transport::{ListenerId, Transport};
 
     #[test]
-    fn maddr_is_followed_to_a_group_and_to_the_source_and_for_who_is_trusted() {
+    fn maddr_is_followed_to_the_source_and_for_who_is_trusted() {
         let origin = Origin {
             listener: ListenerId(0),
             transport: Transport::Udp,
@@ -110,7 +110,8 @@ mod tests {
         assert_eq!(towards("127.0.0.1", false), "198.51.100.7:4000");
         assert_eq!(towards("255.255.255.255", true), "198.51.100.7:4000");
         assert_eq!(towards("203.0.113.9", true), "203.0.113.9:5070");
-        assert_eq!(towards("224.0.1.75", false), "224.0.1.75:5070");
+        assert_eq!(towards("224.0.1.75", false), "198.51.100.7:4000");
+        assert_eq!(towards("224.0.1.75", true), "224.0.1.75:5070");
         assert_eq!(towards("198.51.100.7", false), "198.51.100.7:5070");
     }
 }

@@ -18,8 +18,8 @@ pub fn read(texts: &[String], advertise: Option<&str>) -> PyResult<Vec<ListenSpe
         let is_theirs = |(host, _): &&(String, Option<u16>)| {
             let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
             // A name may have addresses of either family; an address of one is nowhere for peers of the other.
-            address.is_ok_and(|address| address.is_ipv4() == spec.host.is_ipv4())
-                || address.is_err()
+            let address = address.ok();
+            address.is_none_or(|address| address.is_ipv4() == spec.host.is_ipv4())
         };
         if spec.advertised.is_none() {
             spec.advertised = advertised.as_ref().filter(is_theirs).cloned();
