@@ -58,8 +58,8 @@ impl Driver {
             }
         }
         while let Some(unanswered) = self.engine.poll_unanswered() {
-            let connection = unanswered.destination.connection;
-            let owner = connection.map_or(self.shard, stream::shard);
+            let name = unanswered.server_name.as_ref();
+            let owner = self.pool.owner(&unanswered.destination, name);
             if owner == self.shard {
                 self.pool.unanswered(&unanswered, &mut self.totals);
             } else if let Some(inbox) = self.inboxes.get(usize::from(owner)) {
@@ -81,7 +81,8 @@ impl Driver {
                 None => Err(TransmitError::Unreachable),
             },
             Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
-                let owner = destination.connection.map_or(self.shard, stream::shard);
+                let name = stream::wanted_name(&transmit);
+                let owner = self.pool.owner(&destination, name.as_ref());
                 let outgoing = Outgoing {
                     transmit,
                     from: self.shard,

@@ -54,6 +54,7 @@ struct Shard {
     limits: sip::Limits,
     admission: Arc<AdmissionConfig>,
     held: Held,
+    reuse: stream::Shared,
     stream: StreamConfig,
     tls: Option<Arc<tls::Store>>,
     resolver: Resolver,
@@ -96,6 +97,7 @@ impl Server {
         let listeners: Arc<[Listener]> = listeners.into();
         let admission = Arc::new(config.admission.clone());
         let held = Held::default();
+        let reuse = stream::Shared::default();
         let mut companions = std::mem::take(&mut config.companions);
         companions.extend(config.tls.clone().and_then(tls::watch));
         let server = Server {
@@ -116,6 +118,7 @@ impl Server {
                 limits: config.limits.clone(),
                 admission: admission.clone(),
                 held: held.clone(),
+                reuse: reuse.clone(),
                 stream: config.stream.clone(),
                 tls: config.tls.clone(),
                 resolver: names.resolver(number),
@@ -362,6 +365,7 @@ impl Shard {
                 limits,
                 listeners.clone(),
                 inboxes.clone(),
+                self.reuse,
             ),
             resolver: self.resolver,
             inboxes,

@@ -60,6 +60,30 @@ fn a_datagram_is_answered_from_where_it_was_sent_to_whichever_shard_has_its_call
 }
 
 #[test]
+fn a_connection_that_one_shard_accepted_takes_the_requests_of_all() {
+    let config = ServerConfig {
+        shards: 2,
+        ..listening("sip:127.0.0.1:0;transport=tcp")
+    };
+    let (server, application, _events) = start(config);
+    let mut peer = TcpPeer::connect(address(&server, Transport::Tcp));
+    let local = peer.stream.local_addr().unwrap();
+    peer.write(&options("TCP", local, "first", ""));
+    assert!(peer.read().contains("Call-ID: first\r\n"));
+    // The peer listens nowhere: what does not come over its connection does not come.
+    let mut shards = BTreeSet::new();
+    for _ in 0..16 {
+        application.ask(&format!("sip:{local};transport=tcp"));
+        let asked = peer.read();
+        assert!(asked.starts_with("OPTIONS "), "{asked}");
+        let call_id = asked.split("Call-ID: ").nth(1).unwrap();
+        shards.insert(shard_of(call_id.lines().next().unwrap().as_bytes(), 2));
+    }
+    assert_eq!(shards, BTreeSet::from([0, 1]));
+    assert_eq!(total(&server.counts(), "connections_opened"), 0);
+}
+
+#[test]
 fn datagrams_are_handed_to_the_shard_of_their_call() {
     let (server, _application, events) = start(two_shards());
     let client = udp_peer("127.0.0.1:0");

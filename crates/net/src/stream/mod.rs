@@ -8,10 +8,13 @@ mod pool;
 mod receiving;
 mod returning;
 mod reuse;
+mod shared;
 mod silent;
 mod waiting;
 
 pub(crate) use listener::{Accepted, accept};
 pub(crate) use pool::{Pool, shard};
 pub(crate) use receiving::Fault;
+pub(crate) use returning::wanted_name;
 pub(crate) use reuse::Key;
+pub(crate) use shared::Shared;

@@ -10,7 +10,8 @@ use super::layer::{Failure, Layer, WebSocketRules};
 use super::listener::Accepted;
 use super::outbox::{Outbox, OutboxLimits};
 use super::returning;
-use super::reuse::{Key, Reuse};
+use super::reuse::Key;
+use super::shared::Shared;
 use super::silent::Silent;
 use crate::config::StreamConfig;
 use crate::inbox::{Inbox, Item, Outgoing};
@@ -40,7 +41,7 @@ pub(crate) struct Pool {
     inboxes: Arc<[Inbox]>,
     queues: OutboxLimits,
     connections: FxHashMap<ConnectionId, Entry>,
-    reuse: Reuse,
+    reuse: Shared,
     /// Accepted connections that may still be agreeing upon TLS or WebSocket, the oldest first.
     handshakes: VecDeque<ConnectionId>,
     silent: Silent,
@@ -76,6 +77,7 @@ impl Pool {
         limits: sip::Limits,
         listeners: Arc<[Listener]>,
         inboxes: Arc<[Inbox]>,
+        reuse: Shared,
     ) -> Pool {
         Pool {
             shard,
@@ -95,7 +97,7 @@ impl Pool {
             listeners,
             inboxes,
             connections: FxHashMap::default(),
-            reuse: Reuse::default(),
+            reuse,
             handshakes: VecDeque::new(),
             silent: Silent::default(),
             touched: Vec::new(),
@@ -214,6 +216,13 @@ impl Pool {
         ConnectionId((u64::from(self.shard) << 56) | (self.next - 1))
     }
 
+    /// The shard whose connection takes what goes to this destination: the one that it names, or one that is there for its peer.
+    pub fn owner(&self, destination: &Destination, name: Option<&Arc<str>>) -> u8 {
+        let found = || self.reuse.lock().find(destination, name);
+        let connection = destination.connection.or_else(found);
+        connection.map_or(self.shard, shard)
+    }
+
     /// Queues a message for the connection it names, or one to its peer, opening that if need be; `flush` writes.
     pub fn send(&mut self, outgoing: Outgoing, totals: &mut Totals) {
         let destination = outgoing.transmit.destination;
@@ -246,7 +255,7 @@ impl Pool {
         totals: &mut Totals,
     ) -> Result<ConnectionId, TransmitError> {
         let name = returning::wanted_name(transmit);
-        let found = self.reuse.find(&transmit.destination, name.as_ref());
+        let found = self.reuse.lock().find(&transmit.destination, name.as_ref());
         match found.filter(|id| self.is_usable(*id)) {
             Some(id) => Ok(id),
             None if returning::is_nobody(name.as_ref()) => Err(TransmitError::Closed),
@@ -265,6 +274,7 @@ impl Pool {
         let destination = &unanswered.destination;
         let id = destination.connection.or_else(|| {
             self.reuse
+                .lock()
                 .find(destination, unanswered.server_name.as_ref())
         });
         let Some(entry) = id.and_then(|id| self.connections.get(&id)) else {
@@ -342,10 +352,8 @@ impl Pool {
                 is_touched: false,
             },
         );
-        self.reuse.add(
-            id,
-            Key::new(new.transport, new.peer, new.server_name.clone()),
-        );
+        let key = Key::new(new.transport, new.peer, new.server_name.clone());
+        self.reuse.lock().add(id, key);
         Connection {
             origin: Origin {
                 listener: new.listener,
@@ -381,7 +389,7 @@ impl Pool {
     /// The peer of this connection proved a name and asks for requests to it.
     pub fn alias(&mut self, id: ConnectionId, key: Key) {
         if self.connections.contains_key(&id) {
-            self.reuse.add(id, key);
+            self.reuse.lock().add(id, key);
         }
     }
 
@@ -411,7 +419,7 @@ impl Pool {
         self.handshakes.shrink_to_fit();
         self.silent.shrink(|id| is_silent(&self.connections, id));
         self.touched.shrink_to_fit();
-        self.reuse.shrink();
+        self.reuse.lock().shrink();
     }
 
     fn close(&self, id: ConnectionId) {
@@ -423,7 +431,7 @@ impl Pool {
     /// A connection ended.
     pub fn forget(&mut self, id: ConnectionId) {
         if self.connections.remove(&id).is_some() {
-            self.reuse.remove(id);
+            self.reuse.lock().remove(id);
         }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// The domain that the peer of a new connection for this message has to prove: what it says itself or, of a response, the host of its top
 /// Via. None where that host is an address, or where the transport proves nothing.
-pub(super) fn wanted_name(transmit: &Transmit) -> Option<Arc<str>> {
+pub(crate) fn wanted_name(transmit: &Transmit) -> Option<Arc<str>> {
     let transport = transmit.destination.transport;
     let is_nameless = matches!(transport, Transport::Udp | Transport::Tcp);
     if is_nameless || transmit.server_name.is_some() || !transmit.bytes.starts_with(b"SIP/2.0 ") {
