@@ -177,6 +177,82 @@ fn an_alias_without_proof_is_not() {
     }
 }
 
+/// A server whose certificate is for this name, and another that sent a request to it by that name and has the connection.
+struct Connected {
+    there: Server,
+    here: Server,
+    application: Arc<Application>,
+    answered: Receiver<(u8, Event)>,
+    authority: Authority,
+    _folder: Folder,
+    _rest: (Arc<Application>, Receiver<(u8, Event)>),
+}
+
+fn connected(name: &str) -> Connected {
+    let (folder, authority) = (Folder::new(), Authority::new());
+    let (there, theirs, events) = serve(&folder, &authority, &[name]);
+    let (here, application, answered) = serve(&folder, &authority, &["own.example"]);
+    let connected = Connected {
+        there,
+        here,
+        application,
+        answered,
+        authority,
+        _folder: folder,
+        _rest: (theirs, events),
+    };
+    assert_eq!(connected.ask(name), 200);
+    connected
+}
+
+impl Connected {
+    fn port(&self) -> u16 {
+        address(&self.there, Transport::Tls).port()
+    }
+
+    /// Sends a request to that server under this host.
+    fn ask(&self, host: &str) -> u16 {
+        let uri = format!("sip:{host}:{};transport=tls", self.port());
+        self.application.ask(&uri);
+        response(&self.answered).status()
+    }
+
+    /// A peer that has a certificate for `localhost` as well says that it is `sent_by`, at the port of that server.
+    fn claim(&self, sent_by: &str) -> Peer<TlsStream> {
+        let client = Client {
+            own: Some(self.authority.certificate(&[sent_by])),
+            ..Client::trusting(&self.authority)
+        };
+        let mut peer = connect(&self.here, &client, "own.example");
+        let sent_by = format!("{sent_by}:{}", self.port());
+        let request = from(&sent_by, &peer, "claim").replacen(";rport", ";alias;rport", 1);
+        peer.write(&request);
+        assert!(peer.read().starts_with("SIP/2.0 200 "));
+        peer
+    }
+}
+
+#[test]
+fn who_proved_a_name_is_not_sent_what_is_for_the_address() {
+    let connected = connected("localhost");
+    assert_eq!(connected.ask("127.0.0.1"), 503);
+    assert_eq!(total(&connected.here.counts(), "handshakes_failed"), 1);
+    assert_eq!(connected.ask("localhost"), 200);
+}
+
+#[test]
+fn an_alias_draws_nothing_but_its_own_name_and_that_from_nobody_who_has_it() {
+    let by_address = connected("127.0.0.1");
+    let _peer = by_address.claim("localhost");
+    assert_eq!(by_address.ask("127.0.0.1"), 200);
+    let by_name = connected("localhost");
+    let _peer = by_name.claim("localhost");
+    assert_eq!(by_name.ask("localhost"), 200);
+    for connected in [by_address, by_name] {
+        assert_eq!(total(&connected.here.counts(), "connections_opened"), 1);
+    }
+}
+
 /// Two servers with these certificates, of which the first sends to the second and is then sent to; the connections that each opened.
 fn both_ways(alias: bool) -> [u64; 2] {
     let (folder, authority) = (Folder::new(), Authority::new());

@@ -117,12 +117,17 @@ fn the_certificate_is_the_one_for_the_name_that_is_asked_for() {
 
 /// A server of ours that sends OPTIONS to one with this certificate, and the answer that its application is told.
 fn asks(own: TlsConfig, pair: &Pair, uri_host: &str) -> (Server, Arc<sip::Message>) {
+    asks_one_with(own, &[pair], uri_host)
+}
+
+fn asks_one_with(own: TlsConfig, pairs: &[&Pair], host: &str) -> (Server, Arc<sip::Message>) {
     let folder = Folder::new();
-    let other = tls(vec![pair.write(&folder, "other")], &[]);
+    let write = |(number, pair): (usize, &&Pair)| pair.write(&folder, &format!("other{number}"));
+    let other = tls(pairs.iter().enumerate().map(write).collect(), &[]);
     let (other, _application, _events) = start(secure(&store(other)));
     let (server, application, events) = start(secure(&store(own)));
     let port = address(&other, Transport::Tls).port();
-    application.ask(&format!("sip:{uri_host}:{port};transport=tls"));
+    application.ask(&format!("sip:{host}:{port};transport=tls"));
     let response = response(&events);
     drop(events);
     (server, response)
@@ -142,6 +147,16 @@ fn a_server_that_proves_the_name_of_the_uri_is_asked() {
         let (_server, response) = asks(own, &pair, host);
         assert_eq!(response.status(), 200, "{host}");
     }
+}
+
+#[test]
+fn a_certificate_that_names_its_domain_by_a_uri_alone_is_shown_to_who_asks_for_it() {
+    let (folder, authority) = (Folder::new(), Authority::new());
+    let first = authority.certificate(&["other.example"]);
+    let by_uri = authority.for_uri("sip:LocalHost");
+    let own = alone(&folder, &authority, &["own.example"]);
+    let (_server, response) = asks_one_with(own, &[&first, &by_uri], "localhost");
+    assert_eq!(response.status(), 200);
 }
 
 #[test]

@@ -28,6 +28,7 @@ use crate::time::Time;
 use crate::timer::TimerToken;
 use crate::transport::{Destination, Origin};
 use bytes::Bytes;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A 2xx to an INVITE that waits for its ACK (RFC 3261 §13.3.1.4).
@@ -44,10 +45,13 @@ pub(crate) struct Answer {
 }
 
 /// The ACK of a 2xx, kept while its INVITE's transaction lives, to repeat it for a repeated 2xx (RFC 3261 §13.2.2.4).
+#[derive(Clone)]
 pub(crate) struct Acknowledgement {
     pub(crate) sequence: u32,
     pub(crate) request: Bytes,
     pub(crate) destination: Destination,
+    /// Whom it is for, where the transport proves names.
+    pub(crate) server_name: Option<Arc<str>>,
 }
 
 /// A dialog, early or confirmed.

@@ -8,10 +8,11 @@ use crate::event::CommandError;
 use crate::id::{ApplicationId, DialogId};
 use crate::plan::Plan;
 use crate::transaction::client::{Announce, User};
-use crate::transport::Destination;
+use crate::transport::{Destination, TransmitToken};
 use crate::uac::complete_plan;
 use bytes::Bytes;
 use sip::Method;
+use std::sync::Arc;
 
 impl Engine {
     /// An application acknowledges the 2xx of its INVITE.
@@ -79,12 +80,20 @@ impl Engine {
         }
     }
 
+    /// Its 2xx came again (RFC 3261 §13.2.2.4).
+    pub(crate) fn repeat_acknowledgement(&mut self, kept: Acknowledgement) {
+        self.totals.request_out(&Method::Ack);
+        let token = TransmitToken::NONE;
+        self.transmit_to(kept.destination, kept.server_name, kept.request, token);
+    }
+
     /// An ACK went out: kept as long as its 2xx may be repeated.
     pub(crate) fn keep_acknowledgement(
         &mut self,
         id: DialogId,
         request: Bytes,
         destination: Destination,
+        server_name: Option<Arc<str>>,
     ) {
         let Some(dialog) = self.dialogs.get_mut(id) else {
             return;
@@ -101,6 +110,7 @@ impl Engine {
             sequence,
             request,
             destination,
+            server_name,
         }));
     }
 }

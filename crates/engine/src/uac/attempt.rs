@@ -266,14 +266,19 @@ impl Engine {
     ) -> Result<(), CommandError> {
         let transaction = self.clients.get(id);
         let name = transaction.and_then(|transaction| transaction.server_name.clone());
-        self.transmit_to(destination, name, bytes.clone(), TransmitToken::NONE);
+        self.transmit_to(
+            destination,
+            name.clone(),
+            bytes.clone(),
+            TransmitToken::NONE,
+        );
         let outcome = self.announce(id, destination, &bytes);
         let dialog = self
             .clients
             .get(id)
             .and_then(|transaction| transaction.dialog);
         if let Some(dialog) = dialog {
-            self.keep_acknowledgement(dialog, bytes, destination);
+            self.keep_acknowledgement(dialog, bytes, destination, name);
         }
         self.remove_client(id);
         outcome

@@ -8,6 +8,7 @@ use crate::totals::Total;
 use crate::transaction::client::{Announce, Cancellation, ClientMachine, ClientTransaction, User};
 use crate::transaction::client_invite::ClientInvite;
 use crate::transaction::key::cancel_of;
+use crate::transport::TransmitToken;
 use crate::uas::via::unlimited;
 use bytes::Bytes;
 use sip::{Build, HeaderName, Message, Method};
@@ -86,6 +87,7 @@ impl Engine {
             cancel.secret = transaction.secret;
             cancel.request = bytes.clone();
             cancel.destination = transaction.destination;
+            cancel.server_name = transaction.server_name.clone();
             self.open_cancel(cancel_of(id), cancel, &bytes);
         }
         self.apply_client(id, effects, None);
@@ -145,9 +147,9 @@ impl Engine {
             .destination
             .filter(|_| !transaction.ack.is_empty())
         {
-            let bytes = transaction.ack.clone();
+            let (name, bytes) = (transaction.server_name.clone(), transaction.ack.clone());
             self.totals.request_out(&Method::Ack);
-            self.transmit(destination, bytes, crate::transport::TransmitToken::NONE);
+            self.transmit_to(destination, name, bytes, TransmitToken::NONE);
         }
     }
 }

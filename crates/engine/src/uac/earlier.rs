@@ -149,8 +149,9 @@ impl Engine {
         }
         let (destination, ack) = (earlier.destination, earlier.ack.clone());
         if !ack.is_empty() {
+            let name = self.clients.get(id).and_then(|it| it.server_name.clone());
             self.totals.request_out(&Method::Ack);
-            self.transmit(destination, ack, TransmitToken::NONE);
+            self.transmit_to(destination, name, ack, TransmitToken::NONE);
         }
     }
 
@@ -180,6 +181,7 @@ impl Engine {
         cancel.secret = secret;
         cancel.request = bytes.clone();
         cancel.destination = Some(destination);
+        cancel.server_name = transaction.server_name.clone();
         let number = self.next_transaction();
         if let Some(tries) = self.clients.get_mut(id).and_then(|it| it.tries.as_mut()) {
             tries.cancels.push((secret, number));

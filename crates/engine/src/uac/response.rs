@@ -1,11 +1,11 @@
 //! Responses that come: matched to their client transaction, let act on the dialog, handed to whoever sent the request.
 //!
 //! It is above 400 lines: what a 2xx to an INVITE may meet (forks, repetitions, a CANCEL, an end) is decided in one place.
-use crate::dialog::Dialog;
 use crate::dialog::bounds::is_too_much;
 use crate::dialog::offer::Side;
 use crate::dialog::subscription::{EventName, Role};
 use crate::dialog::usages::declines_subscription;
+use crate::dialog::{Acknowledgement, Dialog};
 use crate::dispatch::Incoming;
 use crate::engine::Engine;
 use crate::event::{DialogEndReason, Event, Response};
@@ -393,13 +393,9 @@ impl Engine {
             let gone = known.is_some_and(|dialog| self.dialogs.get(dialog).is_none());
             return gone && transaction.accepted;
         };
-        let ack = ended
-            .acknowledgement
-            .as_ref()
-            .map(|kept| (kept.destination, kept.request.clone()));
-        if let Some((destination, bytes)) = ack {
-            self.totals.request_out(&Method::Ack);
-            self.transmit(destination, bytes, crate::transport::TransmitToken::NONE);
+        let kept = ended.acknowledgement.as_deref().cloned();
+        if let Some(kept) = kept {
+            self.repeat_acknowledgement(kept);
         }
         true
     }
@@ -414,9 +410,8 @@ impl Engine {
             .as_ref()
             .filter(|kept| kept.sequence == sequence)
         {
-            let (destination, bytes) = (kept.destination, kept.request.clone());
-            self.totals.request_out(&Method::Ack);
-            self.transmit(destination, bytes, crate::transport::TransmitToken::NONE);
+            let kept = Acknowledgement::clone(kept);
+            self.repeat_acknowledgement(kept);
             return true;
         }
         if dialog.unacknowledged == Some(sequence) {

@@ -60,6 +60,7 @@ struct New {
     transport: Transport,
     peer: SocketAddr,
     local: SocketAddr,
+    key: Key,
     server_name: Option<Arc<str>>,
     layer: Layer,
 }
@@ -141,6 +142,7 @@ impl Pool {
             transport,
             peer: accepted.peer,
             local,
+            key: Key::new(transport, accepted.peer, None),
             server_name: None,
             layer,
         });
@@ -326,6 +328,7 @@ impl Pool {
             transport,
             peer,
             local: SocketAddr::new(source, 0),
+            key: Key::opened(transport, peer, server_name.clone()),
             server_name,
             layer,
         });
@@ -352,8 +355,7 @@ impl Pool {
                 is_touched: false,
             },
         );
-        let key = Key::new(new.transport, new.peer, new.server_name.clone());
-        self.reuse.lock().add(id, key);
+        self.reuse.lock().add(id, new.key);
         Connection {
             origin: Origin {
                 listener: new.listener,
@@ -389,7 +391,7 @@ impl Pool {
     /// The peer of this connection proved a name and asks for requests to it.
     pub fn alias(&mut self, id: ConnectionId, key: Key) {
         if self.connections.contains_key(&id) {
-            self.reuse.lock().add(id, key);
+            self.reuse.lock().alias(id, key);
         }
     }
 

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use engine::TransmitError;
 use engine::config::shard_of;
 use engine::transport::{Distrust, PeerCertificate, Transport};
-use sip::{Frame, Message, ParseError};
-use std::net::SocketAddr;
+use sip::{Frame, Host, Message, ParseError};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -258,6 +258,19 @@ impl Connection {
         self.certificate = Some(certificate.clone());
         for inbox in self.inboxes.iter() {
             inbox.push(Item::Certified(id, certificate.clone()));
+        }
+        // Whoever was connected to by a name may prove the address as well.
+        let peer = self.origin.peer;
+        let host = match peer.ip() {
+            IpAddr::V4(address) => Host::V4(address),
+            IpAddr::V6(address) => Host::V6(address),
+        };
+        if self.server_name.is_some()
+            && certificate.proves_host(host)
+            && let Some(inbox) = self.inboxes.get(usize::from(self.shard))
+        {
+            let key = Key::opened(self.origin.transport, peer, None);
+            inbox.push(Item::Alias(id, key));
         }
     }
 

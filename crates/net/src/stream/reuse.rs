@@ -6,7 +6,7 @@ use smallvec::{SmallVec, smallvec};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-/// How many names one connection may be found by: a certificate names few, and each was asked for by an `alias`.
+/// How many names one connection may be found by besides its own: a certificate names few, and each was asked for by an `alias`.
 const NAMES: usize = 8;
 
 /// What a connection is found by.
@@ -14,7 +14,7 @@ const NAMES: usize = 8;
 pub(crate) struct Key {
     transport: Transport,
     peer: SocketAddr,
-    /// Over TLS, the domain that the peer proved.
+    /// Over TLS, the domain or the address that the peer proved; none of a peer that connected to us.
     name: Option<Arc<str>>,
 }
 
@@ -28,12 +28,26 @@ impl Key {
             name,
         }
     }
+
+    /// Of a connection that is opened: who is meant by no name proves the address.
+    pub fn opened(transport: Transport, peer: SocketAddr, name: Option<Arc<str>>) -> Key {
+        let address = || Arc::from(peer.ip().to_string());
+        Key::new(transport, peer, Some(name.unwrap_or_else(address)))
+    }
 }
 
-/// The connections of one shard by what they are found by; the latest of those that have it in common.
+/// A connection that is found by something.
+#[derive(Copy, Clone)]
+struct Found {
+    id: ConnectionId,
+    /// Its peer asked for that.
+    by_alias: bool,
+}
+
+/// The connections by what they are found by; the latest of those that have it in common.
 #[derive(Default)]
 pub(super) struct Reuse {
-    connections: FxHashMap<Key, ConnectionId>,
+    connections: FxHashMap<Key, Found>,
     keys: FxHashMap<ConnectionId, SmallVec<[Key; 1]>>,
 }
 
@@ -46,47 +60,59 @@ impl Reuse {
 
     /// The connection for a request to this destination, whose domain is `name`.
     pub fn find(&self, destination: &Destination, name: Option<&Arc<str>>) -> Option<ConnectionId> {
-        let key = |name| Key::new(destination.transport, destination.peer, name);
-        let name = name.filter(|_| destination.transport.is_secure()).cloned();
-        // A numeric host names no domain: the address is all that is wanted of the peer, and it has that.
-        let is_address = name.as_ref().is_none_or(|name| is_address(name));
-        let named = self.connections.get(&key(name));
-        named
-            .or_else(|| self.connections.get(&key(None)).filter(|_| is_address))
-            .copied()
+        let (transport, peer) = (destination.transport, destination.peer);
+        let named = Key::opened(transport, peer, name.cloned());
+        // A numeric host names no domain: whoever connected to us from that address has it.
+        let by_address = named.name.as_ref().is_none_or(|name| is_address(name));
+        let found = self.connections.get(&named);
+        let accepted = || self.connections.get(&Key::new(transport, peer, None));
+        let found = found.or_else(|| accepted().filter(|_| by_address));
+        found.map(|found| found.id)
     }
 
     /// The connection is found by this from now on.
     pub fn add(&mut self, id: ConnectionId, key: Key) {
+        self.insert(id, key, false);
+    }
+
+    /// Its peer proved a name and asks to be found by it. A connection that was opened to whoever has it is not replaced.
+    pub fn alias(&mut self, id: ConnectionId, key: Key) {
+        let found = self.connections.get(&key);
+        let is_full = self.keys.get(&id).is_none_or(|keys| keys.len() > NAMES);
+        if !is_full && key.name.is_some() && found.is_none_or(|found| found.by_alias) {
+            self.insert(id, key, true);
+        }
+    }
+
+    fn insert(&mut self, id: ConnectionId, key: Key, by_alias: bool) {
         let keys = self.keys.entry(id).or_default();
-        if keys.contains(&key) || keys.len() > NAMES {
-            return;
+        if !keys.contains(&key) {
+            keys.push(key.clone());
         }
-        if key.name.is_some() {
-            // A request that wants no name, such as the CANCEL or the ACK that belongs to one that did, goes to whoever is there.
-            let unnamed = Key {
-                name: None,
-                ..key.clone()
-            };
-            keys.push(unnamed.clone());
-            self.connections.insert(unnamed, id);
-        }
-        keys.push(key.clone());
-        self.connections.insert(key, id);
+        self.connections.insert(key, Found { id, by_alias });
     }
 
     /// The connection ended.
     pub fn remove(&mut self, id: ConnectionId) {
         for key in self.keys.remove(&id).unwrap_or_else(|| smallvec![]) {
-            if self.connections.get(&key) == Some(&id) {
+            if self
+                .connections
+                .get(&key)
+                .is_some_and(|found| found.id == id)
+            {
                 self.connections.remove(&key);
             }
         }
     }
 }
 
-/// Neither case nor a last dot makes another name (RFC 1035 §2.3.3).
+/// Neither case nor a last dot makes another name (RFC 1035 §2.3.3), and no bracket another address.
 pub(super) fn one_spelling(name: Arc<str>) -> Arc<str> {
+    if name.contains(':')
+        && let Ok(address) = name.trim_matches(['[', ']']).parse::<IpAddr>()
+    {
+        return Arc::from(address.to_string());
+    }
     if !name.ends_with('.') && !name.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return name;
     }
@@ -95,5 +121,5 @@ pub(super) fn one_spelling(name: Arc<str>) -> Arc<str> {
 }
 
 fn is_address(name: &str) -> bool {
-    name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+    name.parse::<IpAddr>().is_ok()
 }

@@ -22,13 +22,16 @@ impl ByName {
             ..ByName::default()
         };
         for loaded in loaded {
-            for name in &loaded.certificate.dns_names {
+            let certificate = &loaded.certificate;
+            // A SIP URI names a domain as well (RFC 5922 §7.1).
+            let by_uri = certificate.sip_domains().map(str::to_ascii_lowercase);
+            for name in certificate.dns_names.iter().cloned().chain(by_uri) {
                 let (table, name) = match name.strip_prefix("*.") {
-                    Some(rest) => (&mut by_name.wildcards, rest),
-                    None => (&mut by_name.names, name.as_str()),
+                    Some(rest) => (&mut by_name.wildcards, rest.to_owned()),
+                    None => (&mut by_name.names, name),
                 };
                 table
-                    .entry(name.to_owned())
+                    .entry(name)
                     .or_insert_with(|| loaded.certified.clone());
             }
         }
