@@ -172,14 +172,22 @@ impl Listeners {
         self.name(id, (peer, local), |name| &name.host_port)
     }
 
-    /// The Contact of a listener towards this peer: `<sip:host:port;transport=tcp>`.
+    /// The Contact of a listener towards this peer: `<sip:host:port;transport=tcp>`; a `sips` URI for a dialog that demands one, where the
+    /// listener is secure.
     pub(crate) fn contact(
         &self,
         id: ListenerId,
-        peer: IpAddr,
-        local: Option<IpAddr>,
+        (peer, local): (IpAddr, Option<IpAddr>),
+        wants_secure: bool,
     ) -> Cow<'_, str> {
-        self.name(id, (peer, local), |name| &name.contact)
+        let transport = self.get(id).map(|names| names.listener.transport);
+        let parameter = match transport {
+            Some(Transport::Tls) if wants_secure => "",
+            Some(Transport::Wss) if wants_secure => ";transport=ws",
+            _ => return self.name(id, (peer, local), |name| &name.contact),
+        };
+        let host_port = self.host_port(id, peer, local);
+        Cow::Owned(format!("<sips:{host_port}{parameter}>"))
     }
 
     /// The address that a listener sends from towards this peer, as far as can be told.
@@ -436,7 +444,7 @@ mod tests {
             "[2001:db8::1]:5060"
         );
         assert_eq!(
-            listeners.contact(ListenerId(2), "2001:db8::9".parse().unwrap(), None),
+            listeners.contact(ListenerId(2), ("2001:db8::9".parse().unwrap(), None), false),
             "<sip:[2001:db8::1]:5060;transport=tcp>"
         );
         let routing = Routing::new(|peer: IpAddr| {

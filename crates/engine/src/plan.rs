@@ -3,9 +3,10 @@ use crate::dialog::offer::describes_session;
 use crate::draft;
 use crate::id::TransactionId;
 use crate::proxy::relay::Forwarding;
+use crate::reply::leads_to_sips;
 use crate::transport::Origin;
 use bytes::Bytes;
-use sip::{Build, HeaderName, Method};
+use sip::{Build, HeaderName, Method, Scheme, Uri};
 use std::borrow::Cow;
 
 /// A request to be written.
@@ -75,6 +76,16 @@ impl OwnRequest {
             content_type.or(given.map(|(_, value)| value.as_ref())),
             &self.body,
         )
+    }
+
+    /// Whether its Contact has to be a `sips` URI (RFC 3261 §8.1.1.8): its URI, or the first that it is routed by, is one.
+    pub(crate) fn demands_sips(&self) -> bool {
+        let is_sips = Uri::parse(&self.uri).is_ok_and(|uri| uri.scheme() == Scheme::Sips);
+        is_sips
+            || self
+                .routes
+                .first()
+                .is_some_and(|route| leads_to_sips(&String::from_utf8_lossy(route)))
     }
 
     /// The request for this way.

@@ -13,7 +13,7 @@ use crate::transport::{Origin, Transport};
 use bytes::Bytes;
 use sip::header::refer_sub;
 use sip::status::reason_phrase;
-use sip::{Build, HeaderName, Message, Method};
+use sip::{Address, Build, HeaderName, Message, Method, Scheme};
 
 /// What a response says beside what it takes from its request.
 pub struct Reply<'a> {
@@ -155,6 +155,23 @@ impl Replier {
     }
 }
 
+/// Whether a request demands a `sips` Contact of the response that creates its dialog (RFC 3261 §12.1.1): by its URI, or by the way back to
+/// whoever sent it.
+fn demands_sips(request: &Message) -> bool {
+    if request.uri().is_ok_and(|uri| uri.scheme() == Scheme::Sips) {
+        return true;
+    }
+    let first = |name| request.values(name).next();
+    let back = first(HeaderName::RecordRoute).or_else(|| first(HeaderName::Contact));
+    back.is_some_and(|value| leads_to_sips(&value))
+}
+
+/// Whether the URI of this Route, Record-Route or Contact value is a `sips` URI.
+pub(crate) fn leads_to_sips(value: &str) -> bool {
+    let uri = Address::parse(value).and_then(|address| address.uri().map(|uri| uri.scheme()));
+    uri.is_ok_and(|scheme| scheme == Scheme::Sips)
+}
+
 /// The most bytes that a UDP datagram over IPv4 holds (RFC 768, RFC 791).
 const DATAGRAM: usize = 65_507;
 
@@ -186,7 +203,9 @@ pub(crate) fn write(
     if !fields.contacts && wants_contact(&method, status) {
         build = build.header(
             HeaderName::Contact,
-            listeners.contact(listener, peer, local).as_bytes(),
+            listeners
+                .contact(listener, (peer, local), demands_sips(request))
+                .as_bytes(),
         );
     }
     if let Some(number) = reply.reliable_number {

@@ -81,16 +81,22 @@ impl Engine {
     }
 
     fn way_mark(&self, branch: &str, beneath: Option<Via<'_>>) -> u64 {
-        let (host, port, below) = match &beneath {
-            Some(via) => {
-                let (host, port) = via.sent_by();
-                (host.to_ascii_lowercase(), port, via.branch())
-            }
-            None => (String::new(), None, None),
+        let Some(via) = &beneath else {
+            return self.digester.digest(&[b"way", branch.as_bytes()]).first();
         };
-        let port = port.unwrap_or_default().to_be_bytes();
-        let below = below.unwrap_or_default().as_bytes();
-        let parts = [b"way", branch.as_bytes(), host.as_bytes(), &port, below];
+        let (host, port) = via.sent_by();
+        let host = host.to_ascii_lowercase();
+        // Where the response goes: nobody on its way leads it elsewhere.
+        let from = via.received_address().map(|address| address.to_string());
+        let ports = [port, via.rport().flatten()].map(|it| it.unwrap_or_default().to_be_bytes());
+        let parts = [
+            b"way",
+            branch.as_bytes(),
+            host.as_bytes(),
+            ports.as_flattened(),
+            from.as_deref().unwrap_or_default().as_bytes(),
+            via.branch().unwrap_or_default().as_bytes(),
+        ];
         self.digester.digest(&parts).first()
     }
 

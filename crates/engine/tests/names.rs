@@ -1,5 +1,5 @@
 //! Over TLS a message goes to whoever proves the name of the URI that it is for, and what belongs to a request goes where that went: its
-//! CANCEL, its ACK, and these again.
+//! CANCEL, its ACK, and these again. What a `sips` URI promises is kept in both directions.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,7 +7,7 @@
     clippy::indexing_slicing
 )]
 use bytes::Bytes;
-use engine::command::{Cancel, DialogReference, Draft, SendRequest};
+use engine::command::{Cancel, DialogReference, Draft, Respond, SendRequest};
 use engine::config::{Bounds, Config, Listener, Network, SessionTimers, Timers};
 use engine::event::Response;
 use engine::id::{ApplicationId, CommandId, ConnectionId, Generator};
@@ -25,18 +25,20 @@ fn engine() -> Engine {
     let config = Config {
         shard: 0,
         shards: 1,
-        listeners: vec![Listener {
-            transport: Transport::Tls,
-            bound,
-            addresses: vec![bound.ip()],
-            advertised: None,
-        }],
+        listeners: [Transport::Tls, Transport::Tcp, Transport::Wss]
+            .map(|transport| Listener {
+                transport,
+                bound,
+                addresses: vec![bound.ip()],
+                advertised: None,
+            })
+            .to_vec(),
         timers: Timers::default(),
         bounds: Bounds::default(),
         udp_request_limit: None,
         drachtio_compatible: false,
         session: SessionTimers::default(),
-        admission: engine::admit::Admission::everybody(),
+        admission: engine::admit::Admission::default(),
         failover: engine::config::Failover::default(),
         alias: false,
         network: Network::default(),
@@ -72,15 +74,24 @@ fn answer(engine: &mut Engine, request: &Message, status: u16) {
         request.call_id().unwrap(),
         String::from_utf8_lossy(&request.header(sip::HeaderName::CSeq).unwrap().value()),
     );
+    receive(engine, Transport::Tls, text);
+}
+
+fn receive(engine: &mut Engine, transport: Transport, text: String) {
     let bytes = Bytes::from(text);
     let size = bytes.len();
     let message = Message::parse(bytes, &Limits::default()).unwrap();
+    let listener = match transport {
+        Transport::Tls => 0,
+        Transport::Tcp => 1,
+        _ => 2,
+    };
     let origin = Origin {
-        listener: ListenerId(0),
-        transport: Transport::Tls,
+        listener: ListenerId(listener),
+        transport,
         peer: PEER.parse().unwrap(),
         local: OWN.parse().unwrap(),
-        connection: Some(ConnectionId(1)),
+        connection: Some(ConnectionId(u64::from(listener) + 1)),
     };
     engine.handle_message(Time::ZERO, origin, message, size);
 }
@@ -145,4 +156,94 @@ fn an_ack_that_is_repeated_is_for_whom_it_was() {
     assert_eq!(methods(&sent(&mut engine, "192.0.2.9")), [Method::Ack]);
     answer(&mut engine, &invite, 200);
     assert_eq!(methods(&sent(&mut engine, "192.0.2.9")), [Method::Ack]);
+}
+
+/// Answers an INVITE to this URI, with this Contact, over this transport; gives the Contact of the answer, and the transport of a BYE.
+fn answered(transport: Transport, uri: &str, contact: &str, more: &str) -> (String, Transport) {
+    let mut engine = engine();
+    engine.handle_command(Time::ZERO, APPLICATION, Command::RouteAll);
+    let text = format!(
+        "INVITE {uri} SIP/2.0\r\nVia: SIP/2.0/{} 192.0.2.9;branch=z9hG4bK1\r\nMax-Forwards: 70\r\nFrom: <sip:b@192.0.2.9>;tag=b\r\n\
+         To: <{uri}>\r\nCall-ID: promise\r\nCSeq: 1 INVITE\r\nContact: <{contact}>\r\n{more}Content-Length: 0\r\n\r\n",
+        transport.via()
+    );
+    receive(&mut engine, transport, text.clone());
+    let events = std::iter::from_fn(|| engine.poll_event());
+    let request = events
+        .filter_map(|(_, event)| match event {
+            Event::Request(request) => Some(request.transaction),
+            _ => None,
+        })
+        .next()
+        .unwrap();
+    let respond = Respond {
+        id: CommandId(1),
+        transaction: request,
+        status: 200,
+        reason: String::new(),
+        draft: Draft::default(),
+    };
+    engine.handle_command(Time::ZERO, APPLICATION, Command::Respond(respond));
+    let events = std::iter::from_fn(|| engine.poll_event());
+    let dialog = events
+        .filter_map(|(_, event)| match event {
+            Event::Sent(sent) => sent.dialog,
+            _ => None,
+        })
+        .next()
+        .unwrap();
+    let transmits: Vec<Transmit> = std::iter::from_fn(|| engine.poll_transmit()).collect();
+    let last = transmits.last().unwrap().bytes.clone();
+    let answer = Message::parse(last, &Limits::default()).unwrap();
+    let contact = answer.header(sip::HeaderName::Contact).unwrap().text();
+    let contact = contact.into_owned();
+    let ack = text.replace("INVITE", "ACK").replacen(
+        &format!("To: <{uri}>"),
+        &format!("To: <{uri}>;tag={}", answer.to().unwrap().tag().unwrap()),
+        1,
+    );
+    receive(&mut engine, transport, ack);
+    send(&mut engine, Method::Bye, Some(DialogReference::Id(dialog)));
+    let bye = std::iter::from_fn(|| engine.poll_transmit())
+        .last()
+        .unwrap();
+    assert!(bye.bytes.starts_with(b"BYE "), "{:?}", bye.bytes);
+    (contact, bye.destination.transport)
+}
+
+#[test]
+fn what_a_sips_uri_promises_is_kept_in_both_directions() {
+    let (sips, sip) = (
+        "sips:b@192.0.2.9:5061",
+        "sip:b@192.0.2.9:5061;transport=tls",
+    );
+    let own = "sips:a@192.0.2.1";
+    let plain = "<sip:192.0.2.1:5061;transport=tls>";
+    let secure = "<sips:192.0.2.1:5061>";
+    let tls = |uri, contact, more| answered(Transport::Tls, uri, contact, more);
+    // RFC 3261 §12.1.1: by the request-URI, else the top Record-Route, else the Contact.
+    assert_eq!(tls(own, sip, ""), (secure.to_owned(), Transport::Tls));
+    assert_eq!(tls("sip:a@192.0.2.1", sip, "").0, plain);
+    assert_eq!(tls("sip:a@192.0.2.1", sips, "").0, secure);
+    let route = "Record-Route: <sip:192.0.2.9:5061;transport=tls;lr>\r\n";
+    assert_eq!(tls("sip:a@192.0.2.1", sips, route).0, plain);
+    let route = "Record-Route: <sips:192.0.2.9:5061;lr>\r\n";
+    assert_eq!(tls("sip:a@192.0.2.1", sip, route).0, secure);
+    // A browser's.
+    let browser = answered(Transport::Wss, own, "sips:x@q.invalid;transport=ws", "");
+    let secure = "<sips:192.0.2.1:5061;transport=ws>".to_owned();
+    assert_eq!(browser, (secure, Transport::Wss));
+    // Whoever asks for TLS gets what is for him over TLS, whatever he used.
+    let insecure = "sip:b@192.0.2.9:5061;transport=tcp";
+    let tcp = |contact| answered(Transport::Tcp, "sip:a@192.0.2.1", contact, "").1;
+    assert_eq!(tcp(insecure), Transport::Tcp);
+    assert_eq!(tcp(sips), Transport::Tls);
+}
+
+#[test]
+fn a_call_to_a_sips_uri_has_a_sips_contact() {
+    let mut engine = engine();
+    let invite = invite(&mut engine);
+    let contact = invite.header(sip::HeaderName::Contact).unwrap().text();
+    assert_eq!(contact, "<sips:192.0.2.1:5061>");
 }

@@ -58,8 +58,7 @@ impl Driver {
             }
         }
         while let Some(unanswered) = self.engine.poll_unanswered() {
-            let name = unanswered.server_name.as_ref();
-            let owner = self.pool.owner(&unanswered.destination, name);
+            let owner = self.pool.owner_of_unanswered(&unanswered);
             if owner == self.shard {
                 self.pool.unanswered(&unanswered, &mut self.totals);
             } else if let Some(inbox) = self.inboxes.get(usize::from(owner)) {
@@ -81,8 +80,7 @@ impl Driver {
                 None => Err(TransmitError::Unreachable),
             },
             Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
-                let name = stream::wanted_name(&transmit);
-                let owner = self.pool.owner(&destination, name.as_ref());
+                let owner = self.pool.owner_of(&transmit);
                 let outgoing = Outgoing {
                     transmit,
                     from: self.shard,

@@ -9,16 +9,20 @@
 mod certificates;
 mod support;
 use certificates::{Authority, Client, Folder, TlsStream, demanding, store, tls};
+use engine::command::{Command, Proxy, ProxyOptions};
 use engine::event::Event;
-use engine::seam::Commands;
+use engine::id::{ApplicationId, CommandId};
+use engine::seam::{Commands, Events};
 use engine::transport::Transport;
 use net::tls::ClientCertificates;
 use net::{Server, ServerConfig, StreamConfig};
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use support::{
-    Application, Peer, address, connections, listening, options, response, start, total, wait_for,
+    Application, Peer, address, connections, listening, options, receive, response, start, total,
+    udp_peer, wait_for,
 };
 
 const LISTEN: &str = "sip:127.0.0.1:0;transport=tls";
@@ -274,4 +278,83 @@ fn both_ways(alias: bool) -> [u64; 2] {
 fn our_own_alias_brings_us_requests_over_the_connection_that_we_opened() {
     assert_eq!(both_ways(true), [1, 0]);
     assert_eq!(both_ways(false), [1, 1]);
+}
+
+/// An application that forwards every request to one target without state.
+struct Forwarding {
+    commands: Arc<dyn Commands>,
+    id: OnceLock<ApplicationId>,
+    target: String,
+}
+
+impl Events for Forwarding {
+    fn deliver(&self, _shard: u8, events: &mut Vec<Event>) {
+        let forwarded = events.drain(..).filter_map(|event| match event {
+            Event::Request(request) => Some(Command::Proxy(Proxy {
+                id: CommandId(1),
+                transaction: request.transaction,
+                targets: vec![self.target.clone()],
+                options: ProxyOptions {
+                    stateless: true,
+                    ..ProxyOptions::default()
+                },
+                headers: Vec::new(),
+            })),
+            _ => None,
+        });
+        let mut commands = forwarded.collect();
+        let id = *self.id.get().unwrap();
+        self.commands.submit(id, &mut commands);
+    }
+
+    fn backlog(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+#[test]
+fn what_is_answered_without_state_goes_back_over_the_connection_that_it_came_over() {
+    let (folder, authority) = (Folder::new(), Authority::new());
+    let pair = authority
+        .certificate(&["own.example"])
+        .write(&folder, "own");
+    let callee = udp_peer("127.0.0.1:0");
+    let server = Server::start(ServerConfig {
+        tls: Some(store(tls(vec![pair], &[]))),
+        ..listening("sip:127.0.0.1:0;transport=tls,udp")
+    })
+    .unwrap();
+    let application = Arc::new(Forwarding {
+        commands: server.commands(),
+        id: OnceLock::new(),
+        target: format!("sip:{}", callee.local_addr().unwrap()),
+    });
+    let id = server.commands().attach(application.clone());
+    application.id.set(id).unwrap();
+    server.commands().submit(id, &mut vec![Command::RouteAll]);
+    let mut peer = connect(&server, &Client::trusting(&authority), "own.example");
+    // A phone has a name of its own, a browser one that nobody has.
+    for sent_by in ["phone.example", "phone.example:5061", "q1w2e3.invalid"] {
+        peer.write(&from(sent_by, &peer, sent_by));
+        let (forwarded, proxy) = receive(&callee);
+        let head: Vec<&str> = forwarded
+            .lines()
+            .filter(|line| {
+                ["Via", "From", "To", "Cal", "CSe"].contains(&line.get(..3).unwrap_or(""))
+            })
+            .collect();
+        let answer = format!(
+            "SIP/2.0 200 OK\r\n{}\r\nContent-Length: 0\r\n\r\n",
+            head.join("\r\n")
+        );
+        // Nobody on its way leads it elsewhere.
+        let elsewhere = answer.replacen(";received=127.0.0.1", ";received=127.0.0.2", 1);
+        assert_ne!(answer, elsewhere);
+        callee.send_to(elsewhere.as_bytes(), proxy).unwrap();
+        callee.send_to(answer.as_bytes(), proxy).unwrap();
+        assert!(peer.read().starts_with("SIP/2.0 200 OK\r\n"), "{sent_by}");
+    }
+    let counts = server.counts();
+    assert_eq!(total(&counts, "connections_opened"), 0);
+    assert_eq!(total(&counts, "stray_responses"), 3);
 }

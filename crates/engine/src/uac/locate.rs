@@ -61,7 +61,10 @@ impl Engine {
         hop: &str,
         dialog: Option<DialogId>,
     ) -> Result<Located, CommandError> {
-        if let Some(way) = self.flow_of(dialog) {
+        if let Some(way) = self
+            .flow_of(dialog)
+            .filter(|way| way.is_only || self.may_take(hop, &way.origin))
+        {
             // The Contact is for when there is no connection any more, and may be no address at all (RFC 7118 §5.6).
             let mut located = Located::down(way.origin, way.is_only);
             if let (Some(_), false, Ok(Target::Address(resolved))) =
@@ -103,9 +106,6 @@ impl Engine {
             return Ok(located);
         };
         let transport = origin.transport;
-        if transport.is_secure() || self.config.admission.trusts(origin.peer.ip()) {
-            return Ok(located);
-        }
         let uri = match plan {
             Plan::Own(request) => Some(request.uri.as_str()),
             Plan::Branch(server, branch) => {
@@ -117,14 +117,19 @@ impl Engine {
             Plan::Relay(..) => None,
         };
         match uri {
-            Some(uri) if Uri::parse(uri).is_ok_and(|uri| uri.scheme() == Scheme::Sips) => {
-                Err(CommandError::NoTransport(format!(
-                    "{uri} asks for TLS all the way, and its peer is reached by {} only",
-                    transport.via()
-                )))
-            }
+            Some(uri) if !self.may_take(uri, origin) => Err(CommandError::NoTransport(format!(
+                "{uri} asks for TLS all the way, and its peer is reached by {} only",
+                transport.via()
+            ))),
             _ => Ok(located),
         }
+    }
+
+    /// Whether a request to this URI may go down that flow.
+    fn may_take(&self, uri: &str, origin: &Origin) -> bool {
+        origin.transport.is_secure()
+            || self.config.admission.trusts(origin.peer.ip())
+            || Uri::parse(uri).map_or(true, |uri| uri.scheme() != Scheme::Sips)
     }
 
     fn locate_browser(&self, host: &str) -> Option<Located> {

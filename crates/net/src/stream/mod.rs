@@ -15,6 +15,5 @@ mod waiting;
 pub(crate) use listener::{Accepted, accept};
 pub(crate) use pool::{Pool, shard};
 pub(crate) use receiving::Fault;
-pub(crate) use returning::wanted_name;
 pub(crate) use reuse::Key;
 pub(crate) use shared::Shared;

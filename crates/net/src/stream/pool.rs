@@ -218,11 +218,28 @@ impl Pool {
         ConnectionId((u64::from(self.shard) << 56) | (self.next - 1))
     }
 
-    /// The shard whose connection takes what goes to this destination: the one that it names, or one that is there for its peer.
-    pub fn owner(&self, destination: &Destination, name: Option<&Arc<str>>) -> u8 {
+    /// The shard whose connection takes this message: the one that it names, or one that is there for its peer.
+    pub fn owner_of(&self, transmit: &Transmit) -> u8 {
+        let found = || self.find(transmit, returning::wanted_name(transmit).as_ref());
+        let connection = transmit.destination.connection.or_else(found);
+        connection.map_or(self.shard, shard)
+    }
+
+    /// The same for the connection that a request was left unanswered over.
+    pub fn owner_of_unanswered(&self, unanswered: &Unanswered) -> u8 {
+        let destination = &unanswered.destination;
+        let name = unanswered.server_name.as_ref();
         let found = || self.reuse.lock().find(destination, name);
         let connection = destination.connection.or_else(found);
         connection.map_or(self.shard, shard)
+    }
+
+    fn find(&self, transmit: &Transmit, name: Option<&Arc<str>>) -> Option<ConnectionId> {
+        let reuse = self.reuse.lock();
+        let back = returning::is_response(transmit)
+            .then(|| reuse.find_accepted(&transmit.destination))
+            .flatten();
+        back.or_else(|| reuse.find(&transmit.destination, name))
     }
 
     /// Queues a message for the connection it names, or one to its peer, opening that if need be; `flush` writes.
@@ -257,7 +274,7 @@ impl Pool {
         totals: &mut Totals,
     ) -> Result<ConnectionId, TransmitError> {
         let name = returning::wanted_name(transmit);
-        let found = self.reuse.lock().find(&transmit.destination, name.as_ref());
+        let found = self.find(transmit, name.as_ref());
         match found.filter(|id| self.is_usable(*id)) {
             Some(id) => Ok(id),
             None if returning::is_nobody(name.as_ref()) => Err(TransmitError::Closed),

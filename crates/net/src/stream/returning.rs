@@ -9,12 +9,16 @@ use engine::transport::Transport;
 use sip::{Host, Limits, Message};
 use std::sync::Arc;
 
+pub(super) fn is_response(transmit: &Transmit) -> bool {
+    transmit.bytes.starts_with(b"SIP/2.0 ")
+}
+
 /// The domain that the peer of a new connection for this message has to prove: what it says itself or, of a response, the host of its top
 /// Via. None where that host is an address, or where the transport proves nothing.
-pub(crate) fn wanted_name(transmit: &Transmit) -> Option<Arc<str>> {
+pub(super) fn wanted_name(transmit: &Transmit) -> Option<Arc<str>> {
     let transport = transmit.destination.transport;
     let is_nameless = matches!(transport, Transport::Udp | Transport::Tcp);
-    if is_nameless || transmit.server_name.is_some() || !transmit.bytes.starts_with(b"SIP/2.0 ") {
+    if is_nameless || transmit.server_name.is_some() || !is_response(transmit) {
         return transmit.server_name.clone();
     }
     let message = Message::parse(transmit.bytes.clone(), &Limits::unlimited()).ok()?;

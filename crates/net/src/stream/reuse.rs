@@ -70,6 +70,13 @@ impl Reuse {
         found.map(|found| found.id)
     }
 
+    /// The connection that was accepted from this very address: a response goes back over it to whoever asked, whatever its Via says that
+    /// he is.
+    pub fn find_accepted(&self, destination: &Destination) -> Option<ConnectionId> {
+        let key = Key::new(destination.transport, destination.peer, None);
+        self.connections.get(&key).map(|found| found.id)
+    }
+
     /// The connection is found by this from now on.
     pub fn add(&mut self, id: ConnectionId, key: Key) {
         self.insert(id, key, false);
