@@ -45,6 +45,8 @@ test: test-rust test-python
 test-rust: $(STAMPS)/tools
 	@echo "==> Rust tests"
 	PYO3_PYTHON="$(BIN)/python" cargo test --workspace $$($(BIN)/python scripts/without_libpython.py) --locked --quiet
+	@echo "==> the network's tests again, with two shards"
+	DRACHT_TEST_SHARDS=2 cargo test -p net --tests --locked --quiet
 
 test-python: setup peers
 	@echo "==> Python tests"

@@ -23,6 +23,14 @@ fn tcp_server(tcp: StreamConfig) -> (Server, std::sync::Arc<Application>) {
     (server, application)
 }
 
+/// The same of one shard: what is bounded is bounded in each, and in order only where it belongs to one.
+fn one_shard(tcp: StreamConfig) -> (Server, std::sync::Arc<Application>) {
+    let mut config = listening("sip:127.0.0.1:0;transport=tcp");
+    (config.stream, config.shards) = (tcp, 1);
+    let (server, application, _events) = start(config);
+    (server, application)
+}
+
 fn request(peer: &TcpPeer, call_id: &str) -> String {
     options("TCP", peer.stream.local_addr().unwrap(), call_id, "")
 }
@@ -41,7 +49,7 @@ fn options_is_answered_on_its_connection_over_ipv4_and_ipv6() {
 
 #[test]
 fn messages_may_come_in_any_chunks() {
-    let (server, _application) = tcp_server(StreamConfig::default());
+    let (server, _application) = one_shard(StreamConfig::default());
     let mut peer = TcpPeer::connect(address(&server, Transport::Tcp));
     peer.stream.set_nodelay(true).unwrap();
     for byte in options("TCP", peer.stream.local_addr().unwrap(), "bytes", "a body").as_bytes() {
@@ -175,7 +183,7 @@ fn never_reads(config: StreamConfig) {
 
 #[test]
 fn there_are_only_so_many_connections() {
-    let (server, _application) = tcp_server(StreamConfig {
+    let (server, _application) = one_shard(StreamConfig {
         // Of sixteen two are kept for those that the server opens.
         connections: 16,
         ..StreamConfig::default()
@@ -239,7 +247,7 @@ fn line_ends_by_the_thousand_get_one_answer_a_read_and_end_the_connection() {
 
 #[test]
 fn the_oldest_over_which_nothing_came_gives_way_to_a_new_one() {
-    let (server, _application) = tcp_server(StreamConfig {
+    let (server, _application) = one_shard(StreamConfig {
         connections: 16,
         ..StreamConfig::default()
     });

@@ -404,6 +404,8 @@ fn of_too_many_handshakes_the_oldest_gives_way() {
     let (folder, authority) = (Folder::new(), Authority::new());
     let store = store(alone(&folder, &authority, &["sip.example.com"]));
     let (server, _application, _events) = start(ServerConfig {
+        // The bound is that of each.
+        shards: 1,
         stream: StreamConfig {
             handshakes: 3,
             ..StreamConfig::default()

@@ -101,10 +101,16 @@ impl Events for Application {
     }
 }
 
+/// How many shards the servers of the tests have that do not say: `DRACHT_TEST_SHARDS`. What one does, several have to do as well.
+pub fn shards() -> u8 {
+    std::env::var("DRACHT_TEST_SHARDS").map_or(1, |number| number.parse().unwrap())
+}
+
 /// A configuration that listens on `text`.
 pub fn listening(text: &str) -> ServerConfig {
     ServerConfig {
         listen: listen::parse(text).unwrap(),
+        shards: shards(),
         ..ServerConfig::default()
     }
 }
