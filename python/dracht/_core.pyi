@@ -137,6 +137,7 @@ _FailedCode: TypeAlias = Literal[
     "rejected",  # the request cannot be proxied; the caller got the status that `detail` holds (RFC 3261 §16.3)
     "no-transport",
     "no-100rel",  # RFC 3262 §3
+    "no-contact",  # the request can make no dialog, and got 400 instead of the answer (RFC 3261 §12.1.1)
     "limit",
     "early-dialog",  # only a confirmed dialog can be exported
     "dialog-exists",  # a dialog with that Call-ID and those tags is here already

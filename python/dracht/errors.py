@@ -109,9 +109,9 @@ class CommandFailed(DrachtError):
     Args:
         code: what went wrong, one of the codes of the engine: `unknown-transaction`, `unknown-dialog`, `already-answered`,
             `already-proxied`, `ack-is-automatic`, `no-invite`, `invalid-uri`, `invalid-method`, `invalid-header`,
-            `missing-content-type`, `too-many-hops`, `loop`, `no-transport`, `no-100rel`, `limit`, `request-pending`
-            (another INVITE or offer of the dialog must end first: `detail` says which); `failed` where a server gave
-            another text.
+            `missing-content-type`, `too-many-hops`, `loop`, `no-transport`, `no-100rel`, `no-contact` (the request can
+            make no dialog, and got 400 instead of the answer), `limit`, `request-pending` (another INVITE or offer of
+            the dialog must end first: `detail` says which); `failed` where a server gave another text.
         detail: the value that was wrong or the server's words; may be empty.
     """
 

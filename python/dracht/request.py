@@ -250,7 +250,7 @@ class Request(RequestView):
         Args:
             targets: where to, in order of preference; left out: the request-URI, which the caller chose. A target is a URI (one
                 without scheme gets `sip:`), a URI with its q from 0 to 1 as `(uri, q)`, a `ProxyTarget`, or an `Address` as
-                `msg.contacts` has it, whose `q` counts. An empty list leads nowhere, and is refused.
+                `msg.contacts` has it, whose `q` counts. An empty list leads nowhere, and is refused, as are more than 128.
             headers: header fields to add to what is forwarded. A Route given here stands before those of the request, and its
                 first value is where the request is sent (RFC 3261 §16.6 item 6); a server that is compatible with drachtio's
                 ignores it.
@@ -274,7 +274,8 @@ class Request(RequestView):
             ValueError: an option or a time cannot be used, or the list of targets is empty. The request is still to be answered.
             TypeError: a target is none, as None.
             HeaderError: a header field cannot be sent.
-            CommandFailed: it was not proxied: `already-proxied`, `invalid-uri`, `too-many-hops` (the caller got 483), ...
+            CommandFailed: it was not proxied: `already-proxied`, `invalid-uri`, `too-many-hops` (the caller got 483),
+                `limit` (more than 128 targets; the request is still to be answered), ...
             ConnectionLost: the connection to the server is gone.
         """
         chosen = target_texts(targets, flow)

@@ -98,7 +98,8 @@ class Response:
             TypeError: an argument is of another kind: the status a text, the body a dictionary. The request is still to be
                 answered.
             HeaderError: a header field cannot be sent.
-            CommandFailed: a final response was sent already; awaited: the engine could not send it (`no-100rel`, ...).
+            CommandFailed: a final response was sent already; awaited: the engine could not send it (`no-100rel`,
+                `no-contact`, ...).
             ConnectionLost: awaited: the connection to the server is gone.
         """
         if not isinstance(status, int):
@@ -199,6 +200,7 @@ class SentResponse(Sending, MessageView):
                 self.res.req._final = getattr(error, "code", "") in (
                     "unknown-transaction",
                     "already-answered",
+                    "no-contact",
                 )
         if self.res.req.cancelled or self._message is not None:
             # It was overtaken by the engine's own answer: to a CANCEL, or because the application took too long.

@@ -276,6 +276,7 @@ class Leg:
         branch: str | None = None,
         uri: str | None = None,
         forwards: int | None = 70,
+        contact: bool = True,
     ) -> Sip:
         """Sends a request of this end."""
         if cseq is None:
@@ -292,7 +293,7 @@ class Leg:
         ]
         if forwards is not None:
             own.append(("Max-Forwards", str(forwards)))
-        if method in ("INVITE", "SUBSCRIBE", "UPDATE", "REFER", "REGISTER"):
+        if contact and method in ("INVITE", "SUBSCRIBE", "UPDATE", "REFER", "REGISTER"):
             own.append(("Contact", f"<{self.phone.uri}>"))
         data = written(f"{method} {uri or self.target} SIP/2.0", [*own, *fields], body)
         return await self.phone.send(data, self.server)

@@ -121,6 +121,29 @@ async def test_a_refused_answer_of_the_engine_leaves_room_for_another(
     assert phone.ladder == ["> INVITE", "< 421", "> ACK"]
 
 
+async def test_an_invite_without_a_contact_gets_400_when_it_is_answered(
+    stations: Stations, phone: Phone
+) -> None:
+    codes: list[str] = []
+
+    async def handler(req: Request, res: Response) -> None:
+        for status in (180, 200):
+            try:
+                await res.send(status)
+            except CommandFailed as error:
+                codes.append(error.code)
+
+    station = await stations.start(handler, "invite")
+    leg = phone.leg(station.address)
+    invite = await leg.send("INVITE", contact=False)
+    refusal = await phone.expect(400)
+    assert refusal.reason == "Missing Contact"
+    await leg.refused(invite, refusal)
+    await eventually(lambda: len(codes) == 2)
+    assert codes[0] == "no-contact"
+    assert phone.ladder == ["> INVITE", "< 400", "> ACK"]
+
+
 async def test_a_dropped_request_gets_no_answer(stations: Stations, phone: Phone) -> None:
     async def handler(req: Request, res: Response) -> None:
         if "scanner" in req.headers.get("User-Agent", ""):

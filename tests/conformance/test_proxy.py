@@ -570,12 +570,19 @@ async def test_targets_that_never_answer_end_in_408(stations: Stations) -> None:
     assert it.callee.count("INVITE") >= 6, "timer A doubles from T1 until 64*T1"
 
 
-async def test_a_target_that_cannot_be_read_fails_and_the_request_can_be_answered(stations: Stations) -> None:
+@pytest.mark.parametrize(
+    ("targets", "code"),
+    [("sip:", "invalid-uri"), ([f"sip:u{number}@127.0.0.1" for number in range(129)], "limit")],
+    ids=["unreadable", "too many"],
+)
+async def test_targets_that_cannot_be_taken_fail_and_the_request_can_be_answered(
+    stations: Stations, targets: str | list[str], code: str
+) -> None:
     codes: list[str] = []
 
     async def handler(req: Request, res: Response) -> None:
         try:
-            await req.proxy("sip:")
+            await req.proxy(targets)
         except CommandFailed as error:
             codes.append(error.code)
         await res.send(404)
@@ -584,7 +591,7 @@ async def test_a_target_that_cannot_be_read_fails_and_the_request_can_be_answere
     phone = await stations.phone()
     await phone.leg(station.address).send("OPTIONS")
     await phone.expect(404)
-    assert codes == ["invalid-uri"]
+    assert codes == [code]
 
 
 async def test_header_fields_are_added_to_what_is_forwarded(stations: Stations) -> None:

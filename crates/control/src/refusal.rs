@@ -158,6 +158,7 @@ fn detailed(out: &mut Vec<u8>, opening: &str, error: &CommandError) {
         CommandError::FlowForged => ("the flow is none of this server's", ""),
         CommandError::RequestPending(what) => ("request pending: ", what),
         CommandError::No100rel => ("the peer does not support 100rel", ""),
+        CommandError::NoContact => ("no usable Contact in the request: it got 400 instead", ""),
         CommandError::Limit(limit) => ("limit reached: ", limit),
         CommandError::EarlyDialog => ("the dialog is not confirmed yet", ""),
         CommandError::DialogExists => ("the dialog is here already", ""),

@@ -624,6 +624,11 @@ fn failures_have_words_on_one_line() {
             "Remote endpoint does not support 100rel",
         ),
         (
+            Asked::Respond,
+            CommandError::NoContact,
+            "Unknown server error sending response: no usable Contact in the request: it got 400 instead",
+        ),
+        (
             Asked::Cancel(transaction),
             CommandError::NoInvite,
             long.as_str(),

@@ -112,6 +112,8 @@ pub struct Engine {
     pub(crate) admit: Admit,
     /// For what strangers can make the log say.
     pub(crate) log: LogLimit,
+    /// Lines about names that lead nowhere: other lines take none of their room.
+    pub(crate) names_log: LogLimit,
     counter: u64,
     transmits: VecDeque<Transmit>,
     events: VecDeque<(ApplicationId, Event)>,
@@ -146,6 +148,7 @@ impl Engine {
             is_draining: false,
             totals: Totals::default(),
             log: LogLimit::default(),
+            names_log: LogLimit::default(),
             counter: 0,
             transmits: VecDeque::new(),
             events: VecDeque::new(),

@@ -234,6 +234,9 @@ pub enum CommandError {
     RequestPending(&'static str),
     /// The peer of a reliable provisional response does not support 100rel (RFC 3262 §3).
     No100rel,
+    /// The answer would have made a dialog, and the request has no Contact that says where its sender is reached: it got 400 instead
+    /// (RFC 3261 §8.1.1.8, §12.1.1).
+    NoContact,
     /// A table is full: the limit that was reached.
     Limit(&'static str),
     /// The dialog is early; only a confirmed one can be exported.

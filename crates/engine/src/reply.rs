@@ -9,7 +9,9 @@ use crate::draft::{self, Fields};
 use crate::event::CommandError;
 use crate::id::{DialogId, DialogRole, TransactionId};
 use crate::listener::Listeners;
+use crate::transaction::key::MAGIC_COOKIE;
 use crate::transport::{Origin, Transport};
+use crate::uas::in_dialog::contact_uri;
 use bytes::Bytes;
 use sip::header::refer_sub;
 use sip::status::reason_phrase;
@@ -41,8 +43,17 @@ pub(crate) fn creates_dialog(method: &Method) -> bool {
     matches!(method, Method::Invite | Method::Subscribe | Method::Refer)
 }
 
+/// Whether a request says nowhere in its Contact where its sender is reached (RFC 3261 §8.1.1.8), as a dialog needs it. More than one
+/// Contact is none too few: the first is taken. What has no magic cookie is of RFC 2543, whose target is its From (RFC 4475 §3.4.1).
+pub(crate) fn lacks_contact(request: &Message) -> bool {
+    contact_uri(request).is_none()
+        && request
+            .top_via()
+            .is_ok_and(|via| via.branch().is_some_and(|it| it.starts_with(MAGIC_COOKIE)))
+}
+
 /// Whether a response of this status creates the dialog of its request, or confirms it.
-fn answers_dialog(method: &Method, status: u16) -> bool {
+pub(crate) fn answers_dialog(method: &Method, status: u16) -> bool {
     let first = if *method == Method::Invite { 101 } else { 200 };
     creates_dialog(method) && (first..300).contains(&status)
 }
@@ -107,7 +118,7 @@ impl Replier {
     }
 
     /// Whether the engine must write this response itself, because it depends on what only the engine knows: the RSeq of a
-    /// reliable provisional response (RFC 3262 §3), a To tag that the application chose.
+    /// reliable provisional response (RFC 3262 §3), a To tag that the application chose; or because it is to be refused.
     #[must_use]
     pub fn needs_engine(request: &Message, status: u16, draft: &Draft) -> bool {
         let chooses_tag = draft
@@ -115,7 +126,10 @@ impl Replier {
             .iter()
             .any(|(name, _)| HeaderName::from_bytes(name) == HeaderName::To);
         let reliable = status < 200 && (asks_reliability(draft) || request.requires("100rel"));
-        chooses_tag || reliable
+        let is_new = || request.to().is_ok_and(|to| to.tag().is_none());
+        let refused =
+            answers_dialog(&request.method(), status) && is_new() && lacks_contact(request);
+        chooses_tag || reliable || refused
     }
 
     /// The dialog that this response creates or belongs to, when its request was outside any.

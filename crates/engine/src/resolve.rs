@@ -37,6 +37,8 @@ pub struct Resolved {
 pub enum ResolveError {
     /// The name does not exist, or has no address.
     NotFound,
+    /// It has addresses, but none of them can be a server's.
+    Unusable,
     /// No name server answered in time.
     Timeout,
     /// A name server refused or failed.
@@ -49,6 +51,9 @@ impl fmt::Display for ResolveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             ResolveError::NotFound => "the name does not exist or has no address",
+            ResolveError::Unusable => {
+                "the name has no address of a server, but an unspecified, multicast or broadcast one"
+            }
             ResolveError::Timeout => "no name server answered in time",
             ResolveError::Failed => "a name server refused or failed",
             ResolveError::Crowded => {

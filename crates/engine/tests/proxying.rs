@@ -283,3 +283,38 @@ fn requests_without_a_dialog_are_proxied_too_and_without_state_if_so_asked() {
         network.rest_empty();
     }
 }
+
+#[test]
+fn a_list_of_more_targets_than_are_tried_fails_and_the_application_still_answers() {
+    let targets: Vec<String> = (0..1000)
+        .map(|number| format!("sip:u{number}@192.0.2.3"))
+        .collect();
+    let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
+    let mut network = Network::new(3);
+    network.send(CALLER, Method::Invite, "sip:bob@192.0.2.2", &[], SDP);
+    network.sent(CALLER);
+    let invite = network.request(PROXY);
+    network.proxy(PROXY, invite.transaction, &targets, options(false));
+    match network.event(PROXY) {
+        Event::Failed(failed) => assert!(matches!(failed.error, CommandError::Limit(_))),
+        other => panic!("{other:?}"),
+    }
+    network.no_event(CALLEE);
+    network.no_event(CALLER);
+    network.respond(PROXY, invite.transaction, 480, b"");
+    assert_eq!(network.response(CALLER).message.status(), 480);
+    network.rest_empty();
+}
+
+#[test]
+fn silent_targets_are_given_up_when_the_caller_would_have_been() {
+    let targets: Vec<String> = (0..100)
+        .map(|number| format!("sip:bob@192.0.2.{}", 100 + number))
+        .collect();
+    let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
+    let (mut network, _) = dialled(1 + PROXY, &targets, options(false));
+    network.advance(seconds(230));
+    assert_eq!(done(&mut network), Some(408));
+    assert_eq!(network.response(CALLER).message.status(), 408);
+    network.rest_empty();
+}

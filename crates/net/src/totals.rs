@@ -70,6 +70,8 @@ totals! {
     dns_cached => "dns_cached",
     /// Those of them that led nowhere.
     dns_failed => "dns_failed",
+    /// Addresses of names left out, as they are no server's: unspecified, multicast, broadcast.
+    dns_unusable => "dns_unusable",
     /// Panics caught: each is a bug, and cost a message.
     panics => "panics",
 }

@@ -261,6 +261,34 @@ async fn addresses_come_in_the_families_that_we_have() {
 }
 
 #[tokio::test]
+async fn addresses_that_no_server_has_are_left_out() {
+    let server = NameServer::start();
+    let udp = names(&server, &[UDP4, UDP6]);
+    let worthless = ["0.0.0.0", "224.0.1.75", "255.255.255.255"];
+    let six = ["::", "ff02::1", "::ffff:0.0.0.0", "::ffff:224.0.1.75"];
+    let all: Vec<&str> = worthless.into_iter().chain(six).collect();
+    server.host("none.example", 60, &all);
+    let located = udp.locate(&question("sip:none.example:5060", 1)).await;
+    assert_eq!(located.targets, Err(ResolveError::Unusable));
+    assert_eq!(located.unusable, 7);
+    // The next is taken, of the same name and of the same service.
+    let some: Vec<&str> = all.iter().copied().chain(["192.0.2.7"]).collect();
+    server.host("some.example", 60, &some);
+    let expected = ["udp 192.0.2.7:5060"];
+    assert_eq!(ask(&udp, "sip:some.example:5060").await.unwrap(), expected);
+    server.srv(
+        "_sip._udp.service.example",
+        60,
+        &[
+            (0, 1, 5060, "none.example"),
+            (1, 1, 5060, "0.0.0.0"),
+            (2, 1, 5060, "some.example"),
+        ],
+    );
+    assert_eq!(ask(&udp, "sip:service.example").await.unwrap(), expected);
+}
+
+#[tokio::test]
 async fn records_live_for_their_ttl_and_no_longer() {
     let server = NameServer::start();
     server.host("t.example", 30, &["192.0.2.1"]);

@@ -178,6 +178,10 @@ pub fn failure<'py, 'a>(
             intern!(py, "no-100rel"),
             "the caller does not support reliable responses (100rel in Supported)",
         ),
+        CommandError::NoContact => (
+            intern!(py, "no-contact"),
+            "the request has no Contact that says where its sender is reached, and can make no dialog: it got 400 instead",
+        ),
         CommandError::Limit(limit) => (intern!(py, "limit"), *limit),
         CommandError::EarlyDialog => (
             intern!(py, "early-dialog"),

@@ -91,7 +91,9 @@ impl Plan {
         let ways = Way::of(&self.listeners);
         let located = py.detach(|| locate_once(&self.dns, ways, &question));
         let targets = located.map_err(|error| match error {
-            ResolveError::NotFound => PyLookupError::new_err(error.to_string()),
+            ResolveError::NotFound | ResolveError::Unusable => {
+                PyLookupError::new_err(error.to_string())
+            }
             ResolveError::Timeout | ResolveError::Failed | ResolveError::Crowded => {
                 PyOSError::new_err(error.to_string())
             }

@@ -158,6 +158,7 @@ _CODES = (
     ("flow failed", "flow-failed"),
     ("the flow is none of", "flow-forged"),
     ("rejected", "rejected"),
+    ("no usable contact", "no-contact"),
     ("not confirmed yet", "early-dialog"),
     ("is here already", "dialog-exists"),
 )

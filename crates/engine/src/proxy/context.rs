@@ -9,6 +9,7 @@
 //! | 401 or 407 in a series | the next target is tried; challenges are merged at the end (§16.7 item 7) | ends the search |
 //! | only 503s | 500 (§16.7 item 6; Kamailio and OpenSIPS too), as a 503 would take us out of the caller's rotation | 503 |
 //! | 3xx beside others | lowest class first (§16.7 item 6) | last choice |
+//! | a search without end | at most 128 targets, none begun when the caller has given up (`search::is_late`) | the same |
 //! | a branch timed out by the application or timer C | counts as 408, is cancelled, the next target is tried at once | the same |
 mod answer;
 mod search;
@@ -73,6 +74,9 @@ pub struct ProxyContext {
     redirected: usize,
     candidates: SmallVec<[Candidate; 1]>,
     phase: Phase,
+    /// When the search began, and when the caller last heard that it rings somewhere.
+    started: Time,
+    rang: Time,
 }
 
 impl ProxyContext {
@@ -112,6 +116,8 @@ impl ProxyContext {
             redirected: 0,
             candidates: SmallVec::new(),
             phase: Phase::Searching,
+            started: Time::ZERO,
+            rang: Time::ZERO,
         };
         let mut weights: SmallVec<[u16; 1]> = SmallVec::new();
         for prospect in paths {
@@ -171,6 +177,7 @@ impl ProxyContext {
 
     /// Begins the search.
     pub fn start(&mut self, now: Time, effects: &mut Effects) {
+        (self.started, self.rang) = (now, now);
         self.advance(now, effects);
     }
 
@@ -314,6 +321,7 @@ impl ProxyContext {
         }
         entry.arm(TimerKind::C, timer_c, effects);
         if let Some(bytes) = response::upstream(message) {
+            self.rang = now;
             effects.push(Effect::Upstream(Upstream::Forwarded {
                 status: message.status(),
                 branch,
@@ -367,7 +375,7 @@ impl ProxyContext {
         entry.end(effects);
         let status = message.status();
         let counts = !entry.is_given_up() && self.phase != Phase::Done;
-        if counts && !self.follow(branch, &message) {
+        if counts && !self.follow(now, branch, &message) {
             self.candidates.push(Candidate {
                 branch,
                 status,
@@ -376,7 +384,9 @@ impl ProxyContext {
             let challenged = matches!(status, 401 | 407)
                 && self.drachtio_compatible
                 && self.options.forking == Forking::Serial;
-            if (status >= 600 || challenged) && self.phase == Phase::Searching {
+            if (status >= 600 || challenged)
+                && matches!(self.phase, Phase::Searching | Phase::Stopping)
+            {
                 self.phase = Phase::Stopping;
                 self.untried.clear();
                 self.cancel_all(now, &CancelReason::Declined(status), effects);

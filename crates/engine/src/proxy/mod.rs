@@ -81,6 +81,8 @@ pub struct ProxyTimers {
     pub cancelled: Duration,
     /// How long a branch given up by a timeout of the application's is waited for, as its 2xx may have crossed our CANCEL: T4.
     pub crossing: Duration,
+    /// How long an INVITE is searched for however often it rings: as long as a call may ring.
+    pub search: Duration,
 }
 
 impl From<&crate::config::Timers> for ProxyTimers {
@@ -89,6 +91,7 @@ impl From<&crate::config::Timers> for ProxyTimers {
             c: timers.c,
             cancelled: timers.t1 * 64,
             crossing: timers.t4,
+            search: timers.ringing,
         }
     }
 }

@@ -96,6 +96,11 @@ pub(super) fn prepare(order: &ProxyOrder, own: &dyn OwnNames) -> Result<Prepared
         {
             continue;
         }
+        if paths.len() >= targets::MOST_TARGETS {
+            return Err(refused(CommandError::Limit(
+                "128 targets of one proxied request: name only those that are to be tried",
+            )));
+        }
         let path = if let Some(flow) = flow {
             // The engine reads the token when it sends.
             let hop = format!("sip:{flow}@{FLOW_HOST};lr");

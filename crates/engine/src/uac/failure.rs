@@ -11,7 +11,7 @@ use crate::resolve::{ResolveError, Resolved};
 use crate::time::Time;
 use crate::totals::Total;
 use crate::transaction::Effect;
-use crate::transaction::client::{Announce, ClientMachine, User};
+use crate::transaction::client::{Announce, ClientMachine, ClientTransaction, User};
 use crate::transport::{TransmitError, TransmitToken, Transport};
 use crate::uac::earlier;
 use crate::uas::via::unlimited;
@@ -22,6 +22,9 @@ use std::sync::Arc;
 
 /// The longest that a reason phrase says of what happened, in characters.
 const LONGEST_CAUSE: usize = 100;
+
+/// The longest name that a log line shows, in characters: no name of the DNS is longer (RFC 1035 §2.3.4).
+const LONGEST_NAME: usize = 255;
 
 /// Why a request failed for good.
 #[derive(Clone, Debug)]
@@ -86,11 +89,22 @@ impl Engine {
                 transaction.targets = targets.into();
                 self.attempt(client)
             }
-            Err(error) => Err(CommandError::NoTransport(error.to_string())),
+            Err(error) => Err(self.leads_nowhere(client, error)),
         };
         if let Err(error) = outcome {
             self.give_up(client, Failure::Unresolvable(error));
         }
+    }
+
+    /// A name cannot be resolved: says so in the log, where whoever operates this server sees it, not only who called.
+    fn leads_nowhere(&mut self, id: TransactionId, error: ResolveError) -> CommandError {
+        let name = self.clients.get(id).and_then(ClientTransaction::name);
+        if let (Some(name), Some(suppressed)) = (name, self.names_log.allow(self.now)) {
+            // Strangers choose it: what is no character to be shown is escaped.
+            let host: String = name.chars().take(LONGEST_NAME).collect();
+            tracing::warn!(?host, %error, suppressed, "a host name leads nowhere");
+        }
+        CommandError::NoTransport(error.to_string())
     }
 
     /// A message that `poll_transmit` gave could not be delivered.
@@ -193,7 +207,7 @@ impl Engine {
         };
         let effects = match transaction.machine {
             ClientMachine::Resolving => {
-                let error = CommandError::NoTransport(ResolveError::Timeout.to_string());
+                let error = self.leads_nowhere(id, ResolveError::Timeout);
                 return self.give_up(id, Failure::Unresolvable(error));
             }
             _ if transaction.is_silent() => {

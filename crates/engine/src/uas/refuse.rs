@@ -84,16 +84,11 @@ impl Engine {
     /// The bytes of an engine-made response to a request that has a transaction; `headers` are added.
     pub(crate) fn made_response(
         transaction: &ServerTransaction,
-        status: u16,
+        (status, reason): (u16, &str),
         headers: &[(HeaderName, String)],
     ) -> Option<bytes::Bytes> {
         let request = transaction.request.as_ref()?;
-        let mut build = Build::reply(
-            request,
-            status,
-            reason_phrase(status),
-            transaction.local_tag.as_deref(),
-        );
+        let mut build = Build::reply(request, status, reason, transaction.local_tag.as_deref());
         for (name, value) in headers {
             build = build.header(*name, value);
         }

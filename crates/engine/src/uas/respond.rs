@@ -8,10 +8,12 @@ use crate::engine::Engine;
 use crate::event::{CommandError, Event, Sent};
 use crate::id::{ApplicationId, DialogId, TransactionId};
 use crate::reply::{self, Reply, creates_dialog};
+use crate::totals::Total;
 use crate::transaction::server::{Owner, ServerTransaction};
 use crate::transport::Origin;
 use crate::uas::via::unlimited;
 use sip::header::Address;
+use sip::status::reason_phrase;
 use sip::{CSeq, HeaderName, Message, Method};
 use std::sync::Arc;
 
@@ -149,12 +151,17 @@ impl Engine {
     ) -> Result<(Option<DialogId>, Origin), CommandError> {
         let transaction = self
             .servers
-            .get_mut(id)
+            .get(id)
             .ok_or(CommandError::UnknownTransaction)?;
         let request = transaction
             .request
             .clone()
             .ok_or(CommandError::AlreadyAnswered)?;
+        self.demand_contact(id, &request, message)?;
+        let transaction = self
+            .servers
+            .get_mut(id)
+            .ok_or(CommandError::UnknownTransaction)?;
         let status = message.status();
         transaction.local_tag = tag;
         transaction.response = message.bytes();
@@ -276,11 +283,43 @@ impl Engine {
         dialog
     }
 
+    /// A request that makes a dialog says where its sender is reached (RFC 3261 §8.1.1.8, §12.1.1): without that the caller could be sent no
+    /// BYE. Only now is it known that it ends here: a proxy passes it on as it is. It gets 400 in place of the answer, as pjsip gives it.
+    fn demand_contact(
+        &mut self,
+        id: TransactionId,
+        request: &Message,
+        response: &Message,
+    ) -> Result<(), CommandError> {
+        let method = request.method();
+        let is_new = self.servers.get(id).is_some_and(|it| it.dialog.is_none());
+        let creates = is_new
+            && reply::answers_dialog(&method, response.status())
+            && !(method == Method::Refer && declines_subscription(response));
+        if !creates || !reply::lacks_contact(request) {
+            return Ok(());
+        }
+        self.totals.add(Total::Invalid);
+        let why = "it is to make a dialog, and no Contact says where its sender is reached";
+        let headers = [(HeaderName::Warning, super::warning(why))];
+        self.answer_with(id, (400, "Missing Contact"), &headers);
+        Err(CommandError::NoContact)
+    }
+
     /// The engine answers a request that has a transaction.
     pub(crate) fn answer(
         &mut self,
         id: TransactionId,
         status: u16,
+        headers: &[(HeaderName, String)],
+    ) {
+        self.answer_with(id, (status, reason_phrase(status)), headers);
+    }
+
+    fn answer_with(
+        &mut self,
+        id: TransactionId,
+        (status, reason): (u16, &str),
         headers: &[(HeaderName, String)],
     ) {
         if self
@@ -297,7 +336,7 @@ impl Engine {
         let Some(transaction) = self.servers.get_mut(id) else {
             return;
         };
-        let Some(bytes) = Self::made_response(transaction, status, headers) else {
+        let Some(bytes) = Self::made_response(transaction, (status, reason), headers) else {
             return;
         };
         transaction.response = bytes;

@@ -39,6 +39,8 @@ pub(super) struct Search<'a> {
     pub(super) deadline: Instant,
     /// Whether a server had to be asked.
     pub(super) asked: bool,
+    /// How many addresses were left out, as they cannot be a server's.
+    pub(super) unusable: u64,
     /// What stood in the way of a better answer.
     error: Option<ResolveError>,
 }
@@ -56,6 +58,7 @@ impl Search<'_> {
             services,
             deadline,
             asked: false,
+            unusable: 0,
             error: None,
         }
     }
@@ -67,7 +70,8 @@ impl Search<'_> {
         if let Some(addresses) = self.cache.servers().in_hosts(host) {
             // What an operator wrote down for this machine is not asked for elsewhere.
             let place = self.own_place(question, host);
-            return self.answer(self.arrange(&place, addresses, &mut draw));
+            let targets = self.arrange(&place, addresses, &mut draw);
+            return self.answer(targets);
         }
         let places = self.places(question, host, &mut draw).await?;
         let targets = self.addresses(&places, &mut draw).await;
@@ -82,10 +86,10 @@ impl Search<'_> {
             is_new
         });
         targets.truncate(TARGETS);
-        if targets.is_empty() {
-            Err(self.error.unwrap_or(ResolveError::NotFound))
-        } else {
-            Ok(targets)
+        match self.error {
+            _ if !targets.is_empty() => Ok(targets),
+            _ if self.unusable > 0 => Err(ResolveError::Unusable),
+            error => Err(error.unwrap_or(ResolveError::NotFound)),
         }
     }
 
@@ -278,7 +282,16 @@ impl Search<'_> {
 
     /// The addresses of one host in the order to try them: what there is a route to first, IPv6 before IPv4 (RFC 6724), and among
     /// equals by the draw, as name servers that turn their records round would have it.
-    fn arrange(&self, place: &Place, mut addresses: Vec<IpAddr>, draw: &mut Draw) -> Vec<Resolved> {
+    fn arrange(
+        &mut self,
+        place: &Place,
+        mut addresses: Vec<IpAddr>,
+        draw: &mut Draw,
+    ) -> Vec<Resolved> {
+        let found = addresses.len();
+        addresses.retain(|address| may_be_server(*address));
+        let unusable = u64::try_from(found - addresses.len()).unwrap_or(u64::MAX);
+        self.unusable = self.unusable.saturating_add(unusable);
         let kinds = self.families(place.transport);
         addresses.retain(|address| {
             kinds.contains(if address.is_ipv4() {
@@ -320,6 +333,14 @@ fn prefix(transport: Transport) -> &'static str {
         Transport::Ws => "_sip._ws",
         Transport::Wss => "_sips._ws",
     }
+}
+
+/// Whether a server can have this address. Whoever has a domain may write any into it: the unspecified one leads to this host itself, the
+/// others to everybody on a network at once. Filters of advertisements write the first for what they block.
+fn may_be_server(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    let is_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
+    !(address.is_unspecified() || address.is_multicast() || is_broadcast)
 }
 
 /// Whether the system knows a way to this address: nothing is sent.

@@ -63,6 +63,8 @@ pub struct Located {
     pub targets: Result<Vec<Resolved>, ResolveError>,
     /// Whether a name server had to be asked.
     pub asked: bool,
+    /// How many addresses were left out, as they cannot be a server's.
+    pub unusable: u64,
 }
 
 /// Host names, and what is known about them. Used within a runtime; cheap to clone, all clones share what they know.
@@ -94,6 +96,7 @@ impl Names {
         Located {
             targets,
             asked: search.asked,
+            unusable: search.unusable,
         }
     }
 

@@ -16,6 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 struct Counters {
     cached: AtomicU64,
     failed: AtomicU64,
+    unusable: AtomicU64,
 }
 
 /// What the thread is given: the shard that asks, its counters, and what it asks.
@@ -121,6 +122,7 @@ impl Resolver {
         totals.dns_questions = self.questions;
         totals.dns_cached = self.counters.cached.load(Ordering::Relaxed);
         totals.dns_failed = self.counters.failed.load(Ordering::Relaxed);
+        totals.dns_unusable = self.counters.unusable.load(Ordering::Relaxed);
     }
 }
 
@@ -146,6 +148,11 @@ async fn answer(
             if !located.asked {
                 reply.counters.cached.fetch_add(1, Ordering::Relaxed);
             }
+            let unusable = located.unusable;
+            reply
+                .counters
+                .unusable
+                .fetch_add(unusable, Ordering::Relaxed);
             if let Err(error) = &located.targets {
                 tracing::debug!(host = question.host, %error, "a name leads nowhere");
             }

@@ -3,6 +3,7 @@ use super::{Phase, ProxyContext};
 use crate::command::Forking;
 use crate::proxy::branch::Branch;
 use crate::proxy::route::Path;
+use crate::proxy::targets::MOST_TARGETS;
 use crate::proxy::{CancelReason, Effects, TimerKind, breadth, targets};
 use crate::time::Time;
 use sip::Message;
@@ -16,9 +17,10 @@ const MAX_REDIRECTED: usize = 16;
 impl ProxyContext {
     /// Takes the targets that a 3xx names, if it is to be followed: those of the highest q take the place of the branch that it came
     /// from, those of a lower q follow after them. Returns whether there was one; then the 3xx is used up.
-    pub(super) fn follow(&mut self, from: u32, message: &Message) -> bool {
+    pub(super) fn follow(&mut self, now: Time, from: u32, message: &Message) -> bool {
         if !self.options.follow_redirects
             || self.phase != Phase::Searching
+            || self.is_late(now)
             || message.status() / 100 != 3
         {
             return false;
@@ -27,7 +29,8 @@ impl ProxyContext {
         let mut group = self.branches.get(from as usize).map_or(0, |it| it.group);
         let mut last = None;
         for (target, q) in targets::redirected(message, self.is_secure()) {
-            if self.redirected >= MAX_REDIRECTED {
+            if self.redirected >= MAX_REDIRECTED || self.branches.len() >= MOST_TARGETS {
+                tracing::debug!(status = message.status(), "more targets than are tried");
                 break;
             }
             if self
@@ -103,6 +106,12 @@ impl ProxyContext {
         if self.phase == Phase::Done {
             return;
         }
+        if self.phase == Phase::Searching && !self.untried.is_empty() && self.is_late(now) {
+            // What came is the answer; what is pending ends by timers of its own.
+            tracing::debug!(untried = self.untried.len(), "the search takes too long");
+            self.phase = Phase::Stopping;
+            self.untried.clear();
+        }
         if self.phase == Phase::Searching {
             self.launch_group(now, effects);
         }
@@ -110,6 +119,18 @@ impl ProxyContext {
         if self.untried.is_empty() && !self.branches.iter().any(Branch::is_awaited) {
             self.finish(effects);
         }
+    }
+
+    /// Whether it is too late to begin a branch, as nobody waits for its answer. The client transaction of another request than INVITE
+    /// ends after 64*T1 (timer F; RFC 4320 §4.1). Whoever is before us gives an INVITE up when it was not told of ringing for its
+    /// timer C (RFC 3261 §16.8); the 64*T1 beside ours are for what follows the branch that it ended. And what rings here and there, on
+    /// and on, ends with the time that a call may ring.
+    fn is_late(&self, now: Time) -> bool {
+        if !self.is_invite {
+            return now >= self.started + self.timers.cancelled;
+        }
+        now >= self.rang + self.timers.c + self.timers.cancelled
+            || now >= self.started + self.timers.search
     }
 
     /// Starts the branches of the group at hand, or of the next one when no branch is alive, as far as Max-Breadth allows (RFC 5393

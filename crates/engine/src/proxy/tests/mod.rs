@@ -2,6 +2,7 @@
 //!
 //! The bench drives the machine with parsed messages and a clock of its own; timers fire when the test advances it.
 mod any_order;
+mod bounds;
 mod breadth;
 mod cancel;
 mod forking;
@@ -66,6 +67,7 @@ pub(super) fn order(request: Arc<Message>, targets: &[&str]) -> ProxyOrder {
             c: Duration::from_secs(185),
             cancelled: Duration::from_secs(32),
             crossing: Duration::from_secs(5),
+            search: Duration::from_secs(3600),
         },
         drachtio_compatible: false,
     }
