@@ -201,6 +201,13 @@ origins = ["phone.example"]
     assert told[22].startswith("origins: Streams: 'phone.example' is no origin")
 
 
+def test_a_misspelt_method_of_a_filter_is_told_with_its_line(tmp_path: Path) -> None:
+    (found,) = wrong(tmp_path, MINIMUM + '[admission]\nfilters = [{ methods = ["BYE", "invte"] }]\n')
+    assert found == (
+        "dracht.toml:4: [admission] filters: item 1: 'invte' is no known SIP method; did you mean 'invite'?"
+    )
+
+
 def test_a_table_of_tls_that_cannot_be_used_is_not_missed_by_a_listener(tmp_path: Path) -> None:
     text = f'{MINIMUM}listen = ["sips:*"]\n[tls]\ncertificates = [["a.pem", "a.key"]]\nreload_interval = -1\n'
     (found,) = wrong(tmp_path, text)
