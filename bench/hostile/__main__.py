@@ -44,13 +44,16 @@ def main() -> int:
     parser.add_argument("--invites", type=float, default=2_000, help="INVITEs a second, from 20,000 sources")
     parser.add_argument("--slow", type=float, default=500, help="connections that send a byte now and then")
     parser.add_argument("--idle", type=float, default=20_000, help="connections that send nothing")
+    parser.add_argument(
+        "--line-ends", type=float, default=24, help="connections that send line ends and pings"
+    )
     parser.add_argument("--margin", type=float, default=MARGIN, help="megabytes that may be left at rest")
     parser.add_argument("--output", type=Path, help="a JSON file for the figures")
     options = parser.parse_args()
     names = options.attacks or list(ATTACKS)
     if unknown := [name for name in names if name not in ATTACKS]:
         parser.error(f"there is no attack {unknown[0]}: {', '.join(ATTACKS)}")
-    rates = {kind: getattr(options, kind) for kind in ("garbage", "invites", "slow", "idle")}
+    rates = {kind: getattr(options, kind) for kind in ("garbage", "invites", "slow", "idle", "line_ends")}
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="hostile-") as name, started(Path(name), options.way) as server:
         idle, _ = rest(server)

@@ -27,7 +27,7 @@ BAR = 0.1
 MARGIN = 20.0
 """Megabytes that a server may hold at rest beyond what it held when it had served a few calls and nothing else."""
 _ATTACK = "bench.hostile"
-ATTACKS = ("quiet", "garbage", "invites", "slow", "idle", "sipvicious", "all")
+ATTACKS = ("quiet", "garbage", "invites", "slow", "idle", "line-ends", "sipvicious", "all")
 """What there is: nothing (to compare with), and each of the floods; `all` is all of them at once."""
 _CALLS = 10
 
@@ -125,6 +125,7 @@ def _generators(name: str, server: Server, seconds: float, rates: Mapping[str, f
         "invites": module("datagrams", "invites", server.port, rates["invites"], seconds),
         "slow": module("streams", "slow", int(rates["slow"]), seconds, *ports),
         "idle": module("streams", "idle", int(rates["idle"]), seconds, *ports),
+        "line-ends": module("line_ends", int(rates["line_ends"]), seconds, *ports),
     }
     if name == "all":
         return list(kinds.values())
@@ -172,9 +173,10 @@ async def _lines(
     ends.append(asyncio.create_task(asyncio.sleep(seconds)))
     most = 0
     async with asyncio.timeout(seconds + 300):
-        while not all(end.done() for end in ends):
+        while pending := [end for end in ends if not end.done()]:
             most = max(most, await asyncio.to_thread(server.resident))
-            await asyncio.wait(ends, timeout=0.25, return_when=asyncio.FIRST_COMPLETED)
+            # For all of them: one that ends earlier would have us look without a pause, a load of its own.
+            await asyncio.wait(pending, timeout=0.25)
         bystander.stdin.write(b"end\n")
         answer = await bystander.stdout.readline()
         await bystander.wait()

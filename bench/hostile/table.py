@@ -14,12 +14,14 @@ def _times(figures: Mapping[str, float]) -> str:
 
 
 def _sent(generator: Mapping[str, float]) -> str:
+    closed = sum(value for name, value in generator.items() if name.endswith("_closed_by_server"))
+    connections = f"{generator.get('opened', 0):,.0f} connections, {closed:,.0f} closed by the server"
     if "rate" in generator:
-        return f"{generator['rate']:,.0f}/s, {generator['processor'] * 100:.0f} % of a processor"
+        sent = f"{generator['rate']:,.0f}/s, {generator['processor'] * 100:.0f} % of a processor"
+        return f"{sent}, {connections}" if "opened" in generator else sent
     if "scans" in generator:
         return f"{generator['scans']:.0f} scans, {generator['scans_that_found']:.0f} found something"
-    closed = sum(value for name, value in generator.items() if name.endswith("_closed_by_server"))
-    return f"{generator['opened']:,.0f} connections, {closed:,.0f} closed by the server"
+    return connections
 
 
 def row(attack: Mapping[str, Any]) -> str:
