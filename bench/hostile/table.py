@@ -49,6 +49,8 @@ def table(document: Mapping[str, Any]) -> str:
     sizes = document["megabytes"]
     rest = f"{sizes['warmed']:.1f} MB after a few calls, {sizes['after']:.1f} at rest after all of it"
     left = document["left"] or "all empty"
+    if rounds := document.get("rounds"):
+        rest += f"; after each round {', '.join(f'{size:.1f}' for size in rounds)}"
     return "\n".join([*lines, "", f"{document['way']}: {rest}; tables {left}."])
 
 
