@@ -23,6 +23,7 @@ REALM = "phones.example"
 PASSWORDS = {"alice": "wonderland", "bob": "builder"}
 TRUNK = os.environ.get("DRACHT_TRUNK", "sip:127.0.0.1:5070")
 LIFETIME = 120  # seconds: a browser that was closed is forgotten soon
+CONTACTS = 10  # that a user may have: a call rings all of them
 
 
 class Phone(NamedTuple):
@@ -56,7 +57,12 @@ async def register(req: Request, res: Response) -> None:
     user = req.to.uri.user or ""
     if req.user.username != user:
         raise SipError(403)  # nobody registers as somebody else
-    answer = []
+    # Nothing else can be rung, and it would fail the whole call.
+    if any(not one.is_wildcard and one.uri.scheme not in ("sip", "sips") for one in req.contacts):
+        raise SipError(400, "Contact Must Be a SIP URI")
+    if len(req.contacts) > CONTACTS:
+        raise SipError(403, f"At Most {CONTACTS} Contacts")
+    answer = {}
     for contact in req.contacts:
         asked = req.contact_expires(contact)
         seconds = LIFETIME if asked is None else min(asked, LIFETIME)
@@ -65,8 +71,13 @@ async def register(req: Request, res: Response) -> None:
             await phones.remove(user, None if contact.is_wildcard else contact.uri_text)
         else:
             await phones.put(user, contact.uri_text, Phone(contact.uri, req.flow), expires=seconds)
-            answer.append(f"<{contact.uri_text}>;expires={seconds}")
-    await res.send(200, headers={"Contact": answer})
+            answer[contact.uri_text] = f"<{contact.uri_text}>;expires={seconds}"
+    # A page that is loaded anew has another contact, and nobody takes the old one back: the oldest give way.
+    held = await phones.all(user)
+    others = sorted(held.keys() - answer.keys(), key=lambda one: held[one].expires)
+    for oldest in others[: max(0, len(held) - CONTACTS)]:
+        await phones.remove(user, oldest)
+    await res.send(200, headers={"Contact": list(answer.values())})
 
 
 @app.invite

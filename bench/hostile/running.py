@@ -20,14 +20,20 @@ from bench.processes import Running, free_port, resident_bytes, running, wait_fo
 from tests.interop.certificates import Authority
 from tests.interop.peers.sipvicious import available, modes, scan
 
-__all__ = ["ATTACKS", "BAR", "MARGIN", "Outcome", "Server", "attack", "rest", "returned", "started"]
+__all__ = [
+    "ATTACKS", "BAR", "GROWTH", "MARGIN", "Outcome", "Server", "attack", "growth", "rest", "returned", "settled", "started",
+]  # fmt: skip
 
 BAR = 0.1
 """Seconds within which 99 of 100 requests of calls that there are must be answered."""
 MARGIN = 20.0
 """Megabytes that a server may hold at rest beyond what it held when it had served a few calls and nothing else."""
+GROWTH = 1.0
+"""Megabytes by which the size at rest may grow with a round, where the same attacks come again and again."""
+# Seconds at rest after which applications give memory back for the last time, and one more.
+_GIVEN_BACK = 36.0
 _ATTACK = "bench.hostile"
-ATTACKS = ("quiet", "garbage", "invites", "slow", "idle", "sipvicious", "all")
+ATTACKS = ("quiet", "garbage", "invites", "slow", "idle", "line-ends", "sipvicious", "all")
 """What there is: nothing (to compare with), and each of the floods; `all` is all of them at once."""
 _CALLS = 10
 
@@ -125,6 +131,7 @@ def _generators(name: str, server: Server, seconds: float, rates: Mapping[str, f
         "invites": module("datagrams", "invites", server.port, rates["invites"], seconds),
         "slow": module("streams", "slow", int(rates["slow"]), seconds, *ports),
         "idle": module("streams", "idle", int(rates["idle"]), seconds, *ports),
+        "line-ends": module("line_ends", int(rates["line_ends"]), seconds, *ports),
     }
     if name == "all":
         return list(kinds.values())
@@ -172,9 +179,10 @@ async def _lines(
     ends.append(asyncio.create_task(asyncio.sleep(seconds)))
     most = 0
     async with asyncio.timeout(seconds + 300):
-        while not all(end.done() for end in ends):
+        while pending := [end for end in ends if not end.done()]:
             most = max(most, await asyncio.to_thread(server.resident))
-            await asyncio.wait(ends, timeout=0.25, return_when=asyncio.FIRST_COMPLETED)
+            # For all of them: one that ends earlier would have us look without a pause, a load of its own.
+            await asyncio.wait(pending, timeout=0.25)
         bystander.stdin.write(b"end\n")
         answer = await bystander.stdout.readline()
         await bystander.wait()
@@ -218,6 +226,17 @@ def returned(server: Server, warmed: float, margin: float = MARGIN, seconds: flo
     while (size := server.resident() / 1e6) > warmed + margin and time.monotonic() < deadline:
         time.sleep(0.5)
     return size
+
+
+def settled(server: Server) -> float:
+    """The megabytes of a server in which every table is empty, when all that is given back has been."""
+    time.sleep(_GIVEN_BACK)
+    return server.resident() / 1e6
+
+
+def growth(sizes: Sequence[float]) -> float:
+    """Megabytes a round by which the size at rest grows from the first round to the last: next to nothing on a plateau."""
+    return (sizes[-1] - sizes[0]) / (len(sizes) - 1) if len(sizes) > 1 else 0.0
 
 
 def _figures(values: list[float]) -> dict[str, float]:

@@ -18,8 +18,8 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-# A source of its own for so many, as one may have a thousand.
-_EACH = 400
+EACH = 400
+"""A source of its own for so many, as one may have a thousand."""
 _SLOW = b"OPTIONS sip:service@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bKslow\r\nX-Slow: "
 _UPGRADE = (
     b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -81,7 +81,7 @@ class Crowd:
         self._hello = _hello()
 
     async def _connect(self, number: int, port: int, tls: bool = False) -> _Streams:
-        host = f"127.2.{number // _EACH // 250}.{number // _EACH % 250 + 1}"
+        host = f"127.2.{number // EACH // 250}.{number // EACH % 250 + 1}"
         return await asyncio.open_connection(
             "127.0.0.1",
             port,

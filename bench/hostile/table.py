@@ -14,12 +14,14 @@ def _times(figures: Mapping[str, float]) -> str:
 
 
 def _sent(generator: Mapping[str, float]) -> str:
+    closed = sum(value for name, value in generator.items() if name.endswith("_closed_by_server"))
+    connections = f"{generator.get('opened', 0):,.0f} connections, {closed:,.0f} closed by the server"
     if "rate" in generator:
-        return f"{generator['rate']:,.0f}/s, {generator['processor'] * 100:.0f} % of a processor"
+        sent = f"{generator['rate']:,.0f}/s, {generator['processor'] * 100:.0f} % of a processor"
+        return f"{sent}, {connections}" if "opened" in generator else sent
     if "scans" in generator:
         return f"{generator['scans']:.0f} scans, {generator['scans_that_found']:.0f} found something"
-    closed = sum(value for name, value in generator.items() if name.endswith("_closed_by_server"))
-    return f"{generator['opened']:,.0f} connections, {closed:,.0f} closed by the server"
+    return connections
 
 
 def row(attack: Mapping[str, Any]) -> str:
@@ -47,6 +49,8 @@ def table(document: Mapping[str, Any]) -> str:
     sizes = document["megabytes"]
     rest = f"{sizes['warmed']:.1f} MB after a few calls, {sizes['after']:.1f} at rest after all of it"
     left = document["left"] or "all empty"
+    if rounds := document.get("rounds"):
+        rest += f"; after each round {', '.join(f'{size:.1f}' for size in rounds)}"
     return "\n".join([*lines, "", f"{document['way']}: {rest}; tables {left}."])
 
 

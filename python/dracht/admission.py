@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from dracht.methodname import method_name
 from dracht.optiontypes import check_fields
 
 __all__ = ["Admission", "Filter"]
@@ -30,7 +31,7 @@ class Filter:
     user_agent: str | None = None
     """The User-Agent, in which `*` stands for anything; upper and lower case are the same."""
     methods: Sequence[str] = ()
-    """The methods; empty for every one."""
+    """The methods; empty for every one. One that is nearly the name of a known method is refused, as it would fit nothing."""
     head_over: int | None = None
     """Fits what has a longer head, in bytes."""
     message_over: int | None = None
@@ -48,7 +49,8 @@ class Filter:
         if isinstance(self.methods, str):
             raise ValueError(f"methods={self.methods!r} is a text: give a list, as [{self.methods!r}]")
         check_fields(self)
-        object.__setattr__(self, "methods", tuple(method.upper() for method in self.methods))
+        every = "a filter without methods fits every one"
+        object.__setattr__(self, "methods", tuple(method_name(one, every, own="") for one in self.methods))
         if self.user_agent is None and not self.methods and self.head_over is None is self.message_over:
             raise ValueError(
                 "this filter would fit every request: give user_agent, methods, head_over or message_over"

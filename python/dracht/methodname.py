@@ -26,8 +26,21 @@ ROUTES = frozenset(("*", "CDR:ATTEMPT", "CDR:START", "CDR:STOP"))
 _NEAR = 0.8
 
 
-def method_name(name: object) -> str:
+# How a layer of an application takes all methods, and one that is nearly a known one.
+_ALL = "a layer for all of them is added without any, app.use(layer); Agent.route('*') asks a server for all"
+_OWN = (
+    " If it is one of your own, take it in a layer: app.use(layer, when=lambda req: req.method == {0!r}), and ask for it "
+    "with Agent.route('*')"
+)
+
+
+def method_name(name: object, every: str = _ALL, own: str = _OWN) -> str:
     """A method as the wire spells it: upper case.
+
+    Args:
+        name: what was written.
+        every: what the one who wrote `*` is to do where this is asked for.
+        own: what may be done all the same about a name that is nearly a known one, `{0!r}` in it; empty where nothing may.
 
     Raises:
         TypeError: it is no text.
@@ -43,15 +56,11 @@ def method_name(name: object) -> str:
             f"{name!r} cannot be a SIP method: that is one word, as 'invite' (RFC 3261 §25.1, token)"
         )
     if method == "*":
-        raise ValueError(
-            "'*' is no SIP method: a layer for all of them is added without any, app.use(layer); "
-            "Agent.route('*') asks a server for all"
-        )
+        raise ValueError(f"'*' is no SIP method: {every}")
     near = difflib.get_close_matches(method, _KNOWN, 1, _NEAR)
     if near:
         raise ValueError(
-            f"{name!r} is no known SIP method; did you mean {near[0].lower()!r}? If it is one of your own, take it in a "
-            f"layer: app.use(layer, when=lambda req: req.method == {method!r}), and ask for it with Agent.route('*')"
+            f"{name!r} is no known SIP method; did you mean {near[0].lower()!r}?{own.format(method)}"
         )
     log.warning(
         "%s is no SIP method that dracht knows: nothing but requests with that very name will match", method

@@ -173,6 +173,45 @@ async def test_the_registrar_bounds_what_a_phone_asks_for(way: str) -> None:
             assert await register(f"{ten[0]};expires=0", "<sip:alice@192.0.2.10>") == (200, "OK", 10)
 
 
+async def test_the_browsers_registrar_keeps_ten_contacts_of_a_user_that_can_be_rung(way: str) -> None:
+    rung: list[str] = []
+
+    async def busy(req: Request, res: Response) -> None:
+        rung.append(f"<{req.msg.uri}>")
+        await res.send(486)
+
+    with example("browser_phones", way) as port:
+        async with Agent(busy).route("*").serving(listen=LISTEN) as phone:
+            account = Digest("alice", "wonderland")
+
+            async def register(*contacts: str) -> tuple[int, str, list[str]]:
+                asked = await phone.request(
+                    f"sip:127.0.0.1:{port}",
+                    "REGISTER",
+                    headers={"To": f"<sip:alice@127.0.0.1:{port}>", "Contact": list(contacts)},
+                    auth=account,
+                    timeout=10,
+                    retry_interval=False,
+                )
+                response = await asked.final()
+                return response.status, response.reason, response.headers.getlist("Contact")
+
+            here = next(one for one in phone.hostports if one.startswith("udp/")).removeprefix("udp/")
+            for wrong in (["<tel:123>"], [f"<sip:alice@{here}>", "<mailto:a@b>"], ["<http://x>"]):
+                assert await register(*wrong) == (400, "Contact Must Be a SIP URI", [])
+            assert (await final(phone, f"sip:alice@127.0.0.1:{port}", "INVITE")).status == 480, (
+                "nothing of what was refused is kept"
+            )
+            eleven = [f"<sip:page{number}@{here}>" for number in range(11)]
+            assert await register(*eleven) == (403, "At Most 10 Contacts", [])
+            # A page that is loaded anew has another contact: the oldest gives way, and the user is not kept out.
+            for one in eleven:
+                assert await register(one) == (200, "OK", [f"{one};expires=120"])
+            assert (await final(phone, f"sip:alice@127.0.0.1:{port}", "INVITE")).status == 486
+            assert sorted(rung) == sorted(eleven[1:])
+            assert await register(*eleven[1:]) == (200, "OK", [f"{one};expires=120" for one in eleven[1:]])
+
+
 async def test_an_open_registrar_registers_anybody(way: str) -> None:
     with example("registrar", way, DRACHT_OPEN="1") as port:
         async with Agent(answer).serving(listen=LISTEN) as phone:

@@ -296,6 +296,18 @@ def test_a_wrong_secret_and_anything_before_authentication_are_refused_by_name(t
         target.assert_alive()
 
 
+def test_whoever_only_looks_whether_the_control_port_is_open_writes_few_lines(tmp_path: Path) -> None:
+    with serving(tmp_path) as target:
+        for _ in range(300):
+            connect(target.control).close()
+        target.assert_alive()
+        target.settle()
+        log = target.server.output()
+        told = log.count("the client closed the connection without authenticating")
+        assert 0 < told < 100, told
+        assert log.count("control client disconnected") < 100
+
+
 def test_a_frame_of_ten_megabytes_is_refused_and_logged(tmp_path: Path) -> None:
     with serving(tmp_path) as target:
         before = resident_bytes(target.server.pid)

@@ -1,4 +1,5 @@
-"""A short `bench.hostile`: garbage, half-open INVITEs from many sources, slow and idle connections beside calls that go on.
+"""A short `bench.hostile`: garbage, half-open INVITEs from many sources, slow and idle connections, and line ends by the thousand
+beside calls that go on.
 
 What it may take is looser than the bench's bar, as other tests may run beside it; that no call fails, that what is not wanted is
 dropped, and that nothing is left is the same.
@@ -13,10 +14,13 @@ import pytest
 from bench.hostile.running import attack, rest, returned, started
 
 SECONDS = 1.5
-RATES = {"garbage": 20_000, "invites": 1_000, "slow": 100, "idle": 300}
+RATES = {"garbage": 20_000, "invites": 1_000, "slow": 100, "idle": 300, "line_ends": 6}
 
 
-ATTACKS = {"embedded": ("garbage", "invites", "slow", "idle"), "connected": ("garbage", "invites")}
+ATTACKS = {
+    "embedded": ("garbage", "invites", "slow", "idle", "line-ends"),
+    "connected": ("garbage", "invites"),
+}
 
 
 @pytest.mark.parametrize("way", ATTACKS)
@@ -34,6 +38,11 @@ def test_calls_go_on_through_floods_and_nothing_is_left(tmp_path: Path, way: str
             elif name == "invites":
                 assert outcome.changed["requests_in_invite"] > outcome.generators[0]["sent"] / 2, outcome
                 assert outcome.changed["dialogs"] <= 10_000, "5,000 half-open ones in each of two shards"
+            elif name == "line-ends":
+                said = outcome.generators[0]
+                assert said["rate"] > 2_000, outcome
+                for kind in ("tcp", "tls", "ws"):
+                    assert said[f"{kind}_closed_by_server"] > 1, "it is ended, and opens another one"
             else:
                 assert outcome.generators[0]["opened"] == RATES[name], outcome
         _, left = rest(server, 60.0)

@@ -38,6 +38,10 @@ def test_an_admission_that_cannot_be(options: dict[str, object], text: str) -> N
         ({}, "fit every request"),
         ({"user_agent": ""}, "fits nothing"),
         ({"methods": "INVITE"}, "give a list"),
+        ({"methods": ["BYE", "invte"]}, r"'invte' is no known SIP method; did you mean 'invite'\?$"),
+        ({"methods": ["INVITE BYE"]}, "'INVITE BYE' cannot be a SIP method"),
+        ({"methods": [""]}, "cannot be a SIP method"),
+        ({"methods": ["*"], "user_agent": "x"}, "a filter without methods fits every one"),
         ({"user_agent": "a", "action": "block"}, "'drop', 'ban', 'admit'"),
         ({"user_agent": "a", "action": 200}, "no refusal"),
         ({"user_agent": "a", "seconds": 0}, "seconds=0"),
@@ -59,6 +63,13 @@ def test_a_filter_has_a_name_for_the_log() -> None:
     assert Filter(user_agent="sipcli*", methods=["invite"]).name == "INVITE sipcli*"
     assert Filter(message_over=4000).name == "size"
     assert Filter(user_agent="x", name="mine").name == "mine"
+
+
+def test_a_filter_for_a_method_of_somebody_s_own_is_taken_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    assert Filter(methods=["ping"]).methods == ("PING",)
+    assert "PING is no SIP method that dracht knows" in caplog.text
+    with pytest.raises(ValueError, match="did you mean 'options'"):
+        Filter(methods=["option"], action="admit")
 
 
 def test_off_trusts_everybody() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -97,6 +100,34 @@ async def test_who_has_not_let_us_in_brings_no_request() -> None:
             assert await peer.reader.read() == b""
             peer.writer.close()
     assert seen == []
+
+
+@pytest.mark.parametrize(
+    ("room", "sent", "why"),
+    [
+        (0, b"", "0 connections are open, no more are taken"),
+        (9, b"hello world", "a frame begins with its length"),
+        (9, b"10#x|response", "sent what cannot be read before it let us in"),
+        (9, b"5#x|sip", "sent something before it let us in"),
+    ],
+)
+async def test_strangers_write_no_line_for_each_connection(
+    room: int, sent: bytes, why: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("dracht.link.accept._MAX_CONNECTIONS", room)
+    app = answering()
+    async with asyncio.timeout(10), app.serving(accept="tcp://127.0.0.1:0", secret="cymru"):
+        for _ in range(40):
+            reader, writer = await asyncio.open_connection(*address(app))
+            writer.write(sent)
+            with contextlib.suppress(ConnectionError):
+                await reader.read()
+            writer.close()
+        gc.collect()
+    told = [one.getMessage() for one in caplog.records if one.levelno > logging.DEBUG]
+    assert 10 <= len(told) <= 20, "ten in a second, of which there may be two"
+    assert "what connected from 127.0.0.1" in told[0]
+    assert why in told[0]
 
 
 async def test_what_nobody_handles_gets_the_default() -> None:

@@ -96,6 +96,51 @@ def test_a_private_address_shown_to_the_internet_is_told(tmp_path: Path) -> None
     assert not found(addresses_checks.shown(situation(tmp_path, "sip:203.0.113.7:5060")))
 
 
+PRIVATE6 = ipaddress.ip_address("fd00::5")
+
+
+def test_listeners_of_the_family_that_an_advertised_address_is_not_of_are_told(tmp_path: Path) -> None:
+    both = ("sip:*:5060", "sip:[::]:5060")
+    machine = Elsewhere(tmp_path, PRIVATE, PRIVATE6)
+    findings = list(
+        addresses_checks.shown(situation(tmp_path, *both, machine=machine, advertise="203.0.113.7:5080"))
+    )
+    assert [(one.severity, one.check) for one in findings] == [("warning", "advertised-family")]
+    assert "told to answer to fd00::5" in findings[0].seen
+    assert "203.0.113.7 is advertised, an address of IPv4" in findings[0].seen
+    assert "udp [::]:5060" in findings[0].seen
+    assert "0.0.0.0" not in findings[0].seen
+    assert ";advertise=[ADDRESS]" in findings[0].advice
+    (four,) = addresses_checks.shown(
+        situation(tmp_path, *both, machine=machine, advertise="[2001:db8::7]:5080")
+    )
+    assert (four.check, "told to answer to 10.1.2.3" in four.seen) == ("advertised-family", True)
+    # Named for one listener alone, the other is as private as before.
+    (own,) = addresses_checks.shown(
+        situation(tmp_path, "sip:*:5060;advertise=203.0.113.7", both[1], machine=machine)
+    )
+    assert own.check == "advertised-family"
+
+
+def test_an_address_advertised_in_one_family_is_right_where_the_other_is_public(tmp_path: Path) -> None:
+    both = ("sip:*:5060", "sip:[::]:5060")
+    public = Elsewhere(tmp_path, PRIVATE, ipaddress.ip_address("2001:db8::5"))
+    assert not found(
+        addresses_checks.shown(situation(tmp_path, *both, machine=public, advertise="203.0.113.7"))
+    )
+    each = ("sip:*:5060", "sip:[::]:5060;advertise=[2001:db8::7]")
+    machine = Elsewhere(tmp_path, PRIVATE, PRIVATE6)
+    assert not found(
+        addresses_checks.shown(situation(tmp_path, *each, machine=machine, advertise="203.0.113.7"))
+    )
+
+
+def test_an_advertised_address_that_no_listener_tells_is_told(tmp_path: Path) -> None:
+    here = situation(tmp_path, "sip:[::]:5060", advertise="203.0.113.7")
+    finding = found(addresses_checks.shown(here))["advertised-family"]
+    assert "no listener is on IPv4: nobody is told it" in finding.seen
+
+
 def test_listening_on_loopback_only_is_said(tmp_path: Path) -> None:
     assert found(addresses_checks.shown(situation(tmp_path)))["loopback-only"].severity == "note"
 
@@ -185,19 +230,32 @@ def test_a_port_that_takes_a_privilege_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("control", "is_open"),
+    ("control", "severity"),
     [
-        ("0.0.0.0:9022", True),
-        ("*:9022", True),
-        ("[::]:9022", True),
-        ("203.0.113.7:9022", True),
-        ("127.0.0.1:9022", False),
-        ("10.0.0.5:9022", False),
-        ("tls://0.0.0.0:9023", False),
+        ("0.0.0.0:9022", "problem"),
+        ("*:9022", "problem"),
+        ("[::]:9022", "problem"),
+        ("203.0.113.7:9022", "problem"),
+        ("127.0.0.1:9022", None),
+        ("10.0.0.5:9022", None),
+        ("tls://0.0.0.0:9023", "warning"),
+        ("tls://[2001:db8::7]:9023", "warning"),
+        ("tls://10.0.0.5:9023", None),
     ],
 )
-def test_a_control_port_that_strangers_reach_is_told(control: str, is_open: bool, tmp_path: Path) -> None:
-    assert bool(found(listening.control_port(situation(tmp_path, control=control)))) is is_open
+def test_a_control_port_that_strangers_reach_is_told(
+    control: str, severity: str | None, tmp_path: Path
+) -> None:
+    findings = found(listening.control_port(situation(tmp_path, control=control)))
+    assert [one.severity for one in findings.values()] == ([severity] if severity else [])
+
+
+def test_a_control_port_that_demands_certificates_may_be_open(tmp_path: Path) -> None:
+    pair = ("chain.pem", "key.pem")
+    asked = Tls(certificates=[pair], client_certificates="asked")
+    assert found(listening.control_port(situation(tmp_path, control="tls://*:9023", tls=asked)))
+    demanded = Tls(certificates=[pair], client_certificates="demanded")
+    assert not found(listening.control_port(situation(tmp_path, control="tls://*:9023", tls=demanded)))
 
 
 def test_a_secret_that_is_short_or_that_everybody_reads_is_told(tmp_path: Path) -> None:

@@ -97,6 +97,13 @@ def test_files_that_cannot_be_used_are_told(authority: Authority, tmp_path: Path
     assert "certificate-missing" in found(authority)
 
 
+def test_a_control_port_over_tls_without_a_certificate_is_told() -> None:
+    here = Situation({"listen": ("sip:*:5060",), "control": "tls://10.0.0.5:9023"})
+    (only,) = certificates(here)
+    assert only.check == "certificate-missing"
+    assert only.seen.startswith("the control port tls://10.0.0.5:9023 speaks TLS")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_a_key_that_may_not_be_read_is_told(authority: Authority) -> None:
     chain, key = authority.issue("one", "a.example")

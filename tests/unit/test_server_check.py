@@ -57,6 +57,44 @@ control = "9022"
     assert len(found) == 5
 
 
+def test_a_list_without_a_listener_is_told_with_its_line(tmp_path: Path) -> None:
+    text = "no SIP listener: give at least one, as sip:127.0.0.1:5060;transport=udp,tcp"
+    assert wrong(tmp_path, MINIMUM + "listen = []\n") == [f"dracht.toml:3: [server] listen: {text}"]
+    assert wrong(tmp_path, MINIMUM, DRACHT_LISTEN="[]") == [f"DRACHT_LISTEN: {text}"]
+    found = wrong(tmp_path, MINIMUM + 'listen = []\ncontrol = "9022"\n')
+    assert [one.partition("] ")[2].partition(":")[0] for one in found] == ["listen", "control"]
+
+
+def test_every_wrong_item_of_a_list_is_told(tmp_path: Path) -> None:
+    text = """
+listen = ["sip:nowhere.example", 5060, "sip:*:70000"]
+[dns]
+servers = ["nowhere", "192.0.2.53", "192.0.2.53:99999"]
+[admission]
+trusted = ["nobody", "10.0.0.0/8", "10.0.0.0/33", "nobody"]
+[network]
+local_networks = ["10.0.0.1/8", "192.168.0.0/16", "192.168.1.1/16"]
+[streams]
+origins = ["phone.example", "https://phone.example", "other.example"]
+"""
+    found: dict[int, list[str]] = {}
+    for one in wrong(tmp_path, MINIMUM + text):
+        found.setdefault(int(one.split(":")[1]), []).append(one.partition("] ")[2])
+    words = {
+        4: ["item 2: 5060 is not a text", "nowhere.example", "70000"],
+        6: ["'nowhere' is no address", "99999"],
+        8: ["'nobody' is no address or network", "'10.0.0.0/33'"],
+        10: ["10.0.0.1/8", "192.168.1.1/16"],
+        12: ["'phone.example'", "'other.example'"],
+    }
+    assert {line: len(texts) for line, texts in found.items()} == {
+        line: len(each) for line, each in words.items()
+    }, found
+    for line, each in words.items():
+        for word, told in zip(each, found[line], strict=True):
+            assert word in told, told
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
@@ -161,6 +199,13 @@ origins = ["phone.example"]
         "item 4",
     ]
     assert told[22].startswith("origins: Streams: 'phone.example' is no origin")
+
+
+def test_a_misspelt_method_of_a_filter_is_told_with_its_line(tmp_path: Path) -> None:
+    (found,) = wrong(tmp_path, MINIMUM + '[admission]\nfilters = [{ methods = ["BYE", "invte"] }]\n')
+    assert found == (
+        "dracht.toml:4: [admission] filters: item 1: 'invte' is no known SIP method; did you mean 'invite'?"
+    )
 
 
 def test_a_table_of_tls_that_cannot_be_used_is_not_missed_by_a_listener(tmp_path: Path) -> None:

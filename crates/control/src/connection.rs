@@ -103,9 +103,12 @@ async fn read_frames<R: AsyncRead + Unpin>(
             }
         };
         match read {
-            Ok(0) => return Disconnect::Closed,
-            Ok(_) => {}
-            Err(error) => return io_error(&error),
+            Ok(1..) => {}
+            ended => {
+                let ended = ended.map_or_else(|error| io_error(&error), |_| Disconnect::Closed);
+                let is_stranger = ended == Disconnect::Closed && !session.is_authenticated();
+                return if is_stranger { Disconnect::Left } else { ended };
+            }
         }
         loop {
             let step = match decoder.next_payload() {

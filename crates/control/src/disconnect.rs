@@ -8,6 +8,8 @@ use std::time::Duration;
 pub enum Disconnect {
     /// The client closed it.
     Closed,
+    /// The client closed it, and had not authenticated.
+    Left,
     /// Reading or writing failed.
     Io(String),
     /// Its frames cannot be followed.
@@ -47,6 +49,9 @@ impl fmt::Display for Disconnect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Disconnect::Closed => f.write_str("the client closed the connection"),
+            Disconnect::Left => {
+                f.write_str("the client closed the connection without authenticating")
+            }
             Disconnect::Io(error) => write!(f, "network error: {error}"),
             Disconnect::Frame(error) => write!(f, "framing error: {error}"),
             Disconnect::NotAuthenticated => {

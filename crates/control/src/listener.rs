@@ -158,6 +158,14 @@ async fn client_task(
     if disconnect == Disconnect::Closed {
         tracing::info!(%peer, "control client disconnected");
     } else if let Some(suppressed) = lines.allow_for(&disconnect) {
-        tracing::warn!(%peer, reason = %disconnect, suppressed, "control client disconnected");
+        match disconnect {
+            // Whoever looks whether the port is open, a health check or a scan.
+            Disconnect::Left => {
+                tracing::info!(%peer, reason = %disconnect, suppressed, "control client disconnected")
+            }
+            _ => {
+                tracing::warn!(%peer, reason = %disconnect, suppressed, "control client disconnected")
+            }
+        }
     }
 }

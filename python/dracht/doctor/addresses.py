@@ -20,7 +20,8 @@ def host_in(value: str) -> str:
 
 
 def shown(situation: Situation) -> Iterator[Finding]:
-    """Peers that would be told an address which they cannot reach."""
+    """Peers that would be told an address which they cannot reach, and an advertised address that is told to nobody."""
+    literals = _literals(situation)
     told: dict[str, list[Seen]] = {}
     for seen in situation.seen:
         host = address_of(host_in(seen.contact))
@@ -28,16 +29,40 @@ def shown(situation: Situation) -> Iterator[Finding]:
             told.setdefault(str(host), []).append(seen)
     for private, cases in told.items():
         names = ", ".join(dict.fromkeys(one.listener.name for one in cases))
-        yield Finding(
-            "warning",
-            "private-address",
+        seen_there = (
             f"A telephone on the Internet that reaches {names} would be told to answer to {private}, a private address that it "
-            "cannot "
-            "reach: calls with it would be set up and then end after half a minute, or not be set up at all.",
-            "Give the address that the Internet sees as advertise (--advertise ADDRESS, or ;advertise=ADDRESS in the "
-            "listener). If only "
-            "telephones in your own network call, this is as it should be.",
+            "cannot reach: calls with it would be set up and then end after half a minute, or not be set up at all."
         )
+        version = cases[0].listener.host.version
+        # Whoever gave an address of one family thinks that the other is taken care of.
+        if literals and all(one.version != version for one in literals):
+            wanted = "[ADDRESS]" if version == 6 else "ADDRESS"
+            yield Finding(
+                "warning",
+                "advertised-family",
+                f"{seen_there} {_listed(literals)} is advertised, an address of IPv{literals[0].version}: listeners on "
+                f"IPv{version} do not tell it.",
+                f"Give the listeners on IPv{version} an address of theirs (;advertise={wanted} in the listener), or advertise a "
+                f"name that has an A and an AAAA record. If nobody outside calls over IPv{version}, take those listeners away.",
+            )
+        else:
+            yield Finding(
+                "warning",
+                "private-address",
+                seen_there,
+                "Give the address that the Internet sees as advertise (--advertise ADDRESS, or ;advertise=ADDRESS in the "
+                "listener). If only telephones in your own network call, this is as it should be.",
+            )
+    versions = {one.host.version for one in situation.listeners}
+    for one in literals:
+        if one.version not in versions:
+            listener = "sip:[::]:5060" if one.version == 6 else "sip:*:5060"
+            yield Finding(
+                "warning",
+                "advertised-family",
+                f"{one} is advertised, and no listener is on IPv{one.version}: nobody is told it.",
+                f'Add a listener on IPv{one.version} ("{listener}"), or advertise an address of the other family, or a name.',
+            )
     if situation.listeners and all(one.host.is_loopback for one in situation.listeners):
         yield Finding(
             "note",
@@ -45,6 +70,14 @@ def shown(situation: Situation) -> Iterator[Finding]:
             "Every listener is on loopback: only programs on this machine reach it.",
             'To be reached from elsewhere, listen on "sip:*:5060".',
         )
+
+
+def _literals(situation: Situation) -> list[Address]:
+    """The addresses, not names, that are advertised: by listeners of their own, and for all of them."""
+    texts = [one.advertised[0] for one in situation.listeners if one.advertised is not None]
+    if common := situation.options.get("advertise"):
+        texts.append(common if address_of(common) is not None else common.rpartition(":")[0])
+    return list(dict.fromkeys(one for one in map(address_of, texts) if one is not None))
 
 
 def advertised(situation: Situation) -> Iterator[Finding]:

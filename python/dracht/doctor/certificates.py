@@ -43,11 +43,15 @@ def certificates(situation: Situation) -> Iterator[Finding]:
     tls = situation.options.get("tls")
     pairs = [(Path(chain), Path(key)) for chain, key in getattr(tls, "certificates", None) or ()]
     listeners = [one for one in situation.listeners if one.transport in SECURE]
-    if listeners and not pairs:
+    speaking = [one.name for one in listeners]
+    control = situation.options.get("control") or ""
+    if control.startswith("tls://"):
+        speaking.append(f"the control port {control}")
+    if speaking and not pairs:
         yield Finding(
             "problem",
             "certificate-missing",
-            f"{', '.join(one.name for one in listeners)} speaks TLS, and there is no certificate to show.",
+            f"{', '.join(speaking)} speaks TLS, and there is no certificate to show.",
             "Give certificates in [tls], or --tls-certificate and --tls-key.",
         )
     usable = []

@@ -103,7 +103,7 @@ def control_port(situation: Situation) -> Iterator[Finding]:
     """A control port that strangers reach: whoever knows the secret has every call, and without TLS everybody on the way reads
     it."""
     control = situation.options.get("control")
-    if not control or control.startswith("tls://"):
+    if not control:
         return
     host, _ = _control(control)
     address = address_of(host)
@@ -111,14 +111,23 @@ def control_port(situation: Situation) -> Iterator[Finding]:
         return
     if not address.is_unspecified and is_private(address):
         return
-    yield Finding(
-        "problem",
-        "control-open",
-        f"The control port {control} is open to {'every network' if address.is_unspecified else 'the Internet'} without TLS: "
-        "the secret "
-        "and every message cross it in clear, and anybody may guess at the secret.",
-        "Bind it to 127.0.0.1 or to a private address, and keep it off the Internet with a firewall.",
-    )
+    opened = f"The control port {control} is open to {'every network' if address.is_unspecified else 'the Internet'}"
+    keep = "Bind it to 127.0.0.1 or to a private address, and keep it off the Internet with a firewall"
+    if not control.startswith("tls://"):
+        yield Finding(
+            "problem",
+            "control-open",
+            f"{opened} without TLS: the secret and every message cross it in clear, and anybody may guess at the secret.",
+            f"{keep}.",
+        )
+    elif getattr(situation.options.get("tls"), "client_certificates", "no") != "demanded":
+        yield Finding(
+            "warning",
+            "control-open",
+            f"{opened}. Over TLS nobody reads it on the way, but anybody may guess at the secret.",
+            f'{keep}; or let none in without a certificate: client_certificates = "demanded" in [tls], which listeners of TLS '
+            "and WSS then demand as well.",
+        )
 
 
 def secret(situation: Situation) -> Iterator[Finding]:

@@ -157,8 +157,8 @@ class Acceptor:
         """From the connection's first moment to its last."""
         try:
             if len(self._serving) > _MAX_CONNECTIONS:
-                log.error("a server is refused: %d connections are open", _MAX_CONNECTIONS)
                 await asyncio.sleep(0)
+                self._tell(connection.peer, f"{_MAX_CONNECTIONS:,} connections are open, no more are taken")
                 connection.fail(ConnectionLost("too many connections"))
                 return
             try:

@@ -142,6 +142,10 @@ class ControlStream(asyncio.BufferedProtocol):
                 if self._frame(tokens, text):
                     is_later = True
             except (IndexError, ParseError) as error:
+                if not self.authenticated.done():
+                    # Whoever can connect could cause such lines.
+                    self.fail(ConnectionLost(f"{self.name} sent what cannot be read before it let us in"))
+                    break
                 log.warning(
                     "%s: a frame is passed over: %s: %s", self.name, error or "too few tokens", head[:200]
                 )
@@ -166,6 +170,8 @@ class ControlStream(asyncio.BufferedProtocol):
         self._out.clear()
         if not self.authenticated.done():
             self.authenticated.set_exception(self.error)
+            # For whoever waits for it; where nobody does, asyncio has nothing to say of it.
+            self.authenticated.exception()
         commands, self._commands = self._commands, {}
         for completion in commands.values():
             completion.failed(self.error)
@@ -180,7 +186,7 @@ class ControlStream(asyncio.BufferedProtocol):
         if self._transport is not None:
             if self.error is None:
                 self.error = error
-            if isinstance(error, ControlProtocolError):
+            if isinstance(error, ControlProtocolError) and self.authenticated.done():
                 log.error("%s broke the control protocol, the connection is closed: %s", self.name, error)
             self._transport.abort()
 

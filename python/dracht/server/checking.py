@@ -23,7 +23,9 @@ _SECURE = ("tls", "wss")
 
 
 def texts(fields: Mapping[str, Any]) -> Iterator[Wrong]:
-    """Texts that name no listener, nothing that can be advertised, no control port."""
+    """Texts that name no listener, nothing that can be advertised, no control port; and no listener at all."""
+    if "listen" in fields and not fields["listen"]:
+        yield "listen", "no SIP listener: give at least one, as sip:127.0.0.1:5060;transport=udp,tcp"
     for text in fields.get("listen") or ():
         try:
             _core.Plan([text])

@@ -16,7 +16,7 @@ from dracht.server import checking
 from dracht.server.config import ServerConfig
 from dracht.server.settings import ProcessConfig, Table, tables
 from dracht.server.sources import Values, from_environment, from_file
-from dracht.server.values import Mistake, converted
+from dracht.server.values import Mistake, converted, fitting
 
 __all__ = ["ConfigurationError", "configure", "gather"]
 
@@ -171,6 +171,7 @@ def _made(
     for table in known.values():
         keys: dict[str, Any] = {}
         places: dict[str, str] = {}
+        is_whole = True
         for key, setting in table.settings.items():
             value = values.get((table.name, key))
             if value is None:
@@ -182,10 +183,13 @@ def _made(
                 )
             except Mistake as mistake:
                 mistakes.append(f"{value.place}: {mistake}")
+                is_whole = False
+                # One item of a list hides nothing that is wrong with another.
+                if (others := fitting(value.raw, setting.hint, value.folder)) is not None:
+                    keys[setting.field] = others
         if table.made is None or table.field is None:
             fields.update(keys)
             continue
-        is_whole = len(keys) == len(places)
         for key, value in (given.get(table.field) or {}).items():
             if value is not None:
                 keys[key] = value
@@ -221,14 +225,20 @@ def _group(
         alone = [key for key, value in left.items() if _tried(table, {key: value})[1] == text]
         key = alone[0] if alone else _blamed(text, {name: name for name in table.settings})
         if key in left:
-            mistakes.append(f"{places.get(key, where)}: {text}")
-            del left[key]
+            mistakes += [f"{places.get(key, where)}: {one}" for one in _each(table, key, left.pop(key), text)]
             continue
         # Not about a key that is given: of one that was left out it is a consequence.
         if is_whole and len(left) == len(keys):
             mistakes.append(f"{where}: {text}")
         return None
     return None
+
+
+def _each(table: Table, key: str, value: Any, text: str) -> list[str]:
+    """What is wrong with each item of a list, of which `text` tells the first; that alone where it is no item's."""
+    items = value if isinstance(value, tuple | list) else ()
+    told = dict.fromkeys(_tried(table, {key: (one,)})[1] for one in items)
+    return [one for one in told if one] if text in told else [text]
 
 
 def _tried(table: Table, keys: Mapping[str, Any]) -> tuple[object | None, str]:

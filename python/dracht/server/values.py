@@ -6,6 +6,7 @@ It knows types and nothing of what they are for.
 from __future__ import annotations
 
 import collections.abc
+import contextlib
 import dataclasses
 import difflib
 import math
@@ -19,7 +20,7 @@ from typing import Any, Literal
 from dracht.server.config import within
 from dracht.server.settings import Setting, members, options_of
 
-__all__ = ["Mistake", "converted", "nearest", "read_text", "wanted"]
+__all__ = ["Mistake", "converted", "fitting", "nearest", "read_text", "wanted"]
 
 _SEQUENCES: dict[Any, type] = {
     tuple: tuple,
@@ -53,6 +54,22 @@ def converted(
         return None
     limits = within(least, most)
     raise Mistake(f"{_shown(raw)} is not {wanted(hint)}" + (f", {limits}" if limits else ""))
+
+
+def fitting(raw: Any, hint: Any, folder: Path) -> Any:
+    """Of a list that is not as wanted the items that are, for what there is to be said of them; None where there are none."""
+    for member in members(hint) if isinstance(raw, list) else ():
+        inner = typing.get_args(member)
+        kind = _SEQUENCES.get(typing.get_origin(member))
+        if kind is None or (kind is tuple and inner[-1:] != (...,) and typing.get_origin(member) is tuple):
+            continue
+        values = []
+        for one in raw:
+            with contextlib.suppress(Mistake):
+                values.append(converted(one, inner[0], folder))
+        if values:
+            return kind(values)
+    return None
 
 
 _NO = object()
