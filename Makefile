@@ -28,9 +28,10 @@ $(STAMPS)/tools: requirements/test.txt
 
 $(STAMPS)/build: $(STAMPS)/tools $(RUST) pyproject.toml
 	@echo "==> building the Rust core (the first time takes a few minutes)"
+	@touch $(STAMPS)/begun
 	@VIRTUAL_ENV="$(VENV)" $(BIN)/maturin develop --release --locked --extras cli >$(STAMPS)/build.log 2>&1 \
 		|| { cat $(STAMPS)/build.log; exit 1; }
-	@touch $@
+	@touch -r $(STAMPS)/begun $@    # What was written meanwhile is not in it.
 
 demo: setup
 	@$(BIN)/dracht demo

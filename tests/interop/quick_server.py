@@ -1,6 +1,6 @@
 """A server as `dracht serve` starts it, with SIP timers a tenth as long: a test need not wait 32 seconds for the last state.
 
-python -m tests.interop.quick_server sip:127.0.0.1:5060 127.0.0.1:9022 SECRET
+python -m tests.interop.quick_server sip:127.0.0.1:5060 127.0.0.1:9022 SECRET [LOG LEVEL]
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 from dracht import _core
 
 
-def main(listen: str, control: str, secret: str) -> None:
+def main(listen: str, control: str, secret: str, level: str = "warning") -> None:
     """Serves until SIGTERM. On SIGUSR1 gives free memory back to the system, so that what is resident is what is in use, and says
     so in a line."""
     ended = threading.Event()
@@ -26,7 +26,7 @@ def main(listen: str, control: str, secret: str) -> None:
         print("memory given back", flush=True)
 
     signal.signal(signal.SIGUSR1, give_back)
-    _core.install_logging("warning")
+    _core.install_logging(level)
     engine = _core.Engine.start(
         [listen],
         embedded=False,

@@ -75,7 +75,7 @@ class Target:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Target]:
+def serving(folder: Path, level: str = "warning") -> Iterator[Target]:
     port, control = free_port(), free_port()
     connect = ["--connect", f"tcp://127.0.0.1:{control}", "--secret", SECRET]
     serve = [
@@ -85,6 +85,7 @@ def serving(folder: Path) -> Iterator[Target]:
         f"sip:127.0.0.1:{port};transport=udp,tcp",
         f"127.0.0.1:{control}",
         SECRET,
+        level,
     ]
     with ExitStack() as stack:
         environment = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
@@ -297,7 +298,7 @@ def test_a_wrong_secret_and_anything_before_authentication_are_refused_by_name(t
 
 
 def test_whoever_only_looks_whether_the_control_port_is_open_writes_few_lines(tmp_path: Path) -> None:
-    with serving(tmp_path) as target:
+    with serving(tmp_path, "info") as target:
         for _ in range(300):
             connect(target.control).close()
         target.assert_alive()
