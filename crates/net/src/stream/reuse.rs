@@ -31,8 +31,11 @@ impl Key {
 
     /// Of a connection that is opened: who is meant by no name proves the address.
     pub fn opened(transport: Transport, peer: SocketAddr, name: Option<Arc<str>>) -> Key {
-        let address = || Arc::from(peer.ip().to_string());
-        Key::new(transport, peer, Some(name.unwrap_or_else(address)))
+        let name = match name {
+            None if transport.is_secure() => Some(Arc::from(peer.ip().to_string())),
+            name => name,
+        };
+        Key::new(transport, peer, name)
     }
 }
 

@@ -48,6 +48,16 @@ fn call_and_number(message: &Message) -> Option<(String, u32)> {
     ))
 }
 
+/// Whether it is the same response. What is refused without a transaction has the Via of each request as it was written: space around the
+/// `=` of a parameter makes no other branch (RFC 3261 §25.1: EQUAL).
+fn is_repeated(first: &Message, message: &Message) -> bool {
+    let solid = |message: &Message| -> Vec<u8> {
+        let bytes = message.as_bytes().iter().copied();
+        bytes.filter(|byte| !matches!(byte, b' ' | b'\t')).collect()
+    };
+    first.as_bytes() == message.as_bytes() || solid(first) == solid(message)
+}
+
 fn branches(message: &Message) -> Vec<String> {
     let vias = message.vias().flatten();
     vias.filter_map(|via| via.branch().map(str::to_owned))
@@ -198,8 +208,8 @@ impl Ledger {
         };
         // A proxy forwards every 2xx to an INVITE, whatever it has forwarded before, and goes on repeating that (RFC 3261 §16.7 item 5).
         let is_fork = message.method() == Method::Invite && message.status() < 300;
-        if is_fork || first.as_bytes() == message.as_bytes() {
-            // Repeated; its transaction is no younger for it.
+        if is_fork || is_repeated(first, message) {
+            // Its transaction is no younger for it.
             return;
         }
         assert!(
