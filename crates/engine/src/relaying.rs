@@ -24,7 +24,7 @@ impl Engine {
     pub(crate) fn send_upstream(&mut self, id: TransactionId, status: u16, response: Bytes) {
         let Some(transaction) = self.servers.get_mut(id) else {
             if (200..300).contains(&status) {
-                self.forward_response(response);
+                self.forward_response(response, None);
             }
             return;
         };
@@ -184,9 +184,12 @@ impl Engine {
                 .is_some_and(|branch| branch.starts_with("z9hG4bKs"));
             marked && self.listeners.is_own(via.host, via.port)
         });
-        if !ours || !self.stateless || !self.is_marked(message) {
+        if !ours || !self.stateless {
             return false;
         }
+        let Some(back) = self.marked_way_back(message) else {
+            return false;
+        };
         let answered = !self.ways.is_empty()
             && (200..300).contains(&message.status())
             && method == Some(Method::Invite);
@@ -196,17 +199,17 @@ impl Engine {
             }
         }
         if let Some(bytes) = response::upstream(message) {
-            self.forward_response(bytes);
+            self.forward_response(bytes, Some(back));
         }
         true
     }
 
-    /// Sends a response to where its top Via says (RFC 3261 §18.2.2).
-    fn forward_response(&mut self, bytes: Bytes) {
+    /// Sends a response to where its top Via says (RFC 3261 §18.2.2), over that transport where it is known.
+    fn forward_response(&mut self, bytes: Bytes, transport: Option<Transport>) {
         let Ok(message) = Message::parse(bytes.clone(), &unlimited()) else {
             return;
         };
-        let address = via_address(&message);
+        let address = via_address(&message, transport);
         let Some((transport, peer)) = address.filter(|(_, peer)| may_relay_to(peer.ip())) else {
             return self.totals.add(Total::Dropped);
         };
@@ -232,10 +235,11 @@ fn may_relay_to(address: IpAddr) -> bool {
     !is_everybody(address) && !address.is_multicast()
 }
 
-/// The transport and address that a response's top Via names: `received` and `rport` before the host and port.
-fn via_address(message: &Message) -> Option<(Transport, SocketAddr)> {
+/// The transport and address that a response's top Via names: `received` and `rport` before the host and port. Where the request came over
+/// another transport, as when TLS ends before us, it is that.
+fn via_address(message: &Message, known: Option<Transport>) -> Option<(Transport, SocketAddr)> {
     let via = message.top_via().ok()?;
-    let transport = Transport::from_name(via.transport)?;
+    let transport = known.or_else(|| Transport::from_name(via.transport))?;
     let address = match (via.received_address(), &via.host) {
         (Some(address), _) => address,
         (None, Host::V4(address)) => IpAddr::V4(*address),

@@ -8,6 +8,7 @@ use crate::proxy::loops::{key_of, stateless_key};
 use crate::proxy::relay::Forwarding;
 use crate::proxy::route::Path;
 use crate::timer::TimerToken;
+use crate::transport::{Origin, Transport};
 use crate::uas::Arrival;
 use rustc_hash::FxHashMap;
 use sip::header::via::Via;
@@ -16,6 +17,9 @@ use std::sync::Arc;
 
 /// How long a branch is without its mark: the cookie, an s, sixteen digits.
 const MARKED: usize = 24;
+
+/// The Via parameter that says how a response gets back.
+const BACK: &str = "back";
 
 /// The way of one INVITE.
 pub(crate) struct Way {
@@ -64,38 +68,60 @@ impl Engine {
 
     /// The branch of a request forwarded without state: what RFC 3261 §16.11 wants, and a mark that only this engine can make, over that
     /// and the Via beneath. A response without it is nobody's: else whoever sent one would have it passed on to wherever its Via says.
-    pub(crate) fn stateless_branch(&self, forwarding: &Forwarding) -> String {
+    ///
+    /// And the way back, in a parameter of its own: the transport that the request came over, whatever its Via calls that, and a mark over
+    /// it and the address. They may differ from the INVITE's to its CANCEL, when a NAT forgot the phone or a connection broke; branches
+    /// must not.
+    pub(crate) fn stateless_branch(&self, forwarding: &Forwarding, origin: &Origin) -> String {
         let branch = forwarding.branch();
-        let mark = self.way_mark(&branch, forwarding.request().top_via().ok());
-        format!("{branch}{mark:016x}")
+        let beneath = forwarding.request().top_via().ok();
+        let mark = self.way_mark(&branch, beneath.as_ref());
+        let branch = format!("{branch}{mark:016x}");
+        let back = self.back_mark(&branch, origin.transport, beneath.as_ref());
+        format!("{branch};{BACK}={}-{back:016x}", origin.transport)
     }
 
-    /// Whether a response's top Via, which names us, has a branch that this engine made for what stands beneath.
-    pub(crate) fn is_marked(&self, message: &Message) -> bool {
+    /// Whether a response's top Via, which names us, is one that this engine made for what stands beneath; then the transport that leads
+    /// there.
+    pub(crate) fn marked_way_back(&self, message: &Message) -> Option<Transport> {
         let mut vias = message.vias().flatten();
-        let branch = vias.next().and_then(|via| via.branch());
-        let Some((branch, mark)) = branch.and_then(|branch| branch.split_at_checked(MARKED)) else {
-            return false;
-        };
-        u64::from_str_radix(mark, 16).is_ok_and(|mark| mark == self.way_mark(branch, vias.next()))
+        let (ours, beneath) = (vias.next()?, vias.next());
+        let text = ours.branch()?;
+        let number = |mark| u64::from_str_radix(mark, 16).ok();
+        let (branch, mark) = text.split_at_checked(MARKED)?;
+        if number(mark)? != self.way_mark(branch, beneath.as_ref()) {
+            return None;
+        }
+        let back = ours.params.get(BACK).flatten()?;
+        let (transport, mark) = back.split_once('-')?;
+        let transport = Transport::from_name(transport)?;
+        (number(mark)? == self.back_mark(text, transport, beneath.as_ref())).then_some(transport)
     }
 
-    fn way_mark(&self, branch: &str, beneath: Option<Via<'_>>) -> u64 {
-        let Some(via) = &beneath else {
-            return self.digester.digest(&[b"way", branch.as_bytes()]).first();
+    fn way_mark(&self, branch: &str, beneath: Option<&Via<'_>>) -> u64 {
+        let (host, port, below) = match beneath {
+            Some(via) => {
+                let (host, port) = via.sent_by();
+                (host.to_ascii_lowercase(), port, via.branch())
+            }
+            None => (String::new(), None, None),
         };
-        let (host, port) = via.sent_by();
-        let host = host.to_ascii_lowercase();
-        // Where the response goes: nobody on its way leads it elsewhere.
-        let from = via.received_address().map(|address| address.to_string());
-        let ports = [port, via.rport().flatten()].map(|it| it.unwrap_or_default().to_be_bytes());
+        let port = port.unwrap_or_default().to_be_bytes();
+        let below = below.unwrap_or_default().as_bytes();
+        let parts = [b"way", branch.as_bytes(), host.as_bytes(), &port, below];
+        self.digester.digest(&parts).first()
+    }
+
+    fn back_mark(&self, branch: &str, transport: Transport, beneath: Option<&Via<'_>>) -> u64 {
+        let address = beneath.and_then(Via::received_address);
+        let address = address.map(|address| address.to_string());
+        let port = beneath.and_then(|via| via.rport().flatten());
         let parts = [
-            b"way",
+            b"back",
             branch.as_bytes(),
-            host.as_bytes(),
-            ports.as_flattened(),
-            from.as_deref().unwrap_or_default().as_bytes(),
-            via.branch().unwrap_or_default().as_bytes(),
+            transport.name().as_bytes(),
+            address.as_deref().unwrap_or_default().as_bytes(),
+            &port.unwrap_or_default().to_be_bytes(),
         ];
         self.digester.digest(&parts).first()
     }

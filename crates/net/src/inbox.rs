@@ -81,6 +81,10 @@ pub(crate) enum Item {
 pub(crate) struct Outgoing {
     pub transmit: Transmit,
     pub from: u8,
+    /// The connection that is to take it, if there was one.
+    pub connection: Option<ConnectionId>,
+    /// It was given from the shard that was to have that connection to the one that has another.
+    pub is_passed_on: bool,
 }
 
 /// The list of one shard.

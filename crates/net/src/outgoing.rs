@@ -58,7 +58,8 @@ impl Driver {
             }
         }
         while let Some(unanswered) = self.engine.poll_unanswered() {
-            let owner = self.pool.owner_of_unanswered(&unanswered);
+            let connection = self.pool.connection_of_unanswered(&unanswered);
+            let owner = connection.map_or(self.shard, stream::shard);
             if owner == self.shard {
                 self.pool.unanswered(&unanswered, &mut self.totals);
             } else if let Some(inbox) = self.inboxes.get(usize::from(owner)) {
@@ -80,10 +81,13 @@ impl Driver {
                 None => Err(TransmitError::Unreachable),
             },
             Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
-                let owner = self.pool.owner_of(&transmit);
+                let connection = self.pool.connection_of(&transmit);
+                let owner = connection.map_or(self.shard, stream::shard);
                 let outgoing = Outgoing {
                     transmit,
                     from: self.shard,
+                    connection,
+                    is_passed_on: false,
                 };
                 match self.inboxes.get(usize::from(owner)) {
                     Some(inbox) if owner != self.shard => {

@@ -234,3 +234,36 @@ fn an_address_in_use_is_named_with_or_without_shards() {
         .to_string();
     assert!(error.contains("this host has no such address"), "{error}");
 }
+
+/// An INVITE whose 200 is repeated (RFC 3261 §13.3.1.4) after its connection ended, while the server has another to the sent-by of its Via.
+#[test]
+fn a_message_whose_connection_ended_takes_another_of_whichever_shard() {
+    let config = ServerConfig {
+        shards: 2,
+        ..listening("sip:127.0.0.1:0;transport=tcp")
+    };
+    let (server, application, _events) = start(config);
+    let to = address(&server, Transport::Tcp);
+    // The kernel chooses the shard of a connection, and chance that of a call: one in two is of different ones.
+    let trials: Vec<_> = (0..12)
+        .map(|n| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let sent_by = listener.local_addr().unwrap();
+            application.ask(&format!("sip:{sent_by};transport=tcp"));
+            let mut there = TcpPeer::new(listener.accept().unwrap().0);
+            assert!(there.read().starts_with("OPTIONS "));
+            let mut caller = TcpPeer::connect(to);
+            let contact = format!("Contact: <sip:a@{sent_by};transport=tcp>\r\nContent-Length");
+            let invite = options("TCP", sent_by, &format!("ended{n}"), "")
+                .replace("OPTIONS", "INVITE")
+                .replace("Content-Length", &contact);
+            caller.write(&invite);
+            while !caller.read().starts_with("SIP/2.0 200 ") {}
+            (listener, there)
+        })
+        .collect();
+    for (_listener, mut there) in trials {
+        while !there.read().starts_with("SIP/2.0 200 ") {}
+    }
+    assert_eq!(total(&server.counts(), "connections_opened"), 12);
+}

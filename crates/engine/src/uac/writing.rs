@@ -27,7 +27,9 @@ impl Engine {
         let flow = client.flow.as_ref().map(|way| way.origin);
         let (user, dialog) = (client.user, client.dialog);
         let branch = match (&plan, user) {
-            (Plan::Relay(forwarding, _), User::Stateless) => self.stateless_branch(forwarding),
+            (Plan::Relay(forwarding, origin), User::Stateless) => {
+                self.stateless_branch(forwarding, origin)
+            }
             _ => client_branch(id, secret),
         };
         let dialog = dialog.and_then(|dialog| self.dialogs.get(dialog));

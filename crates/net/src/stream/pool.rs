@@ -9,8 +9,8 @@ use super::keep_alive::KeepsAlive;
 use super::layer::{Failure, Layer, WebSocketRules};
 use super::listener::Accepted;
 use super::outbox::{Outbox, OutboxLimits};
-use super::returning;
-use super::reuse::Key;
+use super::returning::{self, Addressee};
+use super::reuse::{By, Key, Wanted};
 use super::shared::Shared;
 use super::silent::Silent;
 use crate::config::StreamConfig;
@@ -60,7 +60,7 @@ struct New {
     transport: Transport,
     peer: SocketAddr,
     local: SocketAddr,
-    key: Key,
+    key: (Key, By),
     server_name: Option<Arc<str>>,
     layer: Layer,
 }
@@ -142,7 +142,7 @@ impl Pool {
             transport,
             peer: accepted.peer,
             local,
-            key: Key::new(transport, accepted.peer, None),
+            key: (Key::new(transport, accepted.peer, None), By::Accepted),
             server_name: None,
             layer,
         });
@@ -218,38 +218,42 @@ impl Pool {
         ConnectionId((u64::from(self.shard) << 56) | (self.next - 1))
     }
 
-    /// The shard whose connection takes this message: the one that it names, or one that is there for its peer.
-    pub fn owner_of(&self, transmit: &Transmit) -> u8 {
-        let found = || self.find(transmit, returning::wanted_name(transmit).as_ref());
-        let connection = transmit.destination.connection.or_else(found);
-        connection.map_or(self.shard, shard)
+    /// The connection that takes this message: the one that it names, or one that is there for its peer.
+    pub fn connection_of(&self, transmit: &Transmit) -> Option<ConnectionId> {
+        let named = transmit.destination.connection;
+        named.or_else(|| self.find(transmit, &returning::addressee(transmit)))
     }
 
-    /// The same for the connection that a request was left unanswered over.
-    pub fn owner_of_unanswered(&self, unanswered: &Unanswered) -> u8 {
+    /// The connection that a request was left unanswered over.
+    pub fn connection_of_unanswered(&self, unanswered: &Unanswered) -> Option<ConnectionId> {
         let destination = &unanswered.destination;
-        let name = unanswered.server_name.as_ref();
-        let found = || self.reuse.lock().find(destination, name);
-        let connection = destination.connection.or_else(found);
-        connection.map_or(self.shard, shard)
+        let found = || {
+            let wanted = Wanted::new(destination, unanswered.server_name.clone());
+            self.reuse.lock().find(&wanted, self.shard)
+        };
+        destination.connection.or_else(found)
     }
 
-    fn find(&self, transmit: &Transmit, name: Option<&Arc<str>>) -> Option<ConnectionId> {
+    fn find(&self, transmit: &Transmit, addressee: &Addressee) -> Option<ConnectionId> {
+        let destination = &transmit.destination;
+        let source = Key::new(destination.transport, destination.peer, None);
+        let wanted = Wanted::new(destination, addressee.name.clone());
         let reuse = self.reuse.lock();
-        let back = returning::is_response(transmit)
-            .then(|| reuse.find_accepted(&transmit.destination))
-            .flatten();
-        back.or_else(|| reuse.find(&transmit.destination, name))
+        let back = || reuse.find_by(&source, self.shard);
+        let back = addressee.is_source.then(back).flatten();
+        back.or_else(|| reuse.find(&wanted, self.shard))
     }
 
     /// Queues a message for the connection it names, or one to its peer, opening that if need be; `flush` writes.
     pub fn send(&mut self, outgoing: Outgoing, totals: &mut Totals) {
-        let destination = outgoing.transmit.destination;
         let (token, from) = (outgoing.transmit.token, outgoing.from);
-        let id = destination.connection.filter(|id| self.is_usable(*id));
-        let id = match id {
+        let found = outgoing.connection.filter(|id| self.is_usable(*id));
+        let id = match found {
             Some(id) => Ok(id),
-            None => self.find_or_open(&outgoing.transmit, totals),
+            None => match self.find_or_open(&outgoing.transmit, outgoing.is_passed_on, totals) {
+                Ok(id) if shard(id) != self.shard => return self.pass_on(outgoing, id),
+                other => other,
+            },
         };
         let result = id.and_then(|id| {
             let entry = self.connections.get_mut(&id).ok_or(TransmitError::Closed)?;
@@ -268,17 +272,31 @@ impl Pool {
         }
     }
 
+    /// The connection ended on the way to here, and another shard has one to that peer.
+    fn pass_on(&self, outgoing: Outgoing, id: ConnectionId) {
+        if let Some(inbox) = self.inboxes.get(usize::from(shard(id))) {
+            inbox.push(Item::Outgoing(Outgoing {
+                connection: Some(id),
+                is_passed_on: true,
+                ..outgoing
+            }));
+        }
+    }
+
+    /// One of ours, or one of another shard but for what came from there for that.
     fn find_or_open(
         &mut self,
         transmit: &Transmit,
+        is_passed_on: bool,
         totals: &mut Totals,
     ) -> Result<ConnectionId, TransmitError> {
-        let name = returning::wanted_name(transmit);
-        let found = self.find(transmit, name.as_ref());
-        match found.filter(|id| self.is_usable(*id)) {
+        let addressee = returning::addressee(transmit);
+        let found = self.find(transmit, &addressee);
+        let is_elsewhere = |id| shard(id) != self.shard && !is_passed_on;
+        match found.filter(|id| is_elsewhere(*id) || self.is_usable(*id)) {
             Some(id) => Ok(id),
-            None if returning::is_nobody(name.as_ref()) => Err(TransmitError::Closed),
-            None => self.open(&transmit.destination, name, totals),
+            None if returning::is_nobody(addressee.name.as_ref()) => Err(TransmitError::Closed),
+            None => self.open(&transmit.destination, addressee.name, totals),
         }
     }
 
@@ -291,11 +309,7 @@ impl Pool {
     /// between them, and the connection is as good as dead: it is closed, and the next request opens another.
     pub fn unanswered(&mut self, unanswered: &Unanswered, totals: &mut Totals) {
         let destination = &unanswered.destination;
-        let id = destination.connection.or_else(|| {
-            self.reuse
-                .lock()
-                .find(destination, unanswered.server_name.as_ref())
-        });
+        let id = self.connection_of_unanswered(unanswered);
         let Some(entry) = id.and_then(|id| self.connections.get(&id)) else {
             return;
         };
@@ -345,7 +359,10 @@ impl Pool {
             transport,
             peer,
             local: SocketAddr::new(source, 0),
-            key: Key::opened(transport, peer, server_name.clone()),
+            key: (
+                Key::opened(transport, peer, server_name.clone()),
+                By::Opened,
+            ),
             server_name,
             layer,
         });
@@ -372,7 +389,8 @@ impl Pool {
                 is_touched: false,
             },
         );
-        self.reuse.lock().add(id, new.key);
+        let (key, by) = new.key;
+        self.reuse.lock().add(id, key, by);
         Connection {
             origin: Origin {
                 listener: new.listener,
@@ -408,7 +426,7 @@ impl Pool {
     /// The peer of this connection proved a name and asks for requests to it.
     pub fn alias(&mut self, id: ConnectionId, key: Key) {
         if self.connections.contains_key(&id) {
-            self.reuse.lock().alias(id, key);
+            self.reuse.lock().add(id, key, By::Alias);
         }
     }
 

@@ -9,23 +9,37 @@ use engine::transport::Transport;
 use sip::{Host, Limits, Message};
 use std::sync::Arc;
 
-pub(super) fn is_response(transmit: &Transmit) -> bool {
-    transmit.bytes.starts_with(b"SIP/2.0 ")
+/// Whom a message is for, where it names no connection.
+pub(super) struct Addressee {
+    /// The domain that the peer of a new connection has to prove: what the message says itself or, of a response, the host of its top Via.
+    /// None where that host is an address, or where the transport proves nothing.
+    pub name: Option<Arc<str>>,
+    /// A response to the very address that its request came from: whoever connected from there sent it, whatever his Via calls him.
+    pub is_source: bool,
 }
 
-/// The domain that the peer of a new connection for this message has to prove: what it says itself or, of a response, the host of its top
-/// Via. None where that host is an address, or where the transport proves nothing.
-pub(super) fn wanted_name(transmit: &Transmit) -> Option<Arc<str>> {
+pub(super) fn addressee(transmit: &Transmit) -> Addressee {
     let transport = transmit.destination.transport;
-    let is_nameless = matches!(transport, Transport::Udp | Transport::Tcp);
-    if is_nameless || transmit.server_name.is_some() || !is_response(transmit) {
-        return transmit.server_name.clone();
+    let mut addressee = Addressee {
+        name: transmit.server_name.clone(),
+        is_source: false,
+    };
+    if transport == Transport::Tcp
+        || addressee.name.is_some()
+        || !transmit.bytes.starts_with(b"SIP/2.0 ")
+    {
+        return addressee;
     }
-    let message = Message::parse(transmit.bytes.clone(), &Limits::unlimited()).ok()?;
-    match message.top_via().ok()?.host {
-        Host::Name(name) => Some(one_spelling(Arc::from(name))),
-        Host::V4(_) | Host::V6(_) => None,
+    let message = Message::parse(transmit.bytes.clone(), &Limits::unlimited());
+    if let Some(via) = message.as_ref().ok().and_then(|it| it.top_via().ok()) {
+        let peer = transmit.destination.peer;
+        addressee.is_source =
+            via.received_address() == Some(peer.ip()) && via.rport().flatten() == Some(peer.port());
+        if let Host::Name(name) = via.host {
+            addressee.name = Some(one_spelling(Arc::from(name)));
+        }
     }
+    addressee
 }
 
 /// Whether nobody can be connected to under this name: a browser gives itself one (RFC 7118 §5.6), and is gone with its connection.

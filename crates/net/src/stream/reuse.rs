@@ -1,4 +1,5 @@
 //! Which connection takes a request to a peer (RFC 3261 §18.1.1, RFC 5923): by its address and, over TLS, by the name it proved.
+use super::pool::shard;
 use engine::id::ConnectionId;
 use engine::transport::{Destination, Transport};
 use rustc_hash::FxHashMap;
@@ -39,18 +40,41 @@ impl Key {
     }
 }
 
-/// A connection that is found by something.
-#[derive(Copy, Clone)]
-struct Found {
-    id: ConnectionId,
-    /// Its peer asked for that.
-    by_alias: bool,
+/// How a connection came to be found by something.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum By {
+    /// It was opened to that.
+    Opened,
+    /// It was accepted from there.
+    Accepted,
+    /// Its peer proved it and asks for it.
+    Alias,
 }
 
-/// The connections by what they are found by; the latest of those that have it in common.
+/// What is looked for: a connection to this destination, whose peer has this name.
+pub(super) struct Wanted {
+    named: Key,
+    by_address: Option<Key>,
+}
+
+impl Wanted {
+    pub fn new(destination: &Destination, name: Option<Arc<str>>) -> Wanted {
+        let (transport, peer) = (destination.transport, destination.peer);
+        let named = Key::opened(transport, peer, name);
+        // A numeric host names no domain: whoever connected to us from that address has it.
+        let by_address = named.name.as_ref().is_some_and(|name| is_address(name));
+        Wanted {
+            named,
+            by_address: by_address.then(|| Key::new(transport, peer, None)),
+        }
+    }
+}
+
+/// The connections by what they are found by.
 #[derive(Default)]
 pub(super) struct Reuse {
-    connections: FxHashMap<Key, Found>,
+    /// All that have it in common: the last is found, while it is there.
+    connections: FxHashMap<Key, SmallVec<[(ConnectionId, By); 1]>>,
     keys: FxHashMap<ConnectionId, SmallVec<[Key; 1]>>,
 }
 
@@ -61,56 +85,46 @@ impl Reuse {
         self.keys.shrink_to_fit();
     }
 
-    /// The connection for a request to this destination, whose domain is `name`.
-    pub fn find(&self, destination: &Destination, name: Option<&Arc<str>>) -> Option<ConnectionId> {
-        let (transport, peer) = (destination.transport, destination.peer);
-        let named = Key::opened(transport, peer, name.cloned());
-        // A numeric host names no domain: whoever connected to us from that address has it.
-        let by_address = named.name.as_ref().is_none_or(|name| is_address(name));
-        let found = self.connections.get(&named);
-        let accepted = || self.connections.get(&Key::new(transport, peer, None));
-        let found = found.or_else(|| accepted().filter(|_| by_address));
-        found.map(|found| found.id)
+    /// The connection to take; of several that were opened one of this shard.
+    pub fn find(&self, wanted: &Wanted, own: u8) -> Option<ConnectionId> {
+        let by_address = || self.find_by(wanted.by_address.as_ref()?, own);
+        self.find_by(&wanted.named, own).or_else(by_address)
     }
 
-    /// The connection that was accepted from this very address: a response goes back over it to whoever asked, whatever its Via says that
-    /// he is.
-    pub fn find_accepted(&self, destination: &Destination) -> Option<ConnectionId> {
-        let key = Key::new(destination.transport, destination.peer, None);
-        self.connections.get(&key).map(|found| found.id)
-    }
-
-    /// The connection is found by this from now on.
-    pub fn add(&mut self, id: ConnectionId, key: Key) {
-        self.insert(id, key, false);
-    }
-
-    /// Its peer proved a name and asks to be found by it. A connection that was opened to whoever has it is not replaced.
-    pub fn alias(&mut self, id: ConnectionId, key: Key) {
-        let found = self.connections.get(&key);
-        let is_full = self.keys.get(&id).is_none_or(|keys| keys.len() > NAMES);
-        if !is_full && key.name.is_some() && found.is_none_or(|found| found.by_alias) {
-            self.insert(id, key, true);
+    /// The connection with this key.
+    pub fn find_by(&self, key: &Key, own: u8) -> Option<ConnectionId> {
+        let found = self.connections.get(key)?;
+        let (last, by) = *found.last()?;
+        if by != By::Opened || shard(last) == own {
+            return Some(last);
         }
+        let mut owned = found.iter().rev();
+        let owned = owned.find(|(id, by)| *by == By::Opened && shard(*id) == own);
+        Some(owned.map_or(last, |(id, _)| *id))
     }
 
-    fn insert(&mut self, id: ConnectionId, key: Key, by_alias: bool) {
+    /// The connection is found by this from now on, before those that were. Not by an alias, where one was opened to whoever has that.
+    pub fn add(&mut self, id: ConnectionId, key: Key, by: By) {
         let keys = self.keys.entry(id).or_default();
-        if !keys.contains(&key) {
-            keys.push(key.clone());
+        let is_refused = by == By::Alias && (key.name.is_none() || keys.len() > NAMES);
+        if is_refused || keys.contains(&key) {
+            return;
         }
-        self.connections.insert(key, Found { id, by_alias });
+        keys.push(key.clone());
+        let found = self.connections.entry(key).or_default();
+        let opened = found.iter().position(|(_, by)| *by == By::Opened);
+        let place = opened.filter(|_| by == By::Alias).unwrap_or(found.len());
+        found.insert(place, (id, by));
     }
 
     /// The connection ended.
     pub fn remove(&mut self, id: ConnectionId) {
         for key in self.keys.remove(&id).unwrap_or_else(|| smallvec![]) {
-            if self
-                .connections
-                .get(&key)
-                .is_some_and(|found| found.id == id)
-            {
-                self.connections.remove(&key);
+            if let Some(found) = self.connections.get_mut(&key) {
+                found.retain(|(other, _)| *other != id);
+                if found.is_empty() {
+                    self.connections.remove(&key);
+                }
             }
         }
     }
@@ -132,4 +146,67 @@ pub(super) fn one_spelling(name: Arc<str>) -> Arc<str> {
 
 fn is_address(name: &str) -> bool {
     name.parse::<IpAddr>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    //! The latest is found, until it ends; an alias gives way to what was opened, and a shard keeps to its own.
+    use super::*;
+
+    fn connection(shard: u8, number: u64) -> ConnectionId {
+        ConnectionId((u64::from(shard) << 56) | number)
+    }
+
+    fn key(name: Option<&str>) -> Key {
+        let peer = "192.0.2.9:5061".parse().unwrap();
+        Key::new(Transport::Tls, peer, name.map(Arc::from))
+    }
+
+    fn found(reuse: &Reuse, name: &str, own: u8) -> Option<ConnectionId> {
+        reuse.find_by(&key(Some(name)), own)
+    }
+
+    #[test]
+    fn what_ends_leaves_the_one_before_it() {
+        let mut reuse = Reuse::default();
+        let [first, second] = [1, 2].map(|number| connection(0, number));
+        for id in [first, second] {
+            reuse.add(id, key(None), By::Accepted);
+        }
+        assert_eq!(reuse.find_by(&key(None), 0), Some(second));
+        reuse.remove(second);
+        assert_eq!(reuse.find_by(&key(None), 0), Some(first));
+        reuse.remove(first);
+        assert_eq!(reuse.find_by(&key(None), 0), None);
+        assert!(reuse.connections.is_empty() && reuse.keys.is_empty());
+    }
+
+    #[test]
+    fn an_alias_is_found_where_nothing_was_opened_and_by_its_names_alone() {
+        let mut reuse = Reuse::default();
+        let [opened, other] = [1, 2].map(|number| connection(0, number));
+        reuse.add(opened, key(Some("a.example")), By::Opened);
+        reuse.add(other, key(None), By::Accepted);
+        reuse.add(other, key(Some("a.example")), By::Alias);
+        assert_eq!(found(&reuse, "a.example", 0), Some(opened));
+        reuse.remove(opened);
+        assert_eq!(found(&reuse, "a.example", 0), Some(other));
+        for number in 0..20 {
+            reuse.add(other, key(Some(&format!("b{number}.example"))), By::Alias);
+        }
+        let count = (0..20).filter(|n| found(&reuse, &format!("b{n}.example"), 0).is_some());
+        assert_eq!(count.count(), NAMES - 1);
+    }
+
+    #[test]
+    fn of_several_that_were_opened_a_shard_takes_its_own() {
+        let mut reuse = Reuse::default();
+        let [ours, theirs] = [0, 1].map(|shard| connection(shard, 1));
+        for id in [ours, theirs] {
+            reuse.add(id, key(Some("a.example")), By::Opened);
+        }
+        assert_eq!(found(&reuse, "a.example", 0), Some(ours));
+        assert_eq!(found(&reuse, "a.example", 1), Some(theirs));
+        assert_eq!(found(&reuse, "a.example", 2), Some(theirs));
+    }
 }
