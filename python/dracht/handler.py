@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, TypeAlias
 
 from dracht.errors import CallCancelled, ConnectionLost, DrachtError, ParseError, SipError
+from dracht.linelimit import LineLimit
 from dracht.request import Request
 from dracht.response import Response
 
@@ -22,6 +23,7 @@ TRY_LATER = {"Retry-After": "10"}
 __all__ = ["TRY_LATER", "Handler", "cancelled", "run", "shown", "unreadable"]
 
 log = logging.getLogger("dracht")
+_PEERS = LineLimit()
 
 Handler: TypeAlias = Callable[[Request, Response], Awaitable[None]]
 
@@ -58,8 +60,10 @@ async def run(handler: Handler, request: Request, running: set[Request]) -> None
         _answer(request, 500, None)
     except Exception as error:
         if (bad := unreadable(request, error)) is not None:
-            log.warning("%r cannot be read, it gets 400: %s", request, bad)
+            _tell("%r cannot be read, it gets 400: %s", request, bad)
             _answer(request, 400, None)
+        elif request._refused:
+            _tell("%r makes no dialog, as its Contact cannot be used, and got 400: %s", request, error)
         else:
             log.exception("handler %s raised for %r", shown(handler), request)
             _answer(request, 500, None)
@@ -67,6 +71,13 @@ async def run(handler: Handler, request: Request, running: set[Request]) -> None
         running.discard(request)
         # An INVITE stays until its ACK; what ran for it need not.
         request._task = None
+
+
+def _tell(text: str, request: Request, why: Exception) -> None:
+    """What is the peer's fault: whoever sends that can cause such a line."""
+    suppressed = _PEERS.allow()
+    if suppressed is not None:
+        log.warning(text + " (%d such lines suppressed)", request, why, suppressed)
 
 
 def unreadable(request: Request, error: Exception) -> ParseError | None:

@@ -50,6 +50,7 @@ class Request(RequestView):
         "_dialog",
         "_dispatcher",
         "_final",
+        "_refused",
         "_started",
         "_state",
         "_status",
@@ -91,7 +92,7 @@ class Request(RequestView):
         self._uri: Uri | None = None
         self._state: SimpleNamespace | None = None
         self._status = 0
-        self._final = False
+        self._final = self._refused = False
         self._answer_headers: DraftHeaders | None = None
         self._before_send: list[Callable[[int, DraftHeaders], None]] | None = None
 

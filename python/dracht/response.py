@@ -193,14 +193,17 @@ class SentResponse(Sending, MessageView):
     def failed(self, error: Exception) -> None:
         """The link's word that it is not."""
         self._ended = True
-        if self.status >= 200:
+        if getattr(error, "code", "") == "no-contact":
+            # The engine answered in its place, be it a provisional one.
+            self._dispatcher.final_failed(self.res.req)
+            self.res.req._final = self.res.req._refused = True
+        elif self.status >= 200:
             self._dispatcher.final_failed(self.res.req)
             if self.res.status == self.status and not isinstance(error, ConnectionLost):
                 # The engine did not take it, so that another can be sent (an invalid header field, say).
                 self.res.req._final = getattr(error, "code", "") in (
                     "unknown-transaction",
                     "already-answered",
-                    "no-contact",
                 )
         if self.res.req.cancelled or self._message is not None:
             # It was overtaken by the engine's own answer: to a CANCEL, or because the application took too long.

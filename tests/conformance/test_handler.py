@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from types import SimpleNamespace
 
 import pytest
 from dracht import CommandFailed, Request, RequestTimeout, Response, SipError
+from dracht.linelimit import LineLimit
 
 from tests.conformance.phone import Phone
 from tests.conformance.station import Stations, eventually
@@ -142,6 +144,29 @@ async def test_an_invite_without_a_contact_gets_400_when_it_is_answered(
     await eventually(lambda: len(codes) == 2)
     assert codes[0] == "no-contact"
     assert phone.ladder == ["> INVITE", "< 400", "> ACK"]
+
+
+async def test_callers_without_a_contact_write_few_lines_and_no_fault_of_the_application(
+    stations: Stations, phone: Phone, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dracht.linelimit.time", SimpleNamespace(monotonic=lambda: 5.0))
+    monkeypatch.setattr("dracht.handler._PEERS", LineLimit())
+    asked: list[Request] = []
+
+    async def handler(req: Request, res: Response) -> None:
+        asked.append(req)
+        await res.send(180)
+
+    station = await stations.start(handler, "invite")
+    for _ in range(20):
+        leg = phone.leg(station.address)
+        await leg.refused(await leg.send("INVITE", contact=False), await phone.expect(400))
+    await eventually(lambda: len(asked) == 20 and all(req._task is None for req in asked))
+    lines = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(lines) == 10, [record.getMessage() for record in lines]
+    for record in lines:
+        assert record.exc_info is None
+        assert "its Contact cannot be used, and got 400" in record.getMessage()
 
 
 async def test_a_dropped_request_gets_no_answer(stations: Stations, phone: Phone) -> None:

@@ -408,6 +408,10 @@ def test_an_advertised_address_is_told_to_peers_of_its_family_alone() -> None:
     assert advertised[0].startswith("udp/203.0.113.9")
     assert advertised[1] == bound[1]
     assert engine.stop()
+    # With no listener of its family, what is before this host translates.
+    engine = Engine.start(["sip:[::1]:0;transport=udp"], advertise="203.0.113.9")
+    assert engine.hostports()[0][0].startswith("udp/203.0.113.9")
+    assert engine.stop()
 
 
 def test_a_control_listener_is_opened_and_wants_a_secret() -> None:

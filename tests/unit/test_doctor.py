@@ -135,10 +135,13 @@ def test_an_address_advertised_in_one_family_is_right_where_the_other_is_public(
     )
 
 
-def test_an_advertised_address_that_no_listener_tells_is_told(tmp_path: Path) -> None:
-    here = situation(tmp_path, "sip:[::]:5060", advertise="203.0.113.7")
+def test_an_advertised_address_of_a_family_that_no_listener_is_of_is_told(tmp_path: Path) -> None:
+    machine = Elsewhere(tmp_path, PRIVATE, PRIVATE6)
+    here = situation(tmp_path, "sip:[::]:5060;transport=udp", machine=machine, advertise="203.0.113.7")
     finding = found(addresses_checks.shown(here))["advertised-family"]
-    assert "no listener is on IPv4: nobody is told it" in finding.seen
+    assert "no listener is on IPv4: every listener tells it" in finding.seen
+    (seen,) = {one.contact for one in here.seen if one.peer.place == "internet"}
+    assert seen == "<sip:203.0.113.7:5060>"
 
 
 def test_listening_on_loopback_only_is_said(tmp_path: Path) -> None:

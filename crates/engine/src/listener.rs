@@ -178,13 +178,16 @@ impl Listeners {
         &self,
         id: ListenerId,
         (peer, local): (IpAddr, Option<IpAddr>),
-        wants_secure: bool,
+        wants_secure: impl FnOnce() -> bool,
     ) -> Cow<'_, str> {
         let transport = self.get(id).map(|names| names.listener.transport);
         let parameter = match transport {
-            Some(Transport::Tls) if wants_secure => "",
-            Some(Transport::Wss) if wants_secure => ";transport=ws",
-            _ => return self.name(id, (peer, local), |name| &name.contact),
+            Some(Transport::Tls) => Some(""),
+            Some(Transport::Wss) => Some(";transport=ws"),
+            Some(_) | None => None,
+        };
+        let Some(parameter) = parameter.filter(|_| wants_secure()) else {
+            return self.name(id, (peer, local), |name| &name.contact);
         };
         let host_port = self.host_port(id, peer, local);
         Cow::Owned(format!("<sips:{host_port}{parameter}>"))
@@ -444,7 +447,11 @@ mod tests {
             "[2001:db8::1]:5060"
         );
         assert_eq!(
-            listeners.contact(ListenerId(2), ("2001:db8::9".parse().unwrap(), None), false),
+            listeners.contact(
+                ListenerId(2),
+                ("2001:db8::9".parse().unwrap(), None),
+                || false
+            ),
             "<sip:[2001:db8::1]:5060;transport=tcp>"
         );
         let routing = Routing::new(|peer: IpAddr| {

@@ -15,7 +15,7 @@ use crate::uas::in_dialog::contact_uri;
 use bytes::Bytes;
 use sip::header::refer_sub;
 use sip::status::reason_phrase;
-use sip::{Address, Build, HeaderName, Message, Method, Scheme};
+use sip::{Address, Build, HeaderName, Message, Method, Scheme, Uri};
 
 /// What a response says beside what it takes from its request.
 pub struct Reply<'a> {
@@ -46,10 +46,17 @@ pub(crate) fn creates_dialog(method: &Method) -> bool {
 /// Whether a request says nowhere in its Contact where its sender is reached (RFC 3261 §8.1.1.8), as a dialog needs it. More than one
 /// Contact is none too few: the first is taken. What has no magic cookie is of RFC 2543, whose target is its From (RFC 4475 §3.4.1).
 pub(crate) fn lacks_contact(request: &Message) -> bool {
-    contact_uri(request).is_none()
+    let is_routed = || request.header(HeaderName::RecordRoute).is_some();
+    // Who is reached by a proxy may have a URI that only that knows what to do with.
+    let leads = |uri: &str| is_routed() || Uri::parse(uri).is_ok_and(|it| is_sip(it.scheme()));
+    !contact_uri(request).is_some_and(|uri| leads(&uri))
         && request
             .top_via()
             .is_ok_and(|via| via.branch().is_some_and(|it| it.starts_with(MAGIC_COOKIE)))
+}
+
+fn is_sip(scheme: Scheme<'_>) -> bool {
+    matches!(scheme, Scheme::Sip | Scheme::Sips)
 }
 
 /// Whether a response of this status creates the dialog of its request, or confirms it.
@@ -218,7 +225,7 @@ pub(crate) fn write(
         build = build.header(
             HeaderName::Contact,
             listeners
-                .contact(listener, (peer, local), demands_sips(request))
+                .contact(listener, (peer, local), || demands_sips(request))
                 .as_bytes(),
         );
     }

@@ -54,7 +54,12 @@ const MISSING: &str = "Missing Contact";
 
 #[test]
 fn without_one_the_caller_gets_400_and_the_application_is_told() {
-    for contact in ["", "Contact: *\r\n", "Contact: <sip:>\r\n"] {
+    for contact in [
+        "",
+        "Contact: *\r\n",
+        "Contact: <sip:>\r\n",
+        "Contact: <tel:+15551234>\r\n",
+    ] {
         for (method, status) in [
             ("INVITE", 180),
             ("INVITE", 200),
@@ -120,13 +125,19 @@ fn what_makes_no_dialog_needs_none() {
 
 #[test]
 fn of_several_the_first_is_taken() {
-    let mut network = Network::new(1);
-    let contacts = "Contact: <sip:one@192.0.2.77>, <sip:two@192.0.2.78>\r\n";
-    receive(&mut network, "INVITE", contacts);
-    let request = network.request(0);
-    network.respond(0, request.transaction, 200, b"");
-    assert_eq!(last(&network).0, 200);
-    assert!(network.sent(0).dialog.is_some());
+    for contacts in [
+        "Contact: <sip:one@192.0.2.77>, <sip:two@192.0.2.78>\r\n",
+        "Contact: <sip:one@192.0.2.77>, <sip:two\r\n",
+        // What only a proxy knows to reach.
+        "Contact: <tel:+15551234>\r\nRecord-Route: <sip:192.0.2.77;lr>\r\n",
+    ] {
+        let mut network = Network::new(1);
+        receive(&mut network, "INVITE", contacts);
+        let request = network.request(0);
+        network.respond(0, request.transaction, 200, b"");
+        assert_eq!(last(&network).0, 200, "{contacts}");
+        assert!(network.sent(0).dialog.is_some());
+    }
 }
 
 #[test]

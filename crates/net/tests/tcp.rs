@@ -246,6 +246,23 @@ fn line_ends_by_the_thousand_get_one_answer_a_read_and_end_the_connection() {
 }
 
 #[test]
+fn a_line_end_behind_every_message_is_none_too_many() {
+    let (server, _application) = tcp_server(StreamConfig::default());
+    let mut peer = TcpPeer::connect(address(&server, Transport::Tcp));
+    // More than a thousand in a second.
+    for turn in 0..25 {
+        let burst: Vec<String> = (0..100)
+            .map(|n| request(&peer, &format!("end{turn}-{n}")) + "\r\n")
+            .collect();
+        peer.write(&burst.concat());
+        for _ in 0..100 {
+            assert!(peer.read().starts_with("SIP/2.0 200 "));
+        }
+    }
+    assert_eq!(total(&server.counts(), "connections_closed"), 0);
+}
+
+#[test]
 fn the_oldest_over_which_nothing_came_gives_way_to_a_new_one() {
     let (server, _application) = one_shard(StreamConfig {
         connections: 16,

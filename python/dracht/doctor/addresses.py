@@ -20,7 +20,7 @@ def host_in(value: str) -> str:
 
 
 def shown(situation: Situation) -> Iterator[Finding]:
-    """Peers that would be told an address which they cannot reach, and an advertised address that is told to nobody."""
+    """Peers that would be told an address which they cannot reach, and an advertised address of a family without listener."""
     literals = _literals(situation)
     told: dict[str, list[Seen]] = {}
     for seen in situation.seen:
@@ -60,8 +60,9 @@ def shown(situation: Situation) -> Iterator[Finding]:
             yield Finding(
                 "warning",
                 "advertised-family",
-                f"{one} is advertised, and no listener is on IPv{one.version}: nobody is told it.",
-                f'Add a listener on IPv{one.version} ("{listener}"), or advertise an address of the other family, or a name.',
+                f"{one} is advertised, and no listener is on IPv{one.version}: every listener tells it.",
+                "That is right where something before this machine translates. If nothing does, add a listener on "
+                f'IPv{one.version} ("{listener}"), or advertise an address of the other family, or a name.',
             )
     if situation.listeners and all(one.host.is_loopback for one in situation.listeners):
         yield Finding(

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Callable, Sequence
 
 from dracht.errors import ConnectionLost
+from dracht.linelimit import LineLimit
 from dracht.link.base import Receiver
 from dracht.link.carrier import ConnectionLink
 from dracht.link.connection import ControlConnection
@@ -29,8 +30,6 @@ _MAX_CONNECTIONS = 10_000
 _AUTHENTICATION = 10.0
 _ROUND = 5.0
 _IDLE = 40.0
-# Lines a second about those who do not let us in.
-_LINES = 10
 
 
 class AcceptedLink(ConnectionLink):
@@ -104,7 +103,7 @@ class Acceptor:
         self._serving: dict[AcceptedLink, tuple[ControlConnection, Callable[[], bool]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._rounds: list[asyncio.Task[None]] = []
-        self._second = self._lines = self._suppressed = 0
+        self._told = LineLimit()
 
     @property
     def address(self) -> str:
@@ -175,15 +174,10 @@ class Acceptor:
             self._end(link)
 
     def _tell(self, peer: str, why: str) -> None:
-        """Whoever can connect can cause such a line: ten a second are written."""
-        second = int(asyncio.get_running_loop().time())
-        if second != self._second:
-            self._second, self._lines = second, 0
-        self._lines += 1
-        if self._lines > _LINES:
-            self._suppressed += 1
+        """Whoever can connect can cause such a line."""
+        suppressed = self._told.allow()
+        if suppressed is None:
             return
-        suppressed, self._suppressed = self._suppressed, 0
         log.warning(
             "what connected from %s did not let us in: %s; %d such lines suppressed", peer, why, suppressed
         )

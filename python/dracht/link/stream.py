@@ -114,7 +114,9 @@ class ControlStream(asyncio.BufferedProtocol):
         if not isinstance(transport, asyncio.Transport):
             raise TypeError("a control connection is a stream")
         self._transport = transport
-        self.peer = "{}:{}".format(*transport.get_extra_info("peername", ("?", "?")))
+        # None where the peer has reset the connection already.
+        host, port = (transport.get_extra_info("peername") or ("?", "?"))[:2]
+        self.peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         text = f"authenticate|{self._secret}|{','.join(self._tags)}"
         self.ask(text.encode("utf-8", "surrogateescape"), self._welcome)
         self._flush()

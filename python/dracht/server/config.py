@@ -119,7 +119,7 @@ class ServerConfig:
     )
     ringing_timeout: float = setting(
         "timers",
-        "limit of an INVITE that rings, where the application sets none",
+        "limit of an INVITE that rings, where the application sets none; and of the search for somebody who takes a proxied one",
         3600.0,
         least=0.001,
         most=_LONGEST,

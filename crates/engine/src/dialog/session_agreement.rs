@@ -112,7 +112,7 @@ impl Engine {
             let local = Some(origin.local.ip());
             let own = self
                 .listeners
-                .contact(origin.listener, (origin.peer.ip(), local), false);
+                .contact(origin.listener, (origin.peer.ip(), local), || false);
             session.contact = (contact.text() != own).then(|| contact.text().into());
         }
         if let Some(dialog) = self.dialogs.get_mut(id) {

@@ -5,7 +5,7 @@ use sip::header::Address;
 use sip::{Message, Scheme, Uri};
 use std::cmp::Reverse;
 
-/// The most targets of one search, those of its redirections among them: twice what Max-Breadth lets ring at one time (RFC 5393 §5.3.3: 60).
+/// The most targets of one search, those of its redirections among them: about twice what Max-Breadth lets ring at one time (RFC 5393 §5.3.3: 60).
 pub const MOST_TARGETS: usize = 128;
 
 /// A q of 1, in thousandths.

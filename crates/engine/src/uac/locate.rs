@@ -61,10 +61,7 @@ impl Engine {
         hop: &str,
         dialog: Option<DialogId>,
     ) -> Result<Located, CommandError> {
-        if let Some(way) = self
-            .flow_of(dialog)
-            .filter(|way| way.is_only || self.may_take(hop, &way.origin))
-        {
+        if let Some(way) = self.flow_of(dialog) {
             // The Contact is for when there is no connection any more, and may be no address at all (RFC 7118 §5.6).
             let mut located = Located::down(way.origin, way.is_only);
             if let (Some(_), false, Ok(Target::Address(resolved))) =
@@ -214,7 +211,8 @@ impl Engine {
     }
 
     /// The way to a dialog's peer that its Contact does not name: its connection, while it is open and nobody stands between; or
-    /// where it speaks from, when its Contact is not believed.
+    /// where it speaks from, when its Contact is not believed. Even where its Contact is a `sips` URI and this way is without TLS: the call
+    /// came by it, often from a balancer that ends TLS, and nothing leads to the phone behind that but this. Once it is gone only TLS will do.
     fn flow_of(&self, dialog: Option<DialogId>) -> Option<Way> {
         let dialog = self.dialogs.get(dialog?)?;
         let origin = dialog.origin;

@@ -42,11 +42,11 @@ impl Engine {
         let bytes = match &plan {
             Plan::Own(request) => {
                 let via = via_value(way.transport, &host_port, &branch, alias);
-                let contact = self.listeners.contact(
-                    way.listener,
-                    (way.peer.ip(), local),
-                    request.demands_sips(),
-                );
+                let contact = self
+                    .listeners
+                    .contact(way.listener, (way.peer.ip(), local), || {
+                        request.demands_sips()
+                    });
                 Some(request.write(&Names {
                     via: &via,
                     host_port: &host_port,

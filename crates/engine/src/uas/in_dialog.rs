@@ -8,7 +8,7 @@ use crate::event::{Event, Request};
 use crate::id::DialogId;
 use crate::totals::Total;
 use crate::transaction::server::Owner;
-use sip::{HeaderName, Message, Method};
+use sip::{Address, HeaderName, Message, Method};
 use std::sync::Arc;
 
 /// What becomes of a request for a dialog that exists.
@@ -30,12 +30,12 @@ pub(crate) fn refreshes_target(method: &Method) -> bool {
     )
 }
 
-/// The URI of a message's Contact, when there is exactly one that can be read, and is of a size to be kept.
+/// The URI of a message's Contact, of several the first, when it can be read and is of a size to be kept.
 pub(crate) fn contact_uri(message: &Message) -> Option<Box<str>> {
-    let contacts = message.contacts().ok()?;
-    let contact = contacts.first().filter(|contact| !contact.is_wildcard())?;
-    let uri = contact.uri_text;
-    (uri.len() <= MOST_TEXT && contact.uri().is_ok()).then(|| uri.into())
+    let value = message.values(HeaderName::Contact).next()?;
+    let contact = Address::parse(&value).ok()?;
+    let is_one = !contact.is_wildcard() && contact.uri().is_ok();
+    (is_one && contact.uri_text.len() <= MOST_TEXT).then(|| contact.uri_text.into())
 }
 
 impl Engine {

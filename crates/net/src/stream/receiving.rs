@@ -20,6 +20,9 @@ const EVIDENCE: usize = 4096;
 /// How many line ends that are no message one connection may send in a second.
 const LINE_ENDS: u32 = 1000;
 
+/// How many of them a message makes up for: what stacks send with one, which end a body with a line end that they do not count.
+const WITH_MESSAGE: u32 = 4;
+
 /// A connection that came to nothing, for the log and the totals.
 pub(crate) struct Fault {
     pub peer: SocketAddr,
@@ -170,6 +173,9 @@ impl Connection {
     /// Gives a message to the shard that owns its call.
     fn hand_in(&mut self, message: Message) {
         self.spoke();
+        // Line ends before a message belong to it (RFC 3261 §7.5), and it is counted itself.
+        let (begun, count) = self.line_ends;
+        self.line_ends = (begun, count.saturating_sub(WITH_MESSAGE));
         self.note_alias(&message);
         self.keeps_alive.note(&message, self.last_read);
         let shards = u8::try_from(self.inboxes.len()).unwrap_or(u8::MAX);

@@ -14,15 +14,18 @@ pub fn read(texts: &[String], advertise: Option<&str>) -> PyResult<Vec<ListenSpe
     for text in texts {
         specs.extend(listen::parse(text).map_err(invalid)?);
     }
+    let Some((host, port)) = advertised else {
+        return Ok(specs);
+    };
+    // A name may have addresses of either family; an address of one is nowhere for peers of the other.
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
+    let is_theirs =
+        |spec: &ListenSpec| address.is_none_or(|address| address.is_ipv4() == spec.host.is_ipv4());
+    // Where no listener is of its family, something before us translates for all of them.
+    let is_for_all = !specs.iter().any(is_theirs);
     for spec in &mut specs {
-        let is_theirs = |(host, _): &&(String, Option<u16>)| {
-            let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-            // A name may have addresses of either family; an address of one is nowhere for peers of the other.
-            let address = address.ok();
-            address.is_none_or(|address| address.is_ipv4() == spec.host.is_ipv4())
-        };
-        if spec.advertised.is_none() {
-            spec.advertised = advertised.as_ref().filter(is_theirs).cloned();
+        if spec.advertised.is_none() && (is_for_all || is_theirs(spec)) {
+            spec.advertised = Some((host.clone(), port));
         }
     }
     Ok(specs)
