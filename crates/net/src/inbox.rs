@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 
 /// How many items may wait before datagrams handed over by other shards are refused: these can be lost as on their way.
 const HANDED_OVER: usize = 65_536;
@@ -87,13 +87,27 @@ pub(crate) struct Outgoing {
     pub is_passed_on: bool,
 }
 
+/// How many connections are read once whenever a crowded shard has taken what waited.
+const TURNS: usize = 8;
+
 /// The list of one shard.
-#[derive(Default)]
 pub(crate) struct Inbox {
     state: Mutex<State>,
-    taken: Notify,
+    /// Who waits to be read while it is crowded, in the order in which they came: one that sends without end would be first each time.
+    turns: Semaphore,
     handed_over: AtomicU64,
     lost: AtomicU64,
+}
+
+impl Default for Inbox {
+    fn default() -> Inbox {
+        Inbox {
+            state: Mutex::default(),
+            turns: Semaphore::new(0),
+            handed_over: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -162,7 +176,8 @@ impl Inbox {
         // The shard is awake, and looks here again before it sleeps: what comes meanwhile need not wake it.
         state.waker = None;
         drop(state);
-        self.taken.notify_waiters();
+        let left = self.turns.available_permits();
+        self.turns.add_permits(TURNS.saturating_sub(left));
     }
 
     /// Whether so much waits that connections are not to be read.
@@ -170,17 +185,12 @@ impl Inbox {
         self.lock().items.len() >= CROWDED
     }
 
-    /// Waits until it is not crowded any more.
+    /// Waits until a connection may be read: it is not crowded any more, or it is that connection's turn.
     pub async fn has_room(&self) {
-        loop {
-            let taken = self.taken.notified();
-            tokio::pin!(taken);
-            // From here on no `notify_waiters` is missed.
-            taken.as_mut().enable();
-            if !self.is_crowded() {
-                return;
-            }
-            taken.await;
+        if self.is_crowded()
+            && let Ok(turn) = self.turns.acquire().await
+        {
+            turn.forget();
         }
     }
 
@@ -205,7 +215,7 @@ impl Inbox {
         let items = std::mem::take(&mut state.items);
         drop(state);
         drop(items);
-        self.taken.notify_waiters();
+        self.turns.close();
     }
 }
 

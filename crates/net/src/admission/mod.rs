@@ -214,9 +214,7 @@ impl Driver {
     /// Bans, or lifts a ban; whoever is banned loses its connections. Gives whether it is news.
     pub(crate) fn apply_ban(&mut self, now: Time, ban: NewBan) -> bool {
         if ban.time.is_some() {
-            let all = self.gate.connections.iter();
-            let banned = all.filter(|(_, peer)| ban.network.contains(**peer));
-            self.hang_ups.extend(banned.map(|(id, _)| *id));
+            self.hang_ups.extend(self.pool.of(ban.network));
         }
         self.gate.apply(now, ban)
     }

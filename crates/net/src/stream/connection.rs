@@ -49,6 +49,8 @@ pub(super) struct Connection {
     pub partial_since: Option<Instant>,
     /// Whether the peer sent a whole message or a keep-alive.
     pub has_spoken: bool,
+    /// How many bytes came since something was whole, over TLS or WebSocket.
+    pub in_vain: usize,
     /// How many line ends came in the second that began then.
     pub line_ends: (Instant, u32),
     /// Until when the peer that connected to us has to send something.
@@ -127,6 +129,7 @@ impl Connection {
         let mut armed = self.deadline().0;
         let sleep = tokio::time::sleep_until(armed);
         tokio::pin!(sleep);
+        let mut has_turn = false;
         loop {
             let status = outbox.status();
             match status.phase {
@@ -134,7 +137,7 @@ impl Connection {
                 Phase::Ending if status.is_empty => return linger(stream).await,
                 Phase::Opening | Phase::Open | Phase::Ending => {}
             }
-            let crowded = if self.is_reading {
+            let crowded = if self.is_reading && !has_turn {
                 self.crowded(&inboxes)
             } else {
                 None
@@ -149,12 +152,24 @@ impl Connection {
             tokio::select! {
                 biased;
                 () = outbox.changed.notified() => {}
-                () = has_room(crowded), if is_held => {}
+                () = has_room(crowded), if is_held => has_turn = true,
                 ready = stream.ready(interest.unwrap_or(Interest::READABLE)), if interest.is_some() => {
                     let Ok(ready) = ready else { return };
-                    let is_open = !self.is_reading || !(ready.is_readable() || ready.is_read_closed()) || self.read(stream).is_ok();
-                    if !is_open || (status.blocked_since.is_some() && outbox.write().is_err()) {
+                    let mut is_more = false;
+                    if self.is_reading && (ready.is_readable() || ready.is_read_closed()) {
+                        let Ok(more) = self.read(stream, if has_turn { 1 } else { READS }) else { return };
+                        (is_more, has_turn) = (more, false);
+                    }
+                    if status.blocked_since.is_some() && outbox.write().is_err() {
                         return;
+                    }
+                    if is_more {
+                        // Who sends as fast as it is read would never let anybody else, or its own deadlines, have a turn.
+                        tokio::task::yield_now().await;
+                        let (deadline, awaited) = self.deadline();
+                        if Instant::now() >= deadline && !self.waited_in_vain(awaited) {
+                            return;
+                        }
                     }
                 }
                 () = sleep.as_mut() => {
@@ -191,10 +206,10 @@ impl Connection {
         })
     }
 
-    /// Reads what is there, within bounds. An error is the connection's end.
-    fn read(&mut self, stream: &TcpStream) -> io::Result<()> {
+    /// Reads what is there, within bounds; says whether there may be more. An error is the connection's end.
+    fn read(&mut self, stream: &TcpStream, reads: usize) -> io::Result<bool> {
         BUFFER.with_borrow_mut(|buffer| {
-            for _ in 0..READS {
+            for _ in 0..reads {
                 let mut count = None;
                 // As in `udp.rs`: a read that did not fill the buffer found all there is, and waits for the next edge.
                 let result = stream.try_io(Interest::READABLE, || {
@@ -212,13 +227,13 @@ impl Connection {
                     (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
                         return Err(error);
                     }
-                    (None, _) => return Ok(()),
+                    (None, _) => return Ok(false),
                 }
                 if !self.is_reading || count.is_none_or(|count| count < buffer.len()) {
-                    return Ok(());
+                    return Ok(false);
                 }
             }
-            Ok(())
+            Ok(true)
         })
     }
 }

@@ -17,6 +17,7 @@ use crate::config::StreamConfig;
 use crate::inbox::{Inbox, Item, Outgoing};
 use crate::tls;
 use crate::totals::Totals;
+use engine::admit::Prefix;
 use engine::config::Listener;
 use engine::flows::Unanswered;
 use engine::id::ConnectionId;
@@ -51,6 +52,7 @@ pub(crate) struct Pool {
 
 struct Entry {
     outbox: Arc<Outbox>,
+    peer: IpAddr,
     is_touched: bool,
 }
 
@@ -386,6 +388,7 @@ impl Pool {
             id,
             Entry {
                 outbox: outbox.clone(),
+                peer: new.peer.ip(),
                 is_touched: false,
             },
         );
@@ -412,6 +415,7 @@ impl Pool {
             partial_since: None,
             first_by: None,
             has_spoken: false,
+            in_vain: 0,
             line_ends: (Instant::now(), 0),
             crowded: None,
             handshake_until: None,
@@ -447,7 +451,18 @@ impl Pool {
     pub fn hang_up(&mut self, id: ConnectionId) {
         if let Some(entry) = self.connections.get(&id) {
             entry.outbox.end();
+            // What TLS or WebSocket says at the end: nothing else would bring it on its way.
+            if entry.outbox.write().is_err() {
+                entry.outbox.close(TransmitError::Closed, &self.inboxes);
+            }
         }
+    }
+
+    /// The connections with peers in that network.
+    pub fn of(&self, network: Prefix) -> impl Iterator<Item = ConnectionId> {
+        let found = self.connections.iter();
+        let found = found.filter(move |(_, entry)| network.contains(entry.peer));
+        found.map(|(id, _)| *id)
     }
 
     /// Gives back the room of connections that are gone.

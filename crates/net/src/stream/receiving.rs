@@ -23,6 +23,9 @@ const LINE_ENDS: u32 = 1000;
 /// How many of them a message makes up for: what stacks send with one, which end a body with a line end that they do not count.
 const WITH_MESSAGE: u32 = 4;
 
+/// How many times the bytes of the longest message may come as records and frames that make none: one byte in each is 36 times.
+const IN_VAIN: usize = 40;
+
 /// A connection that came to nothing, for the log and the totals.
 pub(crate) struct Fault {
     pub peer: SocketAddr,
@@ -47,6 +50,9 @@ impl Connection {
             self.note_partial(now, was_complete, false);
             return;
         }
+        if !self.comes_to_something(wire.len()) {
+            return;
+        }
         let mut received = Received::default();
         let (progress, result) = self.outbox.receive(wire, &mut received);
         if progress.became_ready {
@@ -60,6 +66,7 @@ impl Connection {
             if !self.is_patient() {
                 return;
             }
+            self.in_vain = 0;
         }
         for message in received.messages {
             was_complete = true;
@@ -124,6 +131,20 @@ impl Connection {
             self.framer.take_pong();
         }
         was_complete
+    }
+
+    /// Whether what comes ever becomes a message. Records and frames that carry nothing cost next to nothing to send, and reach no rate.
+    fn comes_to_something(&mut self, more: usize) -> bool {
+        self.in_vain = self.in_vain.saturating_add(more);
+        let most = self.limits.message_bytes.saturating_mul(IN_VAIN);
+        if self.in_vain <= most {
+            return true;
+        }
+        self.is_reading = false;
+        let why = format!("it sent {most} bytes and no whole message");
+        self.tell("closed a connection", why, false);
+        self.outbox.close(TransmitError::Closed, &self.inboxes);
+        false
     }
 
     /// Whether one more line end is taken. They reach neither rates nor filters, cost next to nothing to send, and nobody needs many.
@@ -197,6 +218,7 @@ impl Connection {
 
     /// The peer sent something whole.
     fn spoke(&mut self) {
+        self.in_vain = 0;
         if !self.has_spoken {
             self.has_spoken = true;
             self.first_by = None;
@@ -240,7 +262,8 @@ impl Connection {
     }
 
     /// What came is no message: the engine may answer, then, where the stream cannot be read further, the connection ends.
-    fn malformed(&self, evidence: Bytes, error: ParseError, is_end: bool) {
+    fn malformed(&mut self, evidence: Bytes, error: ParseError, is_end: bool) {
+        self.in_vain = 0;
         let (Some(inbox), Some(id)) = (
             self.inboxes.get(usize::from(self.shard)),
             self.origin.connection,
