@@ -47,21 +47,25 @@ impl ServerInvite {
                 *self = ServerInvite::Accepted;
                 smallvec![
                     Effect::Send,
+                    Effect::StopRetransmit,
                     Effect::SetTimeout(timers.long()),
                     Effect::Shrink
                 ]
             }
             (ServerInvite::Proceeding, _) => {
                 *self = ServerInvite::Completed(timers.t1);
-                let mut effects: Effects = smallvec![
+                // The timer of the 100 that is not sent any more: timer G is set where the network may lose what is sent (§17.2.1).
+                let repeats = if reliable {
+                    Effect::StopRetransmit
+                } else {
+                    Effect::SetRetransmit(timers.t1)
+                };
+                smallvec![
                     Effect::Send,
                     Effect::SetTimeout(timers.long()),
-                    Effect::Shrink
-                ];
-                if !reliable {
-                    effects.push(Effect::SetRetransmit(timers.t1));
-                }
-                effects
+                    Effect::Shrink,
+                    repeats
+                ]
             }
             (ServerInvite::Accepted, 200..=299) => smallvec![Effect::Send],
             (ServerInvite::Completed(_) | ServerInvite::Confirmed | ServerInvite::Accepted, _) => {
