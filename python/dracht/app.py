@@ -17,7 +17,7 @@ from dracht.agent import Agent
 from dracht.calls import Calls
 from dracht.defaults import allowed, default
 from dracht.errors import ConnectionLost, DrachtError, SipError
-from dracht.handler import unreadable
+from dracht.handler import is_peers_fault
 from dracht.methods import PublishMethod, ReferMethod, SubscribeMethod
 from dracht.middleware.stack import describe
 from dracht.registration import METHODS, Registration
@@ -147,9 +147,7 @@ class App(Registration):
         except ConnectionLost:
             raise
         except Exception as error:
-            bad = unreadable(req, error)
-            if bad is not None:
-                self.log.warning("%r cannot be read, it gets 400: %s", req, bad)
+            if is_peers_fault(req, error):
                 if not req.handled:
                     res.send(400)
                 return

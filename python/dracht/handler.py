@@ -20,7 +20,7 @@ from dracht.response import Response
 TRY_LATER = {"Retry-After": "10"}
 """Goes with a 503 of an application that ends (RFC 3261 §21.5.4): without it a peer may never come back. Seconds."""
 
-__all__ = ["TRY_LATER", "Handler", "cancelled", "run", "shown", "unreadable"]
+__all__ = ["TRY_LATER", "Handler", "cancelled", "is_peers_fault", "run", "shown"]
 
 log = logging.getLogger("dracht")
 _PEERS = LineLimit()
@@ -59,11 +59,8 @@ async def run(handler: Handler, request: Request, running: set[Request]) -> None
         log.info("handler %s ended for %r: %s", shown(handler), request, error)
         _answer(request, 500, None)
     except Exception as error:
-        if (bad := unreadable(request, error)) is not None:
-            _tell("%r cannot be read, it gets 400: %s", request, bad)
+        if is_peers_fault(request, error):
             _answer(request, 400, None)
-        elif request._refused:
-            _tell("%r makes no dialog, as its Contact cannot be used, and got 400: %s", request, error)
         else:
             log.exception("handler %s raised for %r", shown(handler), request)
             _answer(request, 500, None)
@@ -73,11 +70,22 @@ async def run(handler: Handler, request: Request, running: set[Request]) -> None
         request._task = None
 
 
-def _tell(text: str, request: Request, why: Exception) -> None:
-    """What is the peer's fault: whoever sends that can cause such a line."""
+def is_peers_fault(request: Request, error: Exception) -> bool:
+    """Whether a handler raised `error` for what the peer sent; then it gets 400. Whoever sends that causes the line that says so."""
+    bad = unreadable(request, error)
+    if bad is not None:
+        what, why = "cannot be read, it gets 400", str(bad)
+    elif request._refused:
+        what, why = (
+            "has no Contact that says where its sender is reached",
+            "it can make no dialog, and got 400",
+        )
+    else:
+        return False
     suppressed = _PEERS.allow()
     if suppressed is not None:
-        log.warning(text + " (%d such lines suppressed)", request, why, suppressed)
+        log.warning("%r %s: %s (%d such lines suppressed)", request, what, why, suppressed)
+    return True
 
 
 def unreadable(request: Request, error: Exception) -> ParseError | None:

@@ -197,6 +197,8 @@ class SentResponse(Sending, MessageView):
             # The engine answered in its place, be it a provisional one.
             self._dispatcher.final_failed(self.res.req)
             self.res.req._final = self.res.req._refused = True
+            # The peer's fault, and no line for each that nobody awaits.
+            self._seen = True
         elif self.status >= 200:
             self._dispatcher.final_failed(self.res.req)
             if self.res.status == self.status and not isinstance(error, ConnectionLost):

@@ -166,7 +166,10 @@ async def test_callers_without_a_contact_write_few_lines_and_no_fault_of_the_app
     assert len(lines) == 10, [record.getMessage() for record in lines]
     for record in lines:
         assert record.exc_info is None
-        assert "its Contact cannot be used, and got 400" in record.getMessage()
+        assert (
+            "has no Contact that says where its sender is reached: it can make no dialog, and got 400"
+            in record.getMessage()
+        )
 
 
 async def test_a_dropped_request_gets_no_answer(stations: Stations, phone: Phone) -> None:

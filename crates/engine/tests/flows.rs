@@ -595,3 +595,57 @@ fn a_stream_that_leaves_a_request_unanswered_is_named() {
     engine.handle_timeout(Time::START + Duration::from_secs(70));
     assert!(engine.poll_unanswered().is_none(), "UDP has no connection");
 }
+
+#[test]
+fn a_call_whose_peer_is_reached_no_more_ends_with_its_bye() {
+    // A browser that is gone, and a phone over UDP whose Contact only its proxy knew, which sends what comes back to this server.
+    let gone = "sip:x1@gone.invalid;transport=ws";
+    let routed = "tel:+15551234>\nRecord-Route: <tel:+15551234";
+    let cases = [
+        (browser(1), "WS gone.invalid", gone, "FlowFailed"),
+        (phone(), "UDP 198.51.100.7", routed, "InvalidUri"),
+    ];
+    for (caller, via, contact, error) in cases {
+        let mut engine = engine();
+        let text = request("INVITE", "sip:b@192.0.2.1", via, contact, "");
+        receive(&mut engine, caller, &text);
+        let asked = next_request(&mut engine);
+        let respond = Respond {
+            id: CommandId(1),
+            transaction: asked.transaction,
+            status: 200,
+            reason: String::new(),
+            draft: Draft::default(),
+        };
+        engine.handle_command(Time::ZERO, APPLICATION, Command::Respond(respond));
+        let answer = sent(&mut engine).pop().unwrap().1;
+        let tag = answer.to().unwrap().tag().unwrap().to_owned();
+        let dialog = std::iter::from_fn(|| engine.poll_event())
+            .find_map(|(_, event)| match event {
+                Event::Sent(sent) => sent.dialog,
+                _ => None,
+            })
+            .unwrap();
+        let to = format!("To: <sip:b@b.example>;tag={tag}");
+        let ack = request("ACK", "sip:b@192.0.2.1", via, contact, "");
+        receive(
+            &mut engine,
+            caller,
+            &ack.replace("To: <sip:b@b.example>", &to),
+        );
+        engine.handle_connection_closed(Time::ZERO, ConnectionId(1));
+        assert_eq!(engine.counts().dialogs, 1, "it may come back");
+        let bye = SendRequest {
+            id: CommandId(7),
+            method: Method::Bye,
+            uri: String::new(),
+            dialog: Some(DialogReference::Id(dialog)),
+            next_hop: None,
+            draft: Draft::default(),
+        };
+        engine.handle_command(Time::ZERO, APPLICATION, Command::Send(bye));
+        let failed = failure(&mut engine).expect("it cannot be sent");
+        assert!(format!("{failed:?}").starts_with(error), "{failed:?}");
+        assert_eq!(engine.counts().dialogs, 0);
+    }
+}

@@ -40,6 +40,17 @@ fn is_placeholder(uri: &str) -> bool {
     uri.is_empty() || uri.contains("placeholder")
 }
 
+/// Whether nothing that is sent to where it was to go ever gets there.
+fn leads_nowhere(error: &CommandError) -> bool {
+    matches!(
+        error,
+        CommandError::InvalidUri(_)
+            | CommandError::NoTransport(_)
+            | CommandError::FlowFailed(_)
+            | CommandError::FlowForged
+    )
+}
+
 /// The number of a CSeq value. The method behind it, which may be left out, is the engine's to write.
 fn sequence_number(value: &Bytes) -> Result<u32, CommandError> {
     let text = draft::text("CSeq", value)?;
@@ -257,13 +268,23 @@ impl Engine {
             .clone()
             .unwrap_or_else(|| dialog.next_hop().to_owned());
         let user = User::Application(application);
-        let transaction = self.open_client(
+        let opened = self.open_client(
             Plan::Own(Box::new(plan)),
             &hop,
             user,
             Announce::Sent(application, send.id),
             Some(id),
-        )?;
+        );
+        let is_own = uri.is_none() && send.next_hop.is_none();
+        if let Err(error) = &opened
+            && send.method == Method::Bye
+            && is_own
+            && leads_nowhere(error)
+        {
+            // RFC 3261 §15.1.1: whoever has said goodbye has hung up, heard or not.
+            self.dialog_said_goodbye(Some(id));
+        }
+        let transaction = opened?;
         self.request_passed(id, Side::We, &send.method, || describes);
         if send.method == Method::Bye {
             self.give_up_invite(id);
