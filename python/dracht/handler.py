@@ -71,7 +71,7 @@ async def run(handler: Handler, request: Request, running: set[Request]) -> None
 
 
 def is_peers_fault(request: Request, error: Exception) -> bool:
-    """Whether a handler raised `error` for what the peer sent; then it gets 400. Whoever sends that causes the line that says so."""
+    """Whether a handler raised `error` for what the peer sent; then it gets 400. Whoever sends that causes the line."""
     bad = unreadable(request, error)
     if bad is not None:
         what, why = "cannot be read, it gets 400", str(bad)
