@@ -24,12 +24,12 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// What follows the equals sign, without white space at its end; none where it is not UTF-8.
+    /// What follows the equals sign, without white space at its ends, a carriage return that ends no line among it; none where it is not UTF-8.
     pub(super) fn value(&self) -> Option<&'a str> {
         let value = self.content().get(2..)?;
         std::str::from_utf8(value)
             .ok()
-            .map(|text| text.trim_matches([' ', '\t']))
+            .map(|text| text.trim_matches([' ', '\t', '\r']))
     }
 }
 
