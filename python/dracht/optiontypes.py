@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import collections.abc
 import dataclasses
+import difflib
 import functools
 import os
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
-__all__ = ["check_fields", "check_types"]
+__all__ = ["check_fields", "check_types", "near"]
 
 _MOST = 2**32
 """No whole number that is set here reaches it, and the engine could hold none that is much longer."""
+
+_NEAR = 0.65
+"""Of letters in common: "tsl" is nearly "tls", "log_level" is not "dialog_idle" (0.6)."""
 
 _NAMES: dict[Any, tuple[str, str]] = {
     bool: ("True or False", "True or False"),
@@ -60,6 +64,11 @@ def check_fields(made: Any, *, but: Iterable[str] = ()) -> None:
         hints,
         f"{type(made).__name__}: ",
     )
+
+
+def near(name: str, known: Collection[str]) -> str | None:
+    """What of these names may have been meant: the nearest, where one is near."""
+    return next(iter(difflib.get_close_matches(name, known, 1, _NEAR)), None)
 
 
 @functools.cache

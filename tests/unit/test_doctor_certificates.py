@@ -69,6 +69,17 @@ def test_nothing_is_said_of_a_certificate_that_is_right(authority: Authority) ->
         assert found(authority, pair, listen=f"sip:*:5061;transport=tls{host}") == {}
 
 
+def test_a_chain_that_cannot_be_read_is_told_with_the_place_of_the_certificate(authority: Authority) -> None:
+    chain, key = authority.issue("one", "a.example")
+    junk = "-----BEGIN CERTIFICATE-----\nAAECAwQF\n-----END CERTIFICATE-----\n"
+    chain.write_text(chain.read_text() + junk)
+    said = found(authority, (chain, key))
+    assert "one.pem: certificate 2 of the 2 in it cannot be read" in said["certificate-file"]
+    chain.write_text(junk[:40])
+    said = found(authority, (chain, key))
+    assert "one.pem: ends in the middle" in said["certificate-file"]
+
+
 def test_dates_are_looked_at(authority: Authority) -> None:
     assert set(found(authority, authority.issue("old", "a.example", days=-1))) == {"certificate-expired"}
     assert set(found(authority, authority.issue("soon", "a.example", days=3))) == {"certificate-expires"}
@@ -93,7 +104,8 @@ def test_files_that_cannot_be_used_are_told(authority: Authority, tmp_path: Path
     missing = found(authority, (tmp_path / "missing.pem", key))["certificate-file"]
     assert "missing.pem: No such file" in missing
     (tmp_path / "text.pem").write_text("hello")
-    assert "in PEM" in found(authority, (tmp_path / "text.pem", key))["certificate-file"]
+    said = found(authority, (tmp_path / "text.pem", key))["certificate-file"]
+    assert "text.pem: holds no certificate: a PEM file is wanted" in said
     assert "certificate-missing" in found(authority)
 
 

@@ -17,6 +17,8 @@ from dracht.link.native import NativeLink
         ("certificates", r"no option 'certificates': give tls=Tls\(certificates=...\)"),
         ("trusted", r"give admission=Admission\(trusted=...\)"),
         ("shard", "did you mean shards?"),
+        ("tsl", "did you mean tls?"),
+        ("log_level", "there is admission, advertise, "),
         ("zzz", "there is admission, advertise, .*trying_after"),
     ],
 )

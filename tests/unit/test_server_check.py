@@ -251,6 +251,8 @@ def test_a_secret_that_nobody_could_send_is_told(secret: str, sign: str, tmp_pat
 def test_certificates_that_cannot_be_used_are_each_told_with_the_line(tmp_path: Path) -> None:
     good, other = issued(tmp_path, "a.example"), issued(tmp_path, "b.example")
     (tmp_path / "empty.pem").write_text("")
+    junk = "-----BEGIN CERTIFICATE-----\nAAECAwQF\n-----END CERTIFICATE-----\n"
+    (tmp_path / "junk.pem").write_text((tmp_path / good[0]).read_text() + junk)
     text = f"""{MINIMUM}
 [tls]
 verify = false
@@ -258,14 +260,16 @@ certificates = [
   ["{good[0]}", "{good[1]}"],
   ["{good[0]}", "{other[1]}"],
   ["missing.pem", "{good[1]}"],
+  ["junk.pem", "{good[1]}"],
 ]
 authorities = ["empty.pem"]
 reload_interval = 1
 """
-    mismatch, missing, empty = wrong(tmp_path, text)
+    mismatch, missing, unreadable, empty = wrong(tmp_path, text)
     assert mismatch.startswith("dracht.toml:6: [tls] certificates: item 2: b.example.key: is not the key of ")
     assert missing.startswith("dracht.toml:6: [tls] certificates: item 3: missing.pem: cannot be read: ")
-    assert empty.startswith("dracht.toml:11: [tls] authorities: item 1: empty.pem")
+    assert "item 4: junk.pem: certificate 2 of the 2 in it cannot be read" in unreadable
+    assert empty.startswith("dracht.toml:12: [tls] authorities: item 1: empty.pem")
     config, _ = configure(file_of(tmp_path, text))
     assert config.tls is not None, (
         "without --check the start reads the files, and says what is wrong with them"

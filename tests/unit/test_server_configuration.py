@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -262,6 +262,42 @@ def test_a_server_runs_from_a_file_reads_it_again_at_sighup_and_ends_at_sigterm(
         server.send_signal(signal.SIGHUP)
         server.until("nothing is changed: .*shards: 0 is out of range")
         assert server.end() == 0
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[Process, Path]]:
+    """A server that runs, and a pipe in the place of its configuration, which gives nothing until somebody writes."""
+    path = file_of(
+        tmp_path, '[server]\nlisten = ["sip:127.0.0.1:0"]\ncontrol = "127.0.0.1:0"\nsecret = "x"\n'
+    )
+    with Process("serve", "--config", str(path)) as server:
+        server.until(r"applications on tcp://127\.0\.0\.1:\d+")
+        path.unlink()
+        os.mkfifo(path)
+        yield server, path
+
+
+def test_a_file_that_cannot_be_read_to_its_end_keeps_no_server_from_ending(
+    served: tuple[Process, Path],
+) -> None:
+    server, path = served
+    server.send_signal(signal.SIGHUP)
+    # The pipe opens when the server reads it, which waits from then on.
+    with path.open("w"):
+        assert server.end() == 0
+
+
+def test_a_sighup_while_files_are_read_is_done_after_it(served: tuple[Process, Path]) -> None:
+    server, path = served
+    server.send_signal(signal.SIGHUP)
+    with path.open("w") as pipe:
+        server.send_signal(signal.SIGHUP)
+        pipe.write('[server]\nsecret = "x"\n')
+    server.until("configuration read again")
+    with path.open("w") as pipe:
+        pipe.write("[server]\nshards = 0\n")
+    server.until("nothing is changed: .*shards: 0 is out of range")
+    assert server.end() == 0
 
 
 def test_a_line_of_a_long_array_is_no_header(tmp_path: Path) -> None:

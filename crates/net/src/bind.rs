@@ -67,9 +67,11 @@ fn open_listener(
     config: &ServerConfig,
     opened: &mut Opened,
 ) -> Result<(), StartError> {
+    let beside = in_the_way(&opened.listeners, transport, wanted);
     let failed = |error| StartError::Listen {
         transport,
         address: wanted,
+        beside,
         error,
     };
     if transport.is_secure() && config.tls.is_none() {
@@ -101,6 +103,23 @@ fn open_listener(
     warn_of_small_buffer(local, config, opened);
     opened.listeners.push(listener(spec, transport, local));
     Ok(())
+}
+
+/// The one of these listeners that keeps another from being opened at this address.
+fn in_the_way(
+    listeners: &[Listener],
+    transport: Transport,
+    address: SocketAddr,
+) -> Option<(Transport, SocketAddr)> {
+    let (is_udp, host) = (transport == Transport::Udp, address.ip());
+    let other = listeners.iter().find(|other| {
+        let bound = other.bound;
+        (other.transport == Transport::Udp) == is_udp
+            && bound.port() == address.port()
+            && bound.is_ipv4() == address.is_ipv4()
+            && (bound.ip() == host || bound.ip().is_unspecified() || host.is_unspecified())
+    })?;
+    Some((other.transport, other.bound))
 }
 
 /// The listener that `spec` makes of a socket that is bound to `local`.
@@ -169,6 +188,7 @@ fn free_port(spec: &ListenSpec, config: &ServerConfig) -> Result<u16, StartError
                     failure = Some(StartError::Listen {
                         transport: *transport,
                         address,
+                        beside: None,
                         error,
                     });
                     break;

@@ -15,6 +15,8 @@ pub enum StartError {
         transport: Transport,
         /// Its address.
         address: SocketAddr,
+        /// The listener of the same server that has this address already.
+        beside: Option<(Transport, SocketAddr)>,
         /// What the operating system said.
         error: io::Error,
     },
@@ -29,6 +31,7 @@ impl fmt::Display for StartError {
             StartError::Listen {
                 transport,
                 address,
+                beside,
                 error,
             } => {
                 write!(f, "cannot listen on {transport} {address}: ")?;
@@ -38,8 +41,9 @@ impl fmt::Display for StartError {
                     "ss -tlpn"
                 };
                 match error.kind() {
-                    io::ErrorKind::AddrInUse => {
-                        write!(f, "another process uses this address; `{tool}` shows which: stop it, or choose another port")
+                    io::ErrorKind::AddrInUse => match beside {
+                        Some((other, at)) => write!(f, "another listener of this server, {other} {at}, uses this address: give one of the two another port"),
+                        None => write!(f, "another process uses this address; `{tool}` shows which: stop it, or choose another port"),
                     }
                     io::ErrorKind::PermissionDenied if address.port() < 1024 => {
                         f.write_str("ports below 1024 need the capability CAP_NET_BIND_SERVICE: choose another port, or grant it")

@@ -289,6 +289,23 @@ async fn addresses_that_no_server_has_are_left_out() {
 }
 
 #[tokio::test]
+async fn srv_records_without_a_port_are_left_out() {
+    let server = NameServer::start();
+    let udp = names(&server, &[UDP4]);
+    server.host("host.example", 60, &["192.0.2.7"]);
+    let portless = (0, 1, 0, "host.example");
+    server.srv("_sip._udp.none.example", 60, &[portless]);
+    let located = udp.locate(&question("sip:none.example", 1)).await;
+    assert_eq!(located.targets, Err(ResolveError::Unusable));
+    assert_eq!(located.unusable, 1);
+    let next = (1, 1, 5070, "host.example");
+    server.srv("_sip._udp.some.example", 60, &[portless, next]);
+    let located = udp.locate(&question("sip:some.example", 1)).await;
+    assert_eq!(located.targets.unwrap().len(), 1);
+    assert_eq!(located.unusable, 1);
+}
+
+#[tokio::test]
 async fn records_live_for_their_ttl_and_no_longer() {
     let server = NameServer::start();
     server.host("t.example", 30, &["192.0.2.1"]);

@@ -17,7 +17,7 @@ use net::{Server, ServerConfig, StreamConfig};
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use support::{
     Application, Peer, TcpPeer, address, connections, listening, options, request, response, start,
     total, wait_for,
@@ -277,7 +277,7 @@ fn new_certificates_are_for_new_connections_and_open_ones_stay() {
     authority
         .certificate(&["new.example"])
         .write(&folder, "own");
-    store.reload_if_changed();
+    store.reload_if_changed(SystemTime::now());
     assert!(is_answered(
         client.connect(to, "new.example").unwrap(),
         "new"
@@ -288,7 +288,7 @@ fn new_certificates_are_for_new_connections_and_open_ones_stay() {
     assert!(kept.read().starts_with("SIP/2.0 200 "));
     // What cannot be read leaves everything as it is.
     folder.write("own.key", "nonsense");
-    store.reload_if_changed();
+    store.reload_if_changed(SystemTime::now());
     assert!(store.reload().unwrap_err().to_string().contains("own.key"));
     assert!(is_answered(
         client.connect(to, "new.example").unwrap(),

@@ -142,3 +142,31 @@ fn a_peer_that_is_gone_does_not_disturb_the_others() {
         .unwrap();
     assert!(receive(&client).0.starts_with("SIP/2.0 200 "));
 }
+
+#[test]
+fn a_port_that_another_listener_of_the_same_server_has_is_told_so() {
+    let port = support::udp_peer("127.0.0.1:0")
+        .local_addr()
+        .unwrap()
+        .port();
+    let taken = support::udp_peer("127.0.0.1:0");
+    let config = |hosts: &[&str], port: u16| net::ServerConfig {
+        listen: hosts
+            .iter()
+            .flat_map(|host| listening(&format!("sip:{host}:{port};transport=udp")).listen)
+            .collect(),
+        ..net::ServerConfig::default()
+    };
+    let refused = |hosts: &[&str], port| {
+        let error = net::Server::start(config(hosts, port)).err().unwrap();
+        error.to_string()
+    };
+    for other in ["127.0.0.1", "0.0.0.0"] {
+        let error = refused(&["127.0.0.1", other], port);
+        let expected = format!("another listener of this server, udp 127.0.0.1:{port}, uses");
+        assert!(error.contains(&expected), "{error}");
+    }
+    let port = taken.local_addr().unwrap().port();
+    let error = refused(&["127.0.0.1"], port);
+    assert!(error.contains("another process uses"), "{error}");
+}

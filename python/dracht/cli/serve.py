@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from types import TracebackType
+from typing import Annotated, Any, Self
 
 import typer
 
@@ -43,6 +46,7 @@ from dracht.server.settings import ProcessConfig
 __all__ = ["serve"]
 
 _LOOK_EVERY = 0.2  # seconds between looks at what is left while draining
+_LAST_LINES = 1.0  # seconds that files which are being read at the end are waited for
 
 
 def serve(
@@ -133,11 +137,44 @@ def _run(source: Source, settings: ServerConfig, drain: float) -> None:
     with explained(doing), Server(settings) as server:
         say(f"SIP on {', '.join(server.hostports)}", "green")
         say(f"applications on {server.control_url}", "green")
-        while signals.get() == signal.SIGHUP:
-            _reload(server, source, settings)
+        with _Reloads(partial(_reload, server.engine.reload_certificates, source, settings)) as reloads:
+            while signals.get() == signal.SIGHUP:
+                reloads.ask()
         if drain:
             _drain(server, drain, signals)
         say("stopping")
+
+
+class _Reloads:
+    """Reads the files on a thread of its own, one time after the other: a disk that is gone, or a pipe, holds it up for ever, and
+    signals that end the server are heard all the same."""
+
+    def __init__(self, reload: Callable[[], None]) -> None:
+        self._reload = reload
+        self._asked = threading.Event()
+        self._is_ending = False
+        # The process does not wait for it.
+        self._thread = threading.Thread(target=self._run, name="dracht-reload", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._is_ending = True
+        self._asked.set()
+        self._thread.join(_LAST_LINES)
+
+    def ask(self) -> None:
+        """Has the files read, when those are that are being read."""
+        self._asked.set()
+
+    def _run(self) -> None:
+        while self._asked.wait() and not self._is_ending:
+            self._asked.clear()
+            self._reload()
 
 
 def _drain(server: Server, seconds: float, signals: queue.SimpleQueue[int]) -> None:
@@ -152,10 +189,10 @@ def _drain(server: Server, seconds: float, signals: queue.SimpleQueue[int]) -> N
                 return
 
 
-def _reload(server: Server, source: Source, running: ServerConfig) -> None:
+def _reload(read_certificates: Callable[[], bool], source: Source, running: ServerConfig) -> None:
     """Takes over what can be changed while calls go on, and says what cannot."""
     try:
-        if server.reload_certificates():
+        if read_certificates():
             notice("dracht: certificates read again")
     except ValueError as error:
         notice(f"dracht: the certificates in use stay: {error}")

@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dracht import _core
 from dracht.doctor.finding import Finding
 from dracht.doctor.machine import address_of
 from dracht.doctor.situation import Situation
+from dracht.tls import Tls
 
 __all__ = ["Certificate", "certificates", "covers", "day", "read", "seconds"]
 
@@ -105,10 +107,20 @@ def _server(chain: Path, key: Path) -> ssl.SSLContext:
     except ssl.SSLError as error:
         if "KEY_VALUES_MISMATCH" in str(error):
             raise ValueError("the key is of another certificate") from None
+        _refused(chain, key)
         raise ValueError(
             f"they are no certificate and its key without a password, in PEM ({error.reason or error})"
         ) from None
+    _refused(chain, key)
     return server
+
+
+def _refused(chain: Path, key: Path) -> None:
+    """`ValueError` in the words of the server, where it would not use them."""
+    try:
+        _core.check_tls(Tls(certificates=[(chain, key)]))
+    except ValueError as error:
+        raise ValueError(str(error).removeprefix("TLS: ").removesuffix(".")) from None
 
 
 def _shown(server: ssl.SSLContext, client: ssl.SSLContext, name: str | None) -> Any:

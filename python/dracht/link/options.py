@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 from collections.abc import Mapping
 from typing import Any, Literal, TypedDict, get_type_hints
@@ -11,7 +10,7 @@ from typing import Any, Literal, TypedDict, get_type_hints
 from dracht.admission import Admission
 from dracht.dns import Dns
 from dracht.network import Network
-from dracht.optiontypes import check_types
+from dracht.optiontypes import check_types, near
 from dracht.streams import Streams
 from dracht.tls import Tls
 
@@ -72,11 +71,11 @@ def check_options(options: Mapping[str, object], others: Mapping[str, Any] | Non
             for option, table in _TABLES.items()
             if name in {field.name for field in dataclasses.fields(table)}
         ]
-        close = difflib.get_close_matches(name, known, 1, 0.6)
+        close = near(name, known)
         if holders:
             hint = f"give {holders[0]}"
         elif close:
-            hint = f"did you mean {close[0]}?"
+            hint = f"did you mean {close}?"
         else:
             hint = f"there is {', '.join(sorted(known))}"
         raise TypeError(f"a server has no option {name!r}: {hint}")

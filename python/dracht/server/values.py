@@ -8,7 +8,6 @@ from __future__ import annotations
 import collections.abc
 import contextlib
 import dataclasses
-import difflib
 import math
 import os
 import tomllib
@@ -17,6 +16,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from dracht.optiontypes import near
 from dracht.server.config import within
 from dracht.server.settings import Setting, members, options_of
 
@@ -213,9 +213,9 @@ def _plural(hint: Any) -> str:
 
 def nearest(word: str, known: Collection[str]) -> str:
     """`; did you mean "shards"?` where something is spelled nearly so, else what there is."""
-    close = difflib.get_close_matches(word.lower(), known, 1, 0.6)
+    close = near(word.lower(), known)
     if close:
-        return f'; did you mean "{close[0]}"?'
+        return f'; did you mean "{close}"?'
     return f"; there is {', '.join(known)}"
 
 

@@ -39,7 +39,7 @@ pub(super) struct Search<'a> {
     pub(super) deadline: Instant,
     /// Whether a server had to be asked.
     pub(super) asked: bool,
-    /// How many addresses were left out, as they cannot be a server's.
+    /// How many addresses and SRV records were left out, as they cannot be a server's.
     pub(super) unusable: u64,
     /// What stood in the way of a better answer.
     error: Option<ResolveError>,
@@ -150,7 +150,10 @@ impl Search<'_> {
             absent |= none;
         }
         if places.is_empty() && absent {
-            return Err(ResolveError::NotFound);
+            return Err(match self.unusable {
+                0 => ResolveError::NotFound,
+                _ => ResolveError::Unusable,
+            });
         }
         if places.is_empty() {
             places.push(own);
@@ -184,7 +187,7 @@ impl Search<'_> {
         let (mut places, mut absent) = (Vec::new(), false);
         for (transport, pending) in pending {
             let records = unless_crowded(self.wait(pending).await)?;
-            match srv::service(&records, draw) {
+            match srv::service(&records, draw, &mut self.unusable) {
                 Service::Unknown => {}
                 Service::Absent => absent = true,
                 Service::At(targets) => places.extend(targets.into_iter().map(|srv| Place {

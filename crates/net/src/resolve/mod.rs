@@ -63,7 +63,7 @@ pub struct Located {
     pub targets: Result<Vec<Resolved>, ResolveError>,
     /// Whether a name server had to be asked.
     pub asked: bool,
-    /// How many addresses were left out, as they cannot be a server's.
+    /// How many addresses and SRV records were left out, as they cannot be a server's.
     pub unusable: u64,
 }
 

@@ -7,15 +7,15 @@ use super::record::{Record, Srv};
 pub enum Service {
     /// There are none.
     Unknown,
-    /// The service is decidedly not there: the only target is `.`.
+    /// There is nothing to try: the only target is `.`, the service is decidedly not there, or they have no port.
     Absent,
     /// The targets, the first to be tried first.
     At(Vec<Srv>),
 }
 
-/// Reads SRV records, and draws.
+/// Reads SRV records, and draws; adds those of port 0, where no server can be, to `unusable`.
 #[must_use]
-pub fn service(records: &[Record], draw: &mut Draw) -> Service {
+pub fn service(records: &[Record], draw: &mut Draw, unusable: &mut u64) -> Service {
     let all: Vec<&Srv> = records
         .iter()
         .filter_map(|record| match record {
@@ -26,11 +26,9 @@ pub fn service(records: &[Record], draw: &mut Draw) -> Service {
     if all.is_empty() {
         return Service::Unknown;
     }
-    let usable: Vec<Srv> = all
-        .into_iter()
-        .filter(|srv| !srv.target.is_empty() && srv.port != 0)
-        .cloned()
-        .collect();
+    let targets = all.into_iter().filter(|srv| !srv.target.is_empty());
+    let (usable, portless): (Vec<Srv>, Vec<Srv>) = targets.cloned().partition(|srv| srv.port != 0);
+    *unusable = unusable.saturating_add(u64::try_from(portless.len()).unwrap_or(u64::MAX));
     if usable.is_empty() {
         return Service::Absent;
     }
@@ -75,7 +73,7 @@ mod tests {
     }
 
     fn names(records: &[Record], seed: u64) -> Vec<String> {
-        match service(records, &mut Draw::new(seed)) {
+        match service(records, &mut Draw::new(seed), &mut 0) {
             Service::At(order) => order.into_iter().map(|srv| srv.target).collect(),
             other => panic!("{other:?}"),
         }
@@ -126,8 +124,10 @@ mod tests {
 
     #[test]
     fn a_lone_dot_means_that_the_service_is_not_there() {
-        let mut draw = Draw::new(1);
-        assert_eq!(service(&[record(0, 0, "")], &mut draw), Service::Absent);
-        assert_eq!(service(&[], &mut draw), Service::Unknown);
+        let (mut draw, mut unusable) = (Draw::new(1), 0);
+        let mut read = |records: &[Record]| service(records, &mut draw, &mut unusable);
+        assert_eq!(read(&[record(0, 0, "")]), Service::Absent);
+        assert_eq!(read(&[]), Service::Unknown);
+        assert_eq!(unusable, 0);
     }
 }

@@ -1,4 +1,4 @@
-//! What a certificate says about itself: names, subject, when it ends. Trusts nothing: verification is rustls's.
+//! What a certificate says about itself: names, subject, when it is valid. Trusts nothing: verification is rustls's.
 use engine::transport::PeerCertificate;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -6,8 +6,9 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::time::ASN1Time;
 
-/// How many names of a certificate are kept: one that lists more than this is no server's or phone's.
-const NAMES: usize = 64;
+/// How many names of a certificate are kept. Public authorities write 100 into one, some of them 250; what a peer shows is bounded by
+/// rustls at 64 KiB.
+const NAMES: usize = 1000;
 
 /// A certificate as far as it concerns us.
 #[derive(Clone, Debug)]
@@ -19,28 +20,40 @@ pub(crate) struct Certificate {
     pub addresses: Vec<IpAddr>,
     /// `CN=sip.example.com, O=Example`.
     pub subject: String,
-    pub not_after: SystemTime,
+    pub not_before: Moment,
+    pub not_after: Moment,
+}
+
+/// A moment as a certificate gives it.
+#[derive(Clone, Debug)]
+pub(crate) struct Moment {
+    pub time: SystemTime,
     /// `2027-01-31`.
-    pub not_after_text: String,
+    pub date: String,
 }
 
 impl Certificate {
     /// Reads a certificate in DER.
     pub fn read(der: &[u8]) -> Option<Certificate> {
-        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        let (rest, certificate) = X509Certificate::from_der(der).ok()?;
+        if !rest.is_empty() {
+            return None;
+        }
         let mut read = Certificate {
             dns_names: Vec::new(),
             uris: Vec::new(),
             addresses: Vec::new(),
             subject: certificate.subject().to_string(),
-            not_after: system_time(certificate.validity().not_after),
-            not_after_text: date(certificate.validity().not_after),
+            not_before: moment(certificate.validity().not_before),
+            not_after: moment(certificate.validity().not_after),
         };
         if let Ok(Some(names)) = certificate.subject_alternative_name() {
             for name in names.value.general_names.iter().take(NAMES) {
                 match name {
-                    GeneralName::DNSName(name) => read.dns_names.push(name.to_ascii_lowercase()),
-                    GeneralName::URI(uri) => read.uris.push((*uri).to_owned()),
+                    GeneralName::DNSName(name) if is_domain(name) => {
+                        read.dns_names.push(name.to_ascii_lowercase());
+                    }
+                    GeneralName::URI(uri) if is_uri(uri) => read.uris.push((*uri).to_owned()),
                     GeneralName::IPAddress(bytes) => read.addresses.extend(address(bytes)),
                     _ => {}
                 }
@@ -88,17 +101,34 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
     Some(IpAddr::V6(Ipv6Addr::from(sixteen)))
 }
 
-fn system_time(time: ASN1Time) -> SystemTime {
-    let seconds = u64::try_from(time.timestamp()).unwrap_or(0);
-    UNIX_EPOCH + Duration::from_secs(seconds)
+/// Applications compare names of all kinds as texts: none may pass for one of another kind, nor hide what it is from a reader.
+fn is_domain(name: &str) -> bool {
+    !name.contains(':') && !name.contains(char::is_control)
 }
 
-fn date(time: ASN1Time) -> String {
+/// Whether it has a scheme (RFC 3986 §3.1): what has none looks like a domain.
+fn is_uri(uri: &str) -> bool {
+    let is_scheme = |scheme: &str| {
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme
+                .chars()
+                .all(|each| each.is_ascii_alphanumeric() || "+-.".contains(each))
+    };
+    uri.split_once(':')
+        .is_some_and(|(scheme, _)| is_scheme(scheme))
+        && !uri.contains(char::is_control)
+}
+
+fn moment(time: ASN1Time) -> Moment {
+    let seconds = u64::try_from(time.timestamp()).unwrap_or(0);
     let date = time.to_datetime();
-    format!(
-        "{:04}-{:02}-{:02}",
-        date.year(),
-        u8::from(date.month()),
-        date.day()
-    )
+    Moment {
+        time: UNIX_EPOCH + Duration::from_secs(seconds),
+        date: format!(
+            "{:04}-{:02}-{:02}",
+            date.year(),
+            u8::from(date.month()),
+            date.day()
+        ),
+    }
 }

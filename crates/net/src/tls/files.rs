@@ -15,6 +15,8 @@ use std::time::SystemTime;
 pub struct FileError {
     path: PathBuf,
     what: String,
+    /// From when on it can be used as it is.
+    pub(super) usable_from: Option<SystemTime>,
 }
 
 impl FileError {
@@ -25,13 +27,15 @@ impl FileError {
         FileError {
             path: path.cloned().unwrap_or_else(|| PathBuf::from("TLS")),
             what: error.to_string(),
+            usable_from: None,
         }
     }
 
-    fn new(path: &Path, what: impl Into<String>) -> FileError {
+    pub(super) fn new(path: &Path, what: impl Into<String>) -> FileError {
         FileError {
             path: path.to_owned(),
             what: what.into(),
+            usable_from: None,
         }
     }
 }
@@ -62,7 +66,7 @@ fn pem_error(path: &Path, error: &pem::Error, wanted: &str) -> FileError {
         pem::Error::MissingSectionEnd { end_marker } => FileError::new(
             path,
             format!(
-                "ends in the middle: its line {} is missing",
+                "ends in the middle: its line -----END {}----- is missing",
                 String::from_utf8_lossy(end_marker).trim_ascii()
             ),
         ),
@@ -82,13 +86,29 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> 
     Ok(all)
 }
 
+/// The server's own certificate, where all that are behind it can be read as well: peers refuse a chain with one that cannot.
+fn read_chain(path: &Path, chain: &[CertificateDer<'_>]) -> Result<Certificate, FileError> {
+    let mut own = None;
+    for (index, der) in chain.iter().enumerate() {
+        let read = Certificate::read(der).ok_or_else(|| {
+            FileError::new(
+                path,
+                format!(
+                    "certificate {} of the {} in it cannot be read: make the file anew",
+                    index + 1,
+                    chain.len()
+                ),
+            )
+        })?;
+        own.get_or_insert(read);
+    }
+    own.ok_or_else(|| pem_error(path, &pem::Error::NoItemsFound, "certificate"))
+}
+
 /// Reads a certificate and its key, and sees that they belong together.
 pub(crate) fn load(files: &CertificateFiles) -> Result<Loaded, FileError> {
     let chain = certificates(&files.chain)?;
-    let certificate = chain
-        .first()
-        .and_then(|first| Certificate::read(first))
-        .ok_or_else(|| FileError::new(&files.chain, "its first certificate cannot be read"))?;
+    let certificate = read_chain(&files.chain, &chain)?;
     let key = PrivateKeyDer::from_pem_file(&files.key)
         .map_err(|error| pem_error(&files.key, &error, "private key (one without a password)"))?;
     let key = rustls::crypto::ring::sign::any_supported_type(&key).map_err(|error| {

@@ -5,6 +5,7 @@ mod files;
 mod names;
 pub(crate) mod refusal;
 mod store;
+mod validity;
 mod verifier;
 mod watch;
 

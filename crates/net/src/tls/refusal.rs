@@ -1,10 +1,10 @@
-//! Why a TLS connection did not come about, for people: what was wrong, and what to do.
+//! Why a TLS connection did not come about, or ended, for people: what was wrong, and what to do.
 use engine::transport::Distrust;
-use rustls::{AlertDescription, CertificateError, Error};
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 use std::time::Duration;
 
-/// What a rustls error means.
-pub(crate) fn text(error: &Error) -> String {
+/// What a rustls error means; `speaks_tls`: whether the first bytes that came began a TLS record.
+pub(crate) fn text(error: &Error, speaks_tls: bool) -> String {
     match error {
         Error::InvalidCertificate(error) => certificate(error),
         Error::NoCertificatesPresented => {
@@ -17,10 +17,24 @@ pub(crate) fn text(error: &Error) -> String {
                 "no common TLS version or cipher suite ({why:?}): TLS 1.2 and 1.3 are offered, by option 1.3 alone"
             )
         }
-        Error::InvalidMessage(_) => {
+        Error::InvalidMessage(_) if !speaks_tls => {
             "it does not speak TLS: is it a plain TCP peer at a TLS port?".to_owned()
         }
+        Error::InvalidMessage(why) => message(*why),
         other => other.to_string(),
+    }
+}
+
+fn message(why: InvalidMessage) -> String {
+    match why {
+        // In TLS 1.3 what is so long is encrypted; no other message is.
+        InvalidMessage::HandshakePayloadTooLarge | InvalidMessage::CertificatePayloadTooLarge => {
+            "its certificates are larger than the 64 KiB that are taken: it has to show fewer, or one with fewer names".to_owned()
+        }
+        InvalidMessage::InvalidContentType => {
+            "it sent something that is no TLS record between those that are".to_owned()
+        }
+        other => format!("it sent a TLS message that cannot be read: {other:?}"),
     }
 }
 

@@ -2,6 +2,7 @@
 use super::config::{ClientCertificates, TlsConfig};
 use super::files::{self, FileError, Loaded, Stamp};
 use super::names::ByName;
+use super::validity;
 use super::verifier::Verifier;
 use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::CryptoProvider;
@@ -17,11 +18,20 @@ use std::time::SystemTime;
 pub struct Store {
     config: TlsConfig,
     current: RwLock<Current>,
-    stamps: Mutex<Vec<Stamp>>,
+    looked: Mutex<Looked>,
+}
+
+/// What was seen of the files when they were read last.
+#[derive(Debug)]
+struct Looked {
+    stamps: Vec<Stamp>,
+    /// When they are read again though they are the same.
+    again: Option<SystemTime>,
 }
 
 #[derive(Clone, Debug)]
 struct Current {
+    loaded: Arc<[Loaded]>,
     /// None without a certificate: connections are opened then, and none accepted.
     server: Option<Arc<ServerConfig>>,
     client: Arc<ClientConfig>,
@@ -38,12 +48,15 @@ impl Store {
                 "TLS: the certificates of the servers we connect to are not verified (verify=False): anybody between us and them can read and change every call"
             );
         }
-        let stamps = stamps(&config);
-        let current = load(&config)?;
+        let looked = Looked {
+            stamps: stamps(&config),
+            again: None,
+        };
+        let current = load(&config, &[], SystemTime::now())?;
         Ok(Store {
             config,
             current: RwLock::new(current),
-            stamps: Mutex::new(stamps),
+            looked: Mutex::new(looked),
         })
     }
 
@@ -70,29 +83,34 @@ impl Store {
         &self.config
     }
 
-    /// Reads the files again, whether they changed or not. What cannot be read leaves everything as it is.
+    /// Reads the files again, whether they changed or not. What cannot be used, or is worse than what is in use, leaves everything as it is.
     ///
     /// # Errors
     /// [`FileError`] names the file that cannot be used, and why.
     pub fn reload(&self) -> Result<(), FileError> {
+        self.reload_at(SystemTime::now())
+    }
+
+    fn reload_at(&self, now: SystemTime) -> Result<(), FileError> {
         let stamps = stamps(&self.config);
-        let result = load(&self.config);
-        *self.stamps.lock().unwrap_or_else(PoisonError::into_inner) = stamps;
+        let result = load(&self.config, &self.current().loaded, now);
+        let again = result.as_ref().err().and_then(|error| error.usable_from);
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Looked { stamps, again };
         let new = result?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;
         Ok(())
     }
 
-    /// Reads the files again if one of them changed, and logs what came of it.
-    pub fn reload_if_changed(&self) {
+    /// Reads the files again if one of them changed, or became valid, and logs what came of it.
+    pub fn reload_if_changed(&self, now: SystemTime) {
         let is_same = {
-            let known = self.stamps.lock().unwrap_or_else(PoisonError::into_inner);
-            *known == stamps(&self.config)
+            let looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+            looked.again.is_none_or(|again| now < again) && looked.stamps == stamps(&self.config)
         };
         if is_same {
             return;
         }
-        match self.reload() {
+        match self.reload_at(now) {
             Ok(()) => {
                 tracing::info!("TLS: the certificates were read anew; open connections keep theirs")
             }
@@ -103,12 +121,10 @@ impl Store {
         }
     }
 
-    /// Warns of certificates that end soon, or have ended.
-    pub fn warn_of_expiry(&self) {
-        for files in &self.config.certificates {
-            if let Ok(loaded) = files::load(files) {
-                warn_of_expiry(&loaded, &self.config);
-            }
+    /// Warns of certificates in use that end soon, or have ended.
+    pub fn warn_of_expiry(&self, now: SystemTime) {
+        for loaded in self.current().loaded.iter() {
+            validity::warn(loaded, &self.config, now);
         }
     }
 }
@@ -120,14 +136,18 @@ fn stamps(config: &TlsConfig) -> Vec<Stamp> {
     own.chain(authorities).map(Stamp::of).collect()
 }
 
-fn load(config: &TlsConfig) -> Result<Current, FileError> {
+/// What the files make, where nothing that they have is worse than what is `in_use` of the same files.
+fn load(config: &TlsConfig, in_use: &[Loaded], now: SystemTime) -> Result<Current, FileError> {
     let loaded = config
         .certificates
         .iter()
         .map(files::load)
-        .collect::<Result<Vec<_>, _>>()?;
-    for loaded in &loaded {
-        warn_of_expiry(loaded, config);
+        .collect::<Result<Arc<[_]>, _>>()?;
+    for (old, new) in in_use.iter().zip(loaded.iter()) {
+        validity::compare(old, new, now)?;
+    }
+    for loaded in loaded.iter() {
+        validity::warn(loaded, config, now);
     }
     let authorities = Arc::new(files::authorities(&config.authorities)?);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -166,6 +186,7 @@ fn load(config: &TlsConfig) -> Result<Current, FileError> {
     let client = client(config, &loaded, authorities, provider, versions)
         .map_err(|error| invalid(&error))?;
     Ok(Current {
+        loaded,
         server,
         client: Arc::new(client),
     })
@@ -199,20 +220,4 @@ fn client(
         )),
         None => builder.with_no_client_auth(),
     })
-}
-
-fn warn_of_expiry(loaded: &Loaded, config: &TlsConfig) {
-    let certificate = &loaded.certificate;
-    let names = certificate.names().join(", ");
-    let (file, until) = (loaded.path.display(), &certificate.not_after_text);
-    match certificate.not_after.duration_since(SystemTime::now()) {
-        Err(_) => {
-            tracing::error!(%file, names, until, "TLS: this certificate has expired: peers refuse it; renew it")
-        }
-        Ok(rest) if rest < config.expiry_warning => {
-            let days = rest.as_secs() / 86_400;
-            tracing::warn!(%file, names, until, days, "TLS: this certificate expires soon: renew it");
-        }
-        Ok(_) => {}
-    }
 }

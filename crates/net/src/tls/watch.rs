@@ -2,7 +2,7 @@
 use super::store::Store;
 use crate::config::Companion;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 /// How often certificates that end soon are named again.
@@ -28,9 +28,10 @@ pub(crate) fn watch(store: Arc<Store>) -> Option<Companion> {
                 let store = store.clone();
                 // Files may be on a disk that is slow or gone: never on the shard's thread.
                 let looked = tokio::task::spawn_blocking(move || {
-                    store.reload_if_changed();
+                    let today = SystemTime::now();
+                    store.reload_if_changed(today);
                     if is_due {
-                        store.warn_of_expiry();
+                        store.warn_of_expiry(today);
                     }
                 });
                 if looked.await.is_err() {

@@ -84,16 +84,25 @@ impl Authority {
     }
 
     pub fn expired(&self, names: &[&str]) -> Pair {
+        self.valid(names, 2020, 2021)
+    }
+
+    /// Valid from the beginning of a year to that of another.
+    pub fn valid(&self, names: &[&str], from: i32, until: i32) -> Pair {
         let mut params = Authority::params(names);
-        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
-        params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
         self.sign(params)
     }
 
     /// For a domain that it names by a SIP URI alone (RFC 5922 §7.1).
     pub fn for_uri(&self, uri: &str) -> Pair {
+        self.for_names(vec![SanType::URI(uri.try_into().unwrap())])
+    }
+
+    pub fn for_names(&self, names: Vec<SanType>) -> Pair {
         let mut params = Authority::params(&[]);
-        params.subject_alt_names = vec![SanType::URI(uri.try_into().unwrap())];
+        params.subject_alt_names = names;
         self.sign(params)
     }
 

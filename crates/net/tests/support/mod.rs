@@ -6,6 +6,8 @@
     clippy::panic,
     clippy::indexing_slicing
 )]
+pub mod log;
+
 use engine::command::{Command, Draft, Respond, SendRequest};
 use engine::counts::Counts;
 use engine::event::Event;

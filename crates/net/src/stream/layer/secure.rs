@@ -15,12 +15,14 @@ const CHUNK: usize = 4096;
 pub(super) struct Secure {
     connection: Connection,
     records: Records,
+    /// Whether the peer sent something of its own: what it thinks of our handshake is known then.
+    has_spoken: bool,
 }
 
 impl Secure {
     /// For a peer that connects to us.
     pub fn accepting(config: Arc<ServerConfig>) -> Result<Box<Secure>, Failure> {
-        let connection = ServerConnection::new(config).map_err(|error| failure(&error))?;
+        let connection = ServerConnection::new(config).map_err(|error| refused(&error, true))?;
         Ok(Secure::new(connection.into()))
     }
 
@@ -35,7 +37,8 @@ impl Secure {
             let why = format!("no certificate can be for this name: {error}");
             Failure::Untrusted(Distrust::OtherName, why)
         })?;
-        let connection = ClientConnection::new(config, name).map_err(|error| failure(&error))?;
+        let connection =
+            ClientConnection::new(config, name).map_err(|error| refused(&error, true))?;
         Ok(Secure::new(connection.into()))
     }
 
@@ -45,6 +48,7 @@ impl Secure {
         Box::new(Secure {
             connection,
             records: Records::default(),
+            has_spoken: false,
         })
     }
 
@@ -78,12 +82,25 @@ impl Secure {
             }
             let processed = self.connection.process_new_packets();
             let is_closed = self.take_decoded(decoded);
-            processed.map_err(|error| failure(&error))?;
+            processed.map_err(|error| self.failure(&error))?;
             if is_closed {
                 return Err(Failure::Closed);
             }
         }
         Ok(())
+    }
+
+    /// What an error means at this point: the handshake failed, or the peer broke what both had agreed on.
+    fn failure(&self, error: &rustls::Error) -> Failure {
+        // A server of TLS 1.3 says what it thinks of our certificate when our side of the handshake is over (RFC 8446 §4.4.2.4).
+        let speaks_tls = self.records.is_tls == Some(true);
+        let is_verdict = matches!(self.connection, Connection::Client(_))
+            && !self.has_spoken
+            && matches!(error, rustls::Error::AlertReceived(_));
+        if self.is_ready() && !is_verdict {
+            return Failure::Broken(refusal::text(error, speaks_tls));
+        }
+        refused(error, speaks_tls)
     }
 
     /// Whether the peer said that it closes.
@@ -93,7 +110,10 @@ impl Secure {
         loop {
             match reader.read(&mut chunk) {
                 Ok(0) => return true,
-                Ok(count) => decoded.extend_from_slice(chunk.get(..count).unwrap_or_default()),
+                Ok(count) => {
+                    self.has_spoken = true;
+                    decoded.extend_from_slice(chunk.get(..count).unwrap_or_default());
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
                 Err(_) => return true,
             }
@@ -124,8 +144,9 @@ impl Secure {
     }
 }
 
-fn failure(error: &rustls::Error) -> Failure {
-    let text = refusal::text(error);
+/// Why a handshake did not come about.
+fn refused(error: &rustls::Error, speaks_tls: bool) -> Failure {
+    let text = refusal::text(error, speaks_tls);
     match refusal::distrust(error) {
         Some(distrust) => Failure::Untrusted(distrust, text),
         None => Failure::Handshake(text),
@@ -139,6 +160,8 @@ struct Records {
     header: [u8; 5],
     header_length: u8,
     remaining: usize,
+    /// Whether the first began as one of TLS does; none before.
+    is_tls: Option<bool>,
 }
 
 impl Records {
@@ -156,7 +179,10 @@ impl Records {
             self.header_length += 1;
             wire = rest;
             if self.header_length == 5 {
-                let [_, _, _, high, low] = self.header;
+                let [kind, major, _, high, low] = self.header;
+                // Change cipher spec to application data, and the 3 that is in front of every version.
+                let is_tls = (20..=23).contains(&kind) && major == 3;
+                self.is_tls.get_or_insert(is_tls);
                 self.remaining = usize::from(u16::from_be_bytes([high, low]));
                 self.header_length = 0;
             }
@@ -169,32 +195,4 @@ impl Records {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_is_followed_however_it_is_cut() {
-        let wire = [
-            &[22, 3, 3, 0, 3][..],
-            b"abc",
-            &[23, 3, 3, 0, 0],
-            &[23, 3, 3, 1, 0],
-            &[7; 256],
-        ]
-        .concat();
-        for size in 1..wire.len() {
-            let mut records = Records::default();
-            let mut seen = 0;
-            for chunk in wire.chunks(size) {
-                records.count(chunk);
-                seen += chunk.len();
-                assert_eq!(
-                    records.is_within(),
-                    ![8, 13, wire.len()].contains(&seen),
-                    "{seen}"
-                );
-            }
-            assert!(!records.is_within());
-        }
-    }
-}
+mod tests;
