@@ -123,7 +123,7 @@ impl Driver {
             self.handle_timers(now);
             self.drain(&mut send);
             let held = self.engine.held() + self.pool.len();
-            if self.memory.is_due(now, held) {
+            if self.memory.is_due(now, held, self.pool.len()) {
                 self.engine.shrink(now);
                 self.pool.shrink();
                 self.gate.shrink();

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 /// How many transactions, dialogs and connections of a shard are a crowd.
 const CROWD: usize = 4096;
-/// The part of a crowd below which it has left.
-const LEFT: usize = CROWD / 8;
+/// How many connections alone are one: what came over each may be a hundred times what a transaction holds.
+const CONNECTED: usize = 512;
+/// The part of a crowd below which it has left: an eighth.
+const LEFT: usize = 8;
 /// When memory is given back for the second time, after the first.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -17,17 +19,16 @@ const AGAIN: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(crate) struct Memory {
     was_crowded: bool,
+    was_connected: bool,
     again: Option<Time>,
 }
 
 impl Memory {
-    /// Takes notice of how much a shard holds; says whether memory is to be given back now.
-    pub fn is_due(&mut self, now: Time, held: usize) -> bool {
-        if held >= CROWD {
-            self.was_crowded = true;
-        }
-        if self.was_crowded && held < LEFT {
-            self.was_crowded = false;
+    /// Takes notice of how much a shard holds, and how many connections among it; says whether memory is to be given back now.
+    pub fn is_due(&mut self, now: Time, held: usize, connections: usize) -> bool {
+        let has_left = has_left(&mut self.was_crowded, held, CROWD)
+            | has_left(&mut self.was_connected, connections, CONNECTED);
+        if has_left {
             self.again = Some(now + AGAIN);
             return true;
         }
@@ -38,6 +39,13 @@ impl Memory {
     pub fn next(&self) -> Option<Time> {
         self.again
     }
+}
+
+fn has_left(was_here: &mut bool, count: usize, crowd: usize) -> bool {
+    if count >= crowd {
+        *was_here = true;
+    }
+    *was_here && count < crowd / LEFT && std::mem::take(was_here)
 }
 
 /// Gives back what is free. It takes some milliseconds, so that it is done twice for a crowd.
@@ -57,16 +65,21 @@ mod tests {
     fn memory_is_given_back_twice_for_a_crowd() {
         let mut memory = Memory::default();
         let now = Time::START;
-        for held in [0, CROWD - 1, 0, CROWD, LEFT] {
-            assert!(!memory.is_due(now, held));
+        for held in [0, CROWD - 1, 0, CROWD, CROWD / LEFT] {
+            assert!(!memory.is_due(now, held, 0));
             assert_eq!(memory.next(), None);
         }
-        assert!(memory.is_due(now, LEFT - 1));
-        assert!(!memory.is_due(now, 0));
+        assert!(memory.is_due(now, CROWD / LEFT - 1, 0));
+        assert!(!memory.is_due(now, 0, 0));
         assert_eq!(memory.next(), Some(now + AGAIN));
-        assert!(memory.is_due(now + AGAIN, 0));
-        assert!(!memory.is_due(now + AGAIN, 0));
+        assert!(memory.is_due(now + AGAIN, 0, 0));
+        assert!(!memory.is_due(now + AGAIN, 0, 0));
         assert_eq!(memory.next(), None);
+        // Connections are one by themselves, whatever else is there.
+        for connections in [CONNECTED - 1, 0, CONNECTED, CONNECTED / LEFT] {
+            assert!(!memory.is_due(now, CROWD / 2, connections));
+        }
+        assert!(memory.is_due(now, CROWD / 2, CONNECTED / LEFT - 1));
         give_back();
     }
 }
