@@ -73,7 +73,7 @@ def lines(summary: Mapping[str, Any]) -> list[str]:
     seconds = summary["seconds"]
     rate = summary["calls"] / seconds if seconds else 0.0
     text = [
-        f"{summary['calls']} calls in {seconds:.2f} s ({rate:.1f} per second): "
+        f"{summary['calls']} call{'' if summary['calls'] == 1 else 's'} in {seconds:.2f} s ({rate:.1f} per second): "
         f"{summary['answered']} answered, {summary['failed']} failed"
     ]
     worst = sorted(summary["failures"].items(), key=lambda item: -item[1])
