@@ -6,47 +6,27 @@
     clippy::panic,
     clippy::indexing_slicing
 )]
-use bytes::Bytes;
+mod alone;
+use alone::{APPLICATION, receive, sent, started};
 use engine::command::{DialogReference, Draft, Proxy, ProxyOptions, Respond, SendRequest};
-use engine::config::{Bounds, Config, Listener, Network, RelayKey, SessionTimers, Timers};
+use engine::config::{Config, Network, RelayKey};
 use engine::event::{CommandError, Request};
-use engine::id::{ApplicationId, CommandId, ConnectionId, Generator};
+use engine::id::{CommandId, ConnectionId};
 use engine::reply::Replier;
 use engine::transport::{ListenerId, Origin, Transport};
 use engine::{Command, Engine, Event, Time, Transmit};
-use sip::{HeaderName, Limits, Message, Method};
-use std::net::SocketAddr;
+use sip::{HeaderName, Message, Method};
 use std::time::Duration;
 
-const APPLICATION: ApplicationId = ApplicationId(1);
 const OWN: &str = "192.0.2.1:5060";
 const BROWSER: &str = "198.51.100.20:51000";
 const PHONE: &str = "198.51.100.7:5060";
 
 fn config(shard: u8, shards: u8) -> Config {
-    let listener = |transport| {
-        let bound: SocketAddr = OWN.parse().unwrap();
-        Listener {
-            transport,
-            bound,
-            addresses: vec![bound.ip()],
-            advertised: None,
-        }
-    };
     Config {
         shard,
         shards,
-        listeners: [Transport::Udp, Transport::Ws, Transport::Tcp]
-            .map(listener)
-            .to_vec(),
-        timers: Timers::default(),
-        bounds: Bounds::default(),
-        udp_request_limit: None,
-        drachtio_compatible: false,
-        session: SessionTimers::default(),
         admission: engine::admit::Admission::everybody(),
-        failover: engine::config::Failover::default(),
-        alias: false,
         network: Network {
             key: Some(RelayKey {
                 secret: [3, 4],
@@ -54,18 +34,12 @@ fn config(shard: u8, shards: u8) -> Config {
             }),
             ..Network::default()
         },
+        ..alone::config(OWN, &[Transport::Udp, Transport::Ws, Transport::Tcp])
     }
 }
 
-fn engine_of(config: Config) -> Engine {
-    let mut engine = Engine::new(config, Generator::new([9; 32]));
-    engine.handle_attach(Time::ZERO, APPLICATION);
-    engine.handle_command(Time::ZERO, APPLICATION, Command::RouteAll);
-    engine
-}
-
 fn engine() -> Engine {
-    engine_of(config(0, 1))
+    started(config(0, 1))
 }
 
 fn origin(transport: Transport, peer: &str, connection: Option<u64>) -> Origin {
@@ -95,13 +69,6 @@ fn token(origin: &Origin) -> String {
     let config = config(0, 1);
     let replier = Replier::new(&config.listeners, &config.network, false, config.session);
     replier.flow_token(origin).unwrap()
-}
-
-fn receive(engine: &mut Engine, origin: Origin, text: &str) {
-    let bytes = Bytes::from(text.replace('\n', "\r\n"));
-    let size = bytes.len();
-    let message = Message::parse(bytes, &Limits::default()).unwrap();
-    engine.handle_message(Time::ZERO, origin, message, size);
 }
 
 fn request(method: &str, uri: &str, via: &str, contact: &str, more: &str) -> String {
@@ -165,15 +132,6 @@ fn next_request(engine: &mut Engine) -> Request {
         _ => None,
     });
     requests.next().expect("a request")
-}
-
-fn sent(engine: &mut Engine) -> Vec<(Transmit, Message)> {
-    let sent = std::iter::from_fn(|| engine.poll_transmit());
-    sent.map(|transmit| {
-        let message = Message::parse(transmit.bytes.clone(), &Limits::default()).unwrap();
-        (transmit, message)
-    })
-    .collect()
 }
 
 fn sent_request(engine: &mut Engine) -> (Transmit, Message) {
@@ -382,7 +340,7 @@ fn a_sips_uri_goes_down_a_flow_without_tls_to_a_trusted_peer_only() {
     let mut open = config(0, 1);
     open.admission = engine::admit::Admission::default();
     let insecure = |uri: &str, config: Config| {
-        let mut engine = engine_of(config);
+        let mut engine = started(config);
         register(&mut engine, browser(1), "own.invalid");
         options_to(&mut engine, uri, None);
         let is_sent = !sent(&mut engine).is_empty();
@@ -396,7 +354,7 @@ fn a_sips_uri_goes_down_a_flow_without_tls_to_a_trusted_peer_only() {
     assert!(!insecure("sips:x1@own.invalid;transport=ws", open.clone()));
     // A proxy of our own network ends TLS for us.
     assert!(insecure("sips:x1@own.invalid;transport=ws", config(0, 1)));
-    let mut engine = engine_of(open);
+    let mut engine = started(open);
     register(&mut engine, browser(1), "own.invalid");
     options_to(&mut engine, "sips:b@b.example", down(&token(&browser(1))));
     assert!(sent(&mut engine).is_empty());
@@ -507,7 +465,7 @@ fn later_requests_of_a_call_find_the_browser_and_the_phone() {
 
 #[test]
 fn what_one_shard_learns_the_others_are_told() {
-    let (mut one, mut other) = (engine_of(config(0, 2)), engine_of(config(1, 2)));
+    let (mut one, mut other) = (started(config(0, 2)), started(config(1, 2)));
     register(&mut one, browser(1), "a.invalid");
     let learnt: Vec<_> = std::iter::from_fn(|| one.poll_learnt()).collect();
     assert_eq!(learnt.len(), 2, "the connection, and its host: {learnt:?}");
@@ -576,7 +534,7 @@ fn a_contact_that_nobody_could_reach_is_not_believed_and_others_are() {
     assert_eq!(goes_to("sip:a@203.0.113.8:5080"), "203.0.113.8:5080");
     let mut config = config(0, 1);
     config.network.nat.contact_differs = true;
-    let mut strict = engine_of(config);
+    let mut strict = started(config);
     let contact = "sip:a@203.0.113.8:5080";
     let transmit = bye_goes_to(&mut strict, phone(), "UDP 203.0.113.8", contact);
     assert_eq!(transmit.destination.peer.to_string(), PHONE);

@@ -6,16 +6,16 @@
     clippy::panic,
     clippy::indexing_slicing
 )]
-use bytes::Bytes;
+mod alone;
+use alone::{APPLICATION, receive, started};
 use engine::command::{Proxy, ProxyOptions};
-use engine::config::{Bounds, Config, Failover, Listener, SessionTimers, Timers};
-use engine::id::{ApplicationId, CommandId, ConnectionId, Generator};
+use engine::config::{Config, Listener};
+use engine::id::{CommandId, ConnectionId};
 use engine::transport::{ListenerId, Origin, Transport};
 use engine::{Command, Engine, Event, Time, Transmit};
 use sip::{HeaderName, Limits, Message};
 use std::net::SocketAddr;
 
-const APPLICATION: ApplicationId = ApplicationId(1);
 const OUTSIDE: &str = "198.51.100.1:5060";
 const INSIDE: &str = "10.0.0.1:5070";
 const SIX: &str = "[2001:db8::1]:5060";
@@ -45,29 +45,10 @@ fn engine_at(outside: &str) -> Engine {
             listener(Transport::Tcp, INSIDE),
             listener(Transport::Udp, SIX),
         ],
-        ..config()
-    };
-    let mut engine = Engine::new(config, Generator::new([7; 32]));
-    engine.handle_attach(Time::ZERO, APPLICATION);
-    engine.handle_command(Time::ZERO, APPLICATION, Command::RouteAll);
-    engine
-}
-
-fn config() -> Config {
-    Config {
-        shard: 0,
-        shards: 1,
-        listeners: Vec::new(),
-        timers: Timers::default(),
-        bounds: Bounds::default(),
-        udp_request_limit: None,
-        drachtio_compatible: false,
-        session: SessionTimers::default(),
-        network: engine::config::Network::default(),
-        failover: Failover::default(),
-        alias: false,
         admission: engine::admit::Admission::everybody(),
-    }
+        ..alone::config(OUTSIDE, &[])
+    };
+    started(config)
 }
 
 fn origin(listener: u16, transport: Transport, peer: &str, local: &str) -> Origin {
@@ -78,13 +59,6 @@ fn origin(listener: u16, transport: Transport, peer: &str, local: &str) -> Origi
         local: local.parse().unwrap(),
         connection: transport.is_reliable().then_some(ConnectionId(1)),
     }
-}
-
-fn receive(engine: &mut Engine, origin: Origin, text: &str) {
-    let bytes = Bytes::from(text.replace('\n', "\r\n"));
-    let size = bytes.len();
-    let message = Message::parse(bytes, &Limits::default()).unwrap();
-    engine.handle_message(Time::ZERO, origin, message, size);
 }
 
 fn request(method: &str, uri: &str, via: &str, to_tag: &str, more: &str) -> String {

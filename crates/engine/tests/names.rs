@@ -6,62 +6,33 @@
     clippy::panic,
     clippy::indexing_slicing
 )]
-use bytes::Bytes;
+mod alone;
+use alone::{APPLICATION, config, started};
 use engine::command::{Cancel, DialogReference, Draft, Respond, SendRequest};
-use engine::config::{Bounds, Config, Listener, Network, SessionTimers, Timers};
 use engine::event::Response;
-use engine::id::{ApplicationId, CommandId, ConnectionId, Generator};
+use engine::id::{CommandId, ConnectionId};
 use engine::transport::{ListenerId, Origin, Transport};
 use engine::{Command, Engine, Event, Time, Transmit};
 use sip::{Limits, Message, Method};
-use std::net::SocketAddr;
 
-const APPLICATION: ApplicationId = ApplicationId(1);
 const OWN: &str = "192.0.2.1:5061";
 const PEER: &str = "192.0.2.9:5061";
 
 fn engine() -> Engine {
-    let bound: SocketAddr = OWN.parse().unwrap();
-    let config = Config {
-        shard: 0,
-        shards: 1,
-        listeners: [Transport::Tls, Transport::Tcp, Transport::Wss]
-            .map(|transport| Listener {
-                transport,
-                bound,
-                addresses: vec![bound.ip()],
-                advertised: None,
-            })
-            .to_vec(),
-        timers: Timers::default(),
-        bounds: Bounds::default(),
-        udp_request_limit: None,
-        drachtio_compatible: false,
-        session: SessionTimers::default(),
-        admission: engine::admit::Admission::default(),
-        failover: engine::config::Failover::default(),
-        alias: false,
-        network: Network::default(),
-    };
-    let mut engine = Engine::new(config, Generator::new([9; 32]));
-    engine.handle_attach(Time::ZERO, APPLICATION);
-    engine
+    started(config(
+        OWN,
+        &[Transport::Tls, Transport::Tcp, Transport::Wss],
+    ))
 }
 
 /// Every message that goes out, the latest last, each for this name.
 fn sent(engine: &mut Engine, name: &str) -> Vec<(Transmit, Message)> {
-    let sent = std::iter::from_fn(|| engine.poll_transmit());
-    sent.map(|transmit| {
-        let message = Message::parse(transmit.bytes.clone(), &Limits::default()).unwrap();
-        assert_eq!(
-            transmit.server_name.as_deref(),
-            Some(name),
-            "{}",
-            message.method()
-        );
-        (transmit, message)
-    })
-    .collect()
+    let sent = alone::sent(engine);
+    for (transmit, message) in &sent {
+        let proved = transmit.server_name.as_deref();
+        assert_eq!(proved, Some(name), "{}", message.method());
+    }
+    sent
 }
 
 fn answer(engine: &mut Engine, request: &Message, status: u16) {
@@ -74,13 +45,10 @@ fn answer(engine: &mut Engine, request: &Message, status: u16) {
         request.call_id().unwrap(),
         String::from_utf8_lossy(&request.header(sip::HeaderName::CSeq).unwrap().value()),
     );
-    receive(engine, Transport::Tls, text);
+    receive(engine, Transport::Tls, &text);
 }
 
-fn receive(engine: &mut Engine, transport: Transport, text: String) {
-    let bytes = Bytes::from(text);
-    let size = bytes.len();
-    let message = Message::parse(bytes, &Limits::default()).unwrap();
+fn receive(engine: &mut Engine, transport: Transport, text: &str) {
     let listener = match transport {
         Transport::Tls => 0,
         Transport::Tcp => 1,
@@ -93,7 +61,7 @@ fn receive(engine: &mut Engine, transport: Transport, text: String) {
         local: OWN.parse().unwrap(),
         connection: Some(ConnectionId(u64::from(listener) + 1)),
     };
-    engine.handle_message(Time::ZERO, origin, message, size);
+    alone::receive(engine, origin, text);
 }
 
 fn send(engine: &mut Engine, method: Method, dialog: Option<DialogReference>) {
@@ -161,13 +129,12 @@ fn an_ack_that_is_repeated_is_for_whom_it_was() {
 /// Answers an INVITE to this URI, with this Contact, over this transport; gives the Contact of the answer, and the transport of a BYE.
 fn answered(transport: Transport, uri: &str, contact: &str, more: &str) -> (String, Transport) {
     let mut engine = engine();
-    engine.handle_command(Time::ZERO, APPLICATION, Command::RouteAll);
     let text = format!(
         "INVITE {uri} SIP/2.0\r\nVia: SIP/2.0/{} 192.0.2.9;branch=z9hG4bK1\r\nMax-Forwards: 70\r\nFrom: <sip:b@192.0.2.9>;tag=b\r\n\
          To: <{uri}>\r\nCall-ID: promise\r\nCSeq: 1 INVITE\r\nContact: <{contact}>\r\n{more}Content-Length: 0\r\n\r\n",
         transport.via()
     );
-    receive(&mut engine, transport, text.clone());
+    receive(&mut engine, transport, &text);
     let events = std::iter::from_fn(|| engine.poll_event());
     let request = events
         .filter_map(|(_, event)| match event {
@@ -202,7 +169,7 @@ fn answered(transport: Transport, uri: &str, contact: &str, more: &str) -> (Stri
         &format!("To: <{uri}>;tag={}", answer.to().unwrap().tag().unwrap()),
         1,
     );
-    receive(&mut engine, transport, ack);
+    receive(&mut engine, transport, &ack);
     send(&mut engine, Method::Bye, Some(DialogReference::Id(dialog)));
     let bye = std::iter::from_fn(|| engine.poll_transmit())
         .last()

@@ -1,46 +1,23 @@
 //! Over a transport that loses nothing a final response goes out once, however soon it is given and however late its ACK comes
 //! (RFC 3261 §17.2.1); over UDP it is repeated until that is there.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
-use bytes::Bytes;
+mod alone;
+use alone::{APPLICATION, config, started};
 use engine::command::{Draft, Respond};
-use engine::config::{Bounds, Config, Listener, Network, SessionTimers, Timers};
-use engine::id::{ApplicationId, CommandId, ConnectionId, Generator};
+use engine::id::{CommandId, ConnectionId};
 use engine::transport::{ListenerId, Origin, Transport};
 use engine::{Command, Engine, Event, Time};
-use sip::{Limits, Message};
-use std::net::SocketAddr;
 use std::time::Duration;
 
-const APPLICATION: ApplicationId = ApplicationId(1);
+const OWN: &str = "192.0.2.1:5060";
 
 /// How often the answer to an INVITE over this transport goes out in half a minute without its ACK.
 fn sent(transport: Transport, status: u16, after: Duration) -> usize {
-    let bound: SocketAddr = "192.0.2.1:5060".parse().unwrap();
-    let config = Config {
-        shard: 0,
-        shards: 1,
-        listeners: vec![Listener {
-            transport,
-            bound,
-            addresses: vec![bound.ip()],
-            advertised: None,
-        }],
-        timers: Timers {
-            trying: Duration::from_millis(200),
-            ..Timers::default()
-        },
-        bounds: Bounds::default(),
-        udp_request_limit: None,
-        drachtio_compatible: false,
-        session: SessionTimers::default(),
-        admission: engine::admit::Admission::everybody(),
-        failover: engine::config::Failover::default(),
-        alias: false,
-        network: Network::default(),
-    };
-    let mut engine = Engine::new(config, Generator::new([9; 32]));
-    engine.handle_attach(Time::ZERO, APPLICATION);
-    engine.handle_command(Time::ZERO, APPLICATION, Command::RouteAll);
+    let mut config = config(OWN, &[transport]);
+    config.timers.trying = Duration::from_millis(200);
+    // A stranger's refusal over UDP is repeated less often.
+    config.admission = engine::admit::Admission::everybody();
+    let mut engine = started(config);
     let text = format!(
         "INVITE sip:b@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/{} 192.0.2.9;branch=z9hG4bKa\r\nMax-Forwards: 70\r\n\
          From: <sip:a@192.0.2.9>;tag=f\r\nTo: <sip:b@192.0.2.1>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n\
@@ -51,11 +28,10 @@ fn sent(transport: Transport, status: u16, after: Duration) -> usize {
         listener: ListenerId(0),
         transport,
         peer: "192.0.2.9:5060".parse().unwrap(),
-        local: bound,
+        local: OWN.parse().unwrap(),
         connection: transport.is_reliable().then_some(ConnectionId(1)),
     };
-    let message = Message::parse(Bytes::from(text.clone()), &Limits::default()).unwrap();
-    engine.handle_message(Time::ZERO, origin, message, text.len());
+    alone::receive(&mut engine, origin, &text);
     let now = Time::ZERO + after;
     pass(&mut engine, now);
     let transaction = match engine.poll_event().unwrap().1 {

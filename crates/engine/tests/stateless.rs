@@ -6,51 +6,24 @@
     clippy::panic,
     clippy::indexing_slicing
 )]
-use bytes::Bytes;
+mod alone;
+use alone::{APPLICATION, config, sent, started};
 use engine::command::{Proxy, ProxyOptions};
-use engine::config::{Bounds, Config, Listener, Network, SessionTimers, Timers};
-use engine::id::{ApplicationId, CommandId, ConnectionId, Generator};
+use engine::id::{CommandId, ConnectionId};
 use engine::transport::{ListenerId, Origin, Transport};
-use engine::{Command, Engine, Event, Time, Transmit};
-use sip::{HeaderName, Limits, Message};
-use std::net::SocketAddr;
+use engine::{Command, Engine, Event, Time};
+use sip::{HeaderName, Message};
 
-const APPLICATION: ApplicationId = ApplicationId(1);
 const OWN: &str = "192.0.2.1:5060";
 
 fn engine() -> Engine {
-    let bound: SocketAddr = OWN.parse().unwrap();
-    let config = Config {
-        shard: 0,
-        shards: 1,
-        listeners: [Transport::Udp, Transport::Tcp, Transport::Ws]
-            .map(|transport| Listener {
-                transport,
-                bound,
-                addresses: vec![bound.ip()],
-                advertised: None,
-            })
-            .to_vec(),
-        timers: Timers::default(),
-        bounds: Bounds::default(),
-        udp_request_limit: None,
-        drachtio_compatible: false,
-        session: SessionTimers::default(),
-        admission: engine::admit::Admission::default(),
-        failover: engine::config::Failover::default(),
-        alias: false,
-        network: Network::default(),
-    };
-    let mut engine = Engine::new(config, Generator::new([9; 32]));
-    engine.handle_attach(Time::ZERO, APPLICATION);
-    engine.handle_command(Time::ZERO, APPLICATION, Command::RouteAll);
-    engine
+    started(config(
+        OWN,
+        &[Transport::Udp, Transport::Tcp, Transport::Ws],
+    ))
 }
 
 fn receive(engine: &mut Engine, transport: Transport, peer: &str, text: &str) {
-    let bytes = Bytes::from(text.replace('\n', "\r\n"));
-    let size = bytes.len();
-    let message = Message::parse(bytes, &Limits::default()).unwrap();
     let index = match transport {
         Transport::Udp => 0,
         Transport::Tcp => 1,
@@ -63,7 +36,7 @@ fn receive(engine: &mut Engine, transport: Transport, peer: &str, text: &str) {
         local: OWN.parse().unwrap(),
         connection: (index > 0).then_some(ConnectionId(1)),
     };
-    engine.handle_message(Time::ZERO, origin, message, size);
+    alone::receive(engine, origin, text);
     let events = std::iter::from_fn(|| engine.poll_event()).collect::<Vec<_>>();
     for (_, event) in events {
         if let Event::Request(request) = event {
@@ -80,15 +53,6 @@ fn receive(engine: &mut Engine, transport: Transport, peer: &str, text: &str) {
             engine.handle_command(Time::ZERO, APPLICATION, Command::Proxy(proxy));
         }
     }
-}
-
-fn sent(engine: &mut Engine) -> Vec<(Transmit, Message)> {
-    let sent = std::iter::from_fn(|| engine.poll_transmit());
-    sent.map(|transmit| {
-        let message = Message::parse(transmit.bytes.clone(), &Limits::default()).unwrap();
-        (transmit, message)
-    })
-    .collect()
 }
 
 fn request(method: &str, via: &str, to: &str) -> String {
